@@ -1,0 +1,56 @@
+# crm_member: retail membership inside PostgreSQL
+#
+# make                 build            make install      install (PG_CONFIG=... picks the server)
+# make demo            see it work      make test         every test layer, on a throw-away server
+# make installcheck    regression and isolation tests on a running server
+# make bench           ours beside plain SQL, ratios printed
+
+EXTENSION = crm_member
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+
+# One line a feature: what the library is made of.
+OBJS = \
+	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
+
+MODULE_big = $(EXTENSION)
+
+# The install script is these modules in name order; the table definitions of
+# sql/schema become the body of the procedure setup() inside it.
+SQL_MODULES = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
+SCHEMA_MODULES = $(sort $(wildcard sql/schema/[0-9][0-9]_*.sql))
+EXTENSION_SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA_built = $(EXTENSION_SCRIPT)
+
+REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test $(EXPECTEDDIR)
+ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=crm_member
+EXTRA_CLEAN = $(EXTENSION_SCRIPT) src/*.gcno src/*.gcda
+
+PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags icu-uc icu-i18n)
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+SHLIB_LINK = $(shell pkg-config --libs icu-uc icu-i18n)
+
+# These need no server headers: they bring what is missing themselves.
+TOOL_GOALS = demo test bench
+ifneq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
+
+.PHONY: $(TOOL_GOALS)
+$(TOOL_GOALS):
+	@KEEP=$(KEEP) bash test/tool/$@.sh
+
+else
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PostgreSQL 16 and later look for expected output beside the input unless told.
+EXPECTEDDIR = $(if $(filter-out 13 14 15,$(MAJORVERSION)),--expecteddir=.)
+
+$(OBJS): $(wildcard src/*.h src/*/*.h)
+
+$(EXTENSION_SCRIPT): $(SQL_MODULES) $(SCHEMA_MODULES) $(EXTENSION).control sql/join.sh
+	bash sql/join.sh $(SQL_MODULES) > $@.tmp && mv $@.tmp $@
+
+endif

@@ -1,0 +1,32 @@
+/*
+ * query.c: SQL from C, with plans kept for the life of the session.
+ */
+#include "crm_member.h"
+#include "query.h"
+
+uint64
+RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long limit)
+{
+	int			rc;
+
+	if (query->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(query->sql, query->nargs, query->argtypes);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result),
+				 query->sql);
+		SPI_keepplan(plan);
+		query->plan = plan;
+	}
+	rc = SPI_execute_plan(query->plan, values, nulls, read_only, limit);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s: %s", SPI_result_code_string(rc), query->sql);
+	return SPI_processed;
+}
+
+Datum
+QueryColumn(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}

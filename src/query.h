@@ -1,0 +1,32 @@
+/*
+ * query.h: SQL from C, with plans kept for the life of the session.
+ *
+ * A statement is a constant string with $n parameters.  Everything in it is
+ * qualified, or its caller runs under SET search_path = pg_catalog, pg_temp.
+ */
+#ifndef CRM_QUERY_H
+#define CRM_QUERY_H
+
+#include "postgres.h"
+#include "executor/spi.h"
+
+#define QUERY_MAX_ARGS 24
+
+typedef struct CrmQuery
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[QUERY_MAX_ARGS];
+	SPIPlanPtr	plan;			/* filled at first use */
+} CrmQuery;
+
+/*
+ * Run between SPI_connect and SPI_finish; returns SPI_processed.  nulls as for
+ * SPI_execute_plan (NULL: no argument is null).  limit 0 is all rows.
+ */
+extern uint64 RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long limit);
+
+/* Column of a row of SPI_tuptable; the Datum lives as long as the SPI result. */
+extern Datum QueryColumn(uint64 row, int column, bool *isnull);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * setting.c: the one row of crm_member.setting, cached.
+ */
+#include "crm_member.h"
+#include "catalog.h"
+#include "query.h"
+#include "setting.h"
+
+#include "catalog/pg_type.h"
+#include "datatype/timestamp.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+
+static Setting setting;
+static bool setting_valid = false;
+
+const Setting *
+GetSetting(void)
+{
+	static const char *const watched[] = {"setting"};
+	static CrmQuery query = {"SELECT time_zone, money_scale FROM crm_member.setting", 0};
+	bool		isnull;
+	char	   *zone;
+	Setting		fresh;
+
+	if (setting_valid)
+		return &setting;
+
+	WatchRelations(&setting_valid, watched, lengthof(watched));
+	setting_valid = true;		/* before reading: a change meanwhile must not be lost */
+
+	PG_TRY();
+	{
+		SPI_connect();
+		if (RunQuery(&query, NULL, NULL, true, 1) != 1)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("crm_member.setting has no row"),
+							errhint("CALL crm_member.setup() writes it.")));
+		zone = TextDatumGetCString(QueryColumn(0, 1, &isnull));
+		fresh.money_scale = DatumGetInt16(QueryColumn(0, 2, &isnull));
+		fresh.time_zone = pg_tzset(zone);
+		if (fresh.time_zone == NULL)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("time zone \"%s\" in crm_member.setting is unknown", zone)));
+		SPI_finish();
+	}
+	PG_CATCH();
+	{
+		setting_valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	setting = fresh;
+	return &setting;
+}
+
+void
+BusinessTime(TimestampTz at, struct pg_tm *tm)
+{
+	fsec_t		fsec;
+	int			tz;
+
+	if (timestamp2tm(at, &tz, tm, &fsec, NULL, GetSetting()->time_zone) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range")));
+}
+
+DateADT
+BusinessDate(TimestampTz at)
+{
+	struct pg_tm tm;
+
+	BusinessTime(at, &tm);
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}

@@ -1,0 +1,25 @@
+/*
+ * setting.h: the one row of crm_member.setting, cached.
+ */
+#ifndef CRM_SETTING_H
+#define CRM_SETTING_H
+
+#include "postgres.h"
+#include "pgtime.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+
+typedef struct Setting
+{
+	pg_tz	   *time_zone;		/* in which a business day is computed */
+	int			money_scale;	/* decimals of an amount of money */
+} Setting;
+
+/* Valid until the next statement that could change settings; copy what must last. */
+extern const Setting *GetSetting(void);
+
+/* Wall clock of the business time zone. */
+extern void BusinessTime(TimestampTz at, struct pg_tm *tm);
+extern DateADT BusinessDate(TimestampTz at);
+
+#endif
