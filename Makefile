@@ -10,7 +10,10 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 
 # One line a feature: what the library is made of.
 OBJS = \
-	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
+	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
+	src/points/points.o src/points/rule.o src/points/evaluate.o src/points/ledger.o src/points/expiry.o \
+	src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+	src/sale/fact.o src/sale/member.o
 
 MODULE_big = $(EXTENSION)
 

@@ -17,6 +17,8 @@
 /* general */
 #define ERRCODE_CRM_REFERENCE_REUSED	 CRM_STATE('0', '0', '1')	/* same reference, other content */
 
+#define ERRCODE_CRM_APPEND_ONLY			 CRM_STATE('0', '0', '2')	/* journals are not changed */
+
 /* members, identities, cards */
 #define ERRCODE_CRM_UNKNOWN_MEMBER		 CRM_STATE('1', '0', '1')
 #define ERRCODE_CRM_MEMBER_STATUS		 CRM_STATE('1', '0', '2')	/* status forbids the act */

@@ -26,6 +26,17 @@ typedef struct CrmQuery
  */
 extern uint64 RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long limit);
 
+/* A cursor over a query without arguments. */
+extern Portal OpenQuery(CrmQuery *query);
+
+/*
+ * Read configuration for a cache: SPI_connect under a snapshot that sees what is
+ * committed now, whatever the transaction's own snapshot, so that a cache never
+ * outlives its transaction with old content.
+ */
+extern void BeginConfiguration(const char *relation);
+extern void EndConfiguration(void);
+
 /* Column of a row of SPI_tuptable; the Datum lives as long as the SPI result. */
 extern Datum QueryColumn(uint64 row, int column, bool *isnull);
 

@@ -32,7 +32,7 @@ GetSetting(void)
 
 	PG_TRY();
 	{
-		SPI_connect();
+		BeginConfiguration("setting");
 		if (RunQuery(&query, NULL, NULL, true, 1) != 1)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 							errmsg("crm_member.setting has no row"),
@@ -43,7 +43,7 @@ GetSetting(void)
 		if (fresh.time_zone == NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("time zone \"%s\" in crm_member.setting is unknown", zone)));
-		SPI_finish();
+		EndConfiguration();
 	}
 	PG_CATCH();
 	{
@@ -74,4 +74,47 @@ BusinessDate(TimestampTz at)
 
 	BusinessTime(at, &tm);
 	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}
+
+static TimestampTz
+LocalToInstant(Timestamp local)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+	TimestampTz at;
+
+	if (timestamp2tm(local, NULL, &tm, &fsec, NULL, NULL) == 0)
+	{
+		tz = DetermineTimeZoneOffset(&tm, GetSetting()->time_zone);
+		if (tm2timestamp(&tm, fsec, &tz, &at) == 0)
+			return at;
+	}
+	ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+					errmsg("timestamp out of range")));
+}
+
+TimestampTz
+StartOfBusinessDay(DateADT date)
+{
+	return LocalToInstant(date2timestamp_opt_overflow(date, NULL));
+}
+
+TimestampTz
+AddBusinessInterval(TimestampTz at, const Interval *interval)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+	Timestamp	local;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		return at;
+	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, GetSetting()->time_zone) != 0 ||
+		tm2timestamp(&tm, fsec, NULL, &local) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range")));
+	local = DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(local),
+												  PointerGetDatum(interval)));
+	return LocalToInstant(local);
 }

@@ -21,5 +21,8 @@ extern const Setting *GetSetting(void);
 /* Wall clock of the business time zone. */
 extern void BusinessTime(TimestampTz at, struct pg_tm *tm);
 extern DateADT BusinessDate(TimestampTz at);
+extern TimestampTz StartOfBusinessDay(DateADT date);
+/* at + interval, its months and days counted on the calendar of the business time zone */
+extern TimestampTz AddBusinessInterval(TimestampTz at, const Interval *interval);
 
 #endif

@@ -70,7 +70,16 @@ CREATE TABLE crm_member.sale_ref (
   ref        text NOT NULL,
   member_id  bigint NOT NULL,
   sale_id    bigint NOT NULL,
+  digest     bigint,
   PRIMARY KEY (source, ref)
 );
 
 COMMENT ON TABLE crm_member.sale_ref IS 'Directory: (source, ref) to sale';
+COMMENT ON COLUMN crm_member.sale_ref.digest IS 'Hash of the document checkout() was given; NULL where the sale came as rows';
+
+CREATE TRIGGER settle_sale AFTER INSERT ON crm_member.sale
+  REFERENCING NEW TABLE AS new_sale
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.settle_sale();
+CREATE TRIGGER settle_sale_line AFTER INSERT ON crm_member.sale_line
+  REFERENCING NEW TABLE AS new_sale_line
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.settle_sale_line();

@@ -1,0 +1,167 @@
+/*
+ * points.h: rules, their evaluation, and the ledger.
+ *
+ * An amount of points is an int64 in minor units of its points type.
+ */
+#ifndef CRM_POINTS_H
+#define CRM_POINTS_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+#include "condition/condition.h"
+#include "money/money.h"
+#include "sale/sale.h"
+
+/* expiry.c: when points expire, as the text of points_type.expiry says */
+typedef enum ExpiryKind
+{
+	EXPIRY_NEVER,
+	EXPIRY_AFTER,				/* so long after they were earned */
+	EXPIRY_END_OF_MONTH,		/* of the n-th month after */
+	EXPIRY_END_OF_YEAR,			/* of the n-th year after */
+	EXPIRY_DATE					/* a fixed last day */
+} ExpiryKind;
+
+typedef struct Expiry
+{
+	ExpiryKind	kind;
+	int			count;			/* EXPIRY_END_OF_... */
+	Interval	after;			/* EXPIRY_AFTER */
+	DateADT		date;			/* EXPIRY_DATE */
+} Expiry;
+
+extern bool ParseExpiry(const char *text, Expiry *expiry);
+extern TimestampTz ExpiresAt(const Expiry *expiry, TimestampTz from);
+
+/* rule.c: the active rules, cached */
+typedef struct PointsType
+{
+	char	   *name;
+	int			decimals;
+	Expiry		expiry;
+} PointsType;
+
+typedef enum AwardKind
+{
+	AWARD_FIXED,
+	AWARD_PER_AMOUNT,
+	AWARD_PER_UNIT,
+	AWARD_MULTIPLIER
+} AwardKind;
+
+typedef struct Rule
+{
+	char	   *code;
+	TimestampTz valid_from;
+	TimestampTz valid_to;		/* inclusive */
+	const PointsType *type;
+	bool		line_scope;
+	bool		uses_line;		/* the condition looks at lines */
+	Condition  *condition;		/* NULL: always true */
+
+	AwardKind	award;
+	Decimal		points;
+	Decimal		per;
+	Rounding	rounding;
+	bool		whole_multiples;
+	int64		max_points;		/* PG_INT64_MAX: no cap */
+
+	int			stack_group;	/* 0 .. ngroups - 1, or -1 */
+	bool		stackable;
+	Interval   *pending;		/* NULL: at once */
+	const Expiry *expiry;
+} Rule;
+
+typedef struct RuleSet
+{
+	MemoryContext context;
+	Rule	   *rules;			/* base rules, then multipliers, each in order of evaluation */
+	int			nrules;
+	PointsType *types;
+	int			ntypes;
+	int			ngroups;
+	bool		uses[ATTRIBUTE_COUNT];	/* some rule looks at the attribute */
+} RuleSet;
+
+/* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
+extern const RuleSet *GetRuleSet(void);
+extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
+
+/* evaluate.c: what a sale earns */
+typedef struct Grant
+{
+	const Rule *rule;
+	int			line;			/* index into the sale's lines, -1: the sale */
+	int64		points;
+} Grant;
+
+/* Points of one type that become available and expire together: one entry, one lot. */
+typedef struct Award
+{
+	const PointsType *type;
+	TimestampTz available_at;
+	TimestampTz expires_at;
+	int64		points;
+	int64	   *line_points;	/* one a line, summing to points */
+	List	   *grants;			/* of Grant */
+} Award;
+
+typedef enum Verdict
+{
+	VERDICT_MATCHED,
+	VERDICT_UNMATCHED,
+	VERDICT_NOT_VALID,			/* at the time of the sale */
+	VERDICT_DISPLACED,
+	VERDICT_CAPPED
+} Verdict;
+
+typedef struct Explanation
+{
+	const Rule *rule;
+	int			line;
+	Verdict		verdict;
+	char	   *clause;			/* VERDICT_UNMATCHED: what failed, and what it saw */
+	char	   *saw;
+	const Rule *displaced_by;
+	int64		points;			/* given */
+	int64		would;			/* given but for displacement and cap */
+} Explanation;
+
+/* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit looked at. */
+extern List *EvaluateSale(const RuleSet *set, const Sale *sale, List **explain);
+
+/*
+ * ledger.c: the one way to post.  An act by hand (award, spend) carries a
+ * reference; repeated with the same content it returns the first result.
+ */
+typedef struct Act
+{
+	const char *kind;			/* points_entry.kind */
+	int64		member_id;
+	const PointsType *type;
+	int64		points;			/* positive */
+	TimestampTz at;
+	TimestampTz available_at;	/* award */
+	TimestampTz expires_at;
+	const char *reason;
+	const char *ref;
+	const char *actor;
+} Act;
+
+/* What a sale earned. */
+extern void PostAwards(const Sale *sale, List *awards);
+/* Balance of the account after the act. */
+extern int64 PostAward(const Act *act);
+extern int64 PostSpend(const Act *act);
+/*
+ * What can be spent at a moment, as known at another.  read_only: as the calling
+ * statement sees it; else with what this transaction did since.
+ */
+extern int64 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
+							  TimestampTz known_at, bool read_only);
+/* What a sale was given, as the ledger has it: List of Award whose rules know only their code. */
+extern List *LoadAwards(const Sale *sale);
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * answer.c: the answer of quote() and checkout().
+ */
+#include "crm_member.h"
+#include "points/points.h"
+#include "sale/json.h"
+#include "sale/sale.h"
+#include "setting.h"
+
+/* Points that the answer sums up are of this type; rules name theirs. */
+#define MAIN_TYPE "points"
+
+static int64
+LinePoints(List *awards, int line, const PointsType *type)
+{
+	int64		points = 0;
+	ListCell   *cell;
+
+	foreach(cell, awards)
+	{
+		const Award *award = lfirst(cell);
+
+		if (award->type == type)
+			points += award->line_points[line];
+	}
+	return points;
+}
+
+static void
+PushLines(JsonbParseState **state, const Sale *sale, List *awards, const PointsType *type)
+{
+	int			scale = GetSetting()->money_scale;
+
+	PushKey(state, "lines");
+	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		const SaleLine *line = &sale->lines[i];
+
+		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+		PushNumber(state, "line_no", line->line_no, 0);
+		PushNumber(state, "amount", line->amount, scale);
+		PushNumber(state, "discount", line->discount, scale);
+		PushNumber(state, "payable", LinePayable(line), scale);
+		PushNumber(state, "points", LinePoints(awards, i, type), type->decimals);
+		pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	}
+	pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+static void
+PushRules(JsonbParseState **state, const Sale *sale, List *awards)
+{
+	ListCell   *cell;
+	ListCell   *inner;
+
+	PushKey(state, "rules");
+	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	foreach(cell, awards)
+	{
+		const Award *award = lfirst(cell);
+
+		foreach(inner, award->grants)
+		{
+			const Grant *grant = lfirst(inner);
+
+			pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+			PushText(state, "rule_code", grant->rule->code);
+			PushText(state, "points_type", award->type->name);
+			if (grant->line >= 0)
+				PushNumber(state, "line_no", sale->lines[grant->line].line_no, 0);
+			else
+				PushText(state, "line_no", NULL);
+			PushNumber(state, "points", grant->points, award->type->decimals);
+			pushJsonbValue(state, WJB_END_OBJECT, NULL);
+		}
+	}
+	pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+static void
+PushPoints(JsonbParseState **state, const Sale *sale, List *awards, const PointsType *type,
+		   TimestampTz settled_at)
+{
+	int64		earned = 0;
+
+	for (int i = 0; i < sale->nlines; i++)
+		earned += LinePoints(awards, i, type);
+
+	PushKey(state, "points");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	PushNumber(state, "earned", earned, type->decimals);
+	PushNumber(state, "spent", 0, type->decimals);
+	if (sale->member != NULL)
+		PushNumber(state, "balance",
+				   SpendableBalance(sale->member->member_id, type, settled_at, settled_at, false),
+				   type->decimals);
+	else
+		PushText(state, "balance", NULL);
+	PushRules(state, sale, awards);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+Jsonb *
+SaleAnswer(const Sale *sale, List *awards, TimestampTz settled_at)
+{
+	const PointsType *type = FindPointsType(GetRuleSet(), MAIN_TYPE);
+	int			scale = GetSetting()->money_scale;
+	JsonbParseState *state = NULL;
+	JsonbValue *result;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (sale->sale_id != 0)
+		PushNumber(&state, "sale_id", sale->sale_id, 0);
+	else
+		PushText(&state, "sale_id", NULL);
+	PushText(&state, "ref", sale->ref);
+	PushText(&state, "source", sale->source);
+	if (sale->member != NULL)
+		PushNumber(&state, "member_id", sale->member->member_id, 0);
+	else
+		PushText(&state, "member_id", NULL);
+	PushNumber(&state, "amount", sale->amount, scale);
+	PushNumber(&state, "discount", sale->discount, scale);
+	PushNumber(&state, "shipping", sale->shipping, scale);
+	PushNumber(&state, "payable", SalePayable(sale), scale);
+	PushLines(&state, sale, awards, type);
+	PushKey(&state, "coupons");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	PushPoints(&state, sale, awards, type, settled_at);
+	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(result);
+}

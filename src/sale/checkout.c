@@ -1,0 +1,89 @@
+/*
+ * checkout.c: quote() and checkout(): one sale from a document, all or nothing.
+ */
+#include "crm_member.h"
+#include "points/points.h"
+#include "sale/sale.h"
+
+#include "access/xact.h"
+#include "utils/fmgrprotos.h"
+
+/* The buyer as he is now; a card or identity that may not buy is refused. */
+static void
+FindBuyer(SaleDocument *document)
+{
+	Sale	   *sale = &document->sale;
+	int64		member_id = ResolveBuyer(document);
+
+	if (member_id == CRM_GUEST)
+		return;
+	sale->member = LoadMember(member_id);
+	if (sale->member == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
+						errmsg("member " INT64_FORMAT " does not exist", member_id)));
+	RefuseInactive(sale->member);
+	sale->member_id = sale->member->member_id;
+}
+
+static int64
+DocumentDigest(Jsonb *jsonb)
+{
+	return DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(jsonb),
+											 Int64GetDatum(0)));
+}
+
+PG_FUNCTION_INFO_V1(crm_quote);
+Datum
+crm_quote(PG_FUNCTION_ARGS)
+{
+	SaleDocument *document = ReadSaleDocument(PG_GETARG_JSONB_P(0));
+	Sale	   *sale = &document->sale;
+	List	   *awards;
+
+	FindBuyer(document);
+	if (sale->ref == NULL)
+		sale->ref = pstrdup("");
+	awards = EvaluateSale(GetRuleSet(), sale, NULL);
+	PG_RETURN_JSONB_P(SaleAnswer(sale, awards, GetCurrentTransactionStartTimestamp()));
+}
+
+/* The answer that the first call with this reference gave. */
+static Jsonb *
+FirstAnswer(Sale *sale)
+{
+	TimestampTz settled_at;
+
+	sale->member = sale->member_id == CRM_GUEST ? NULL : LoadMember(sale->member_id);
+	settled_at = LoadSale(sale);
+	return SaleAnswer(sale, sale->member == NULL ? NIL : LoadAwards(sale), settled_at);
+}
+
+PG_FUNCTION_INFO_V1(crm_checkout);
+Datum
+crm_checkout(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *jsonb = PG_GETARG_JSONB_P(0);
+	SaleDocument *document = ReadSaleDocument(jsonb);
+	Sale	   *sale = &document->sale;
+	List	   *awards;
+	int64		digest;
+
+	if (sale->ref == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("malformed sale document"),
+						errdetail("\"ref\" is missing."),
+						errhint("A retry must be recognisable: send the till's own number of the sale.")));
+
+	digest = DocumentDigest(jsonb);
+	if (FindSale(sale, digest))
+		PG_RETURN_JSONB_P(FirstAnswer(sale));
+
+	FindBuyer(document);
+	if (!ClaimSale(sale, digest))
+		PG_RETURN_JSONB_P(FirstAnswer(sale));
+
+	awards = EvaluateSale(GetRuleSet(), sale, NULL);
+	PostAwards(sale, awards);
+	InsertSale(sale);
+	PG_RETURN_JSONB_P(SaleAnswer(sale, awards, GetCurrentTransactionStartTimestamp()));
+}

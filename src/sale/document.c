@@ -1,0 +1,343 @@
+/*
+ * document.c: a sale from the document that quote() and checkout() are given.
+ *
+ * The tables below are the document's grammar: key, form, place in the struct.
+ * A key that is not in them is an error, since a typing mistake must not cost
+ * anybody a discount.
+ */
+#include "crm_member.h"
+#include "sale/sale.h"
+#include "setting.h"
+
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#define MAX_LINES	  10000
+#define MAX_TEXT	  1000		/* bytes in a text */
+#define MAX_QUANTITY  1000000000
+#define MAX_MONEY	  INT64CONST(1000000000000)
+
+typedef enum Form
+{
+	FORM_TEXT,
+	FORM_TIMESTAMP,
+	FORM_ID,					/* positive integer, int64 */
+	FORM_LINE_NO,				/* positive integer, int */
+	FORM_MONEY,					/* minor units, int64 */
+	FORM_PRICE,					/* Decimal */
+	FORM_QUANTITY,				/* Decimal */
+	FORM_RATE,					/* Decimal, percent */
+	FORM_OBJECT,				/* Jsonb */
+	FORM_IDENTITY,
+	FORM_LINES,
+	FORM_LATER					/* must be absent, zero or empty */
+} Form;
+
+typedef struct Field
+{
+	const char *key;
+	Form		form;
+	size_t		offset;
+	size_t		flag;			/* offset of a bool that is set when the key is there; 0: none */
+} Field;
+
+static const Field sale_fields[] = {
+	{"ref", FORM_TEXT, offsetof(SaleDocument, sale.ref)},
+	{"source", FORM_TEXT, offsetof(SaleDocument, sale.source)},
+	{"member_id", FORM_ID, offsetof(SaleDocument, sale.member_id)},
+	{"identity", FORM_IDENTITY},
+	{"store", FORM_TEXT, offsetof(SaleDocument, sale.store)},
+	{"channel", FORM_TEXT, offsetof(SaleDocument, sale.channel)},
+	{"sold_at", FORM_TIMESTAMP, offsetof(SaleDocument, sale.sold_at),
+	 offsetof(SaleDocument, has_sold_at)},
+	{"lines", FORM_LINES},
+	{"coupons", FORM_LATER},
+	{"points", FORM_LATER},
+	{"stored_value", FORM_LATER},
+	{"shipping", FORM_MONEY, offsetof(SaleDocument, sale.shipping)},
+	{"attrs", FORM_OBJECT, offsetof(SaleDocument, sale.attrs)},
+	{"actor", FORM_TEXT, offsetof(SaleDocument, sale.actor)},
+	{NULL}
+};
+
+static const Field line_fields[] = {
+	{"line_no", FORM_LINE_NO, offsetof(SaleLine, line_no)},
+	{"sku", FORM_TEXT, offsetof(SaleLine, sku)},
+	{"category", FORM_TEXT, offsetof(SaleLine, category)},
+	{"brand", FORM_TEXT, offsetof(SaleLine, brand)},
+	{"quantity", FORM_QUANTITY, offsetof(SaleLine, quantity)},
+	{"price", FORM_PRICE, offsetof(SaleLine, price), offsetof(SaleLine, has_price)},
+	{"discount", FORM_MONEY, offsetof(SaleLine, discount)},
+	{"min_price", FORM_PRICE, offsetof(SaleLine, min_price), offsetof(SaleLine, has_min_price)},
+	{"tax_rate", FORM_RATE, offsetof(SaleLine, tax_rate), offsetof(SaleLine, has_tax_rate)},
+	{"attrs", FORM_OBJECT, offsetof(SaleLine, attrs)},
+	{NULL}
+};
+
+static const Field identity_fields[] = {
+	{"kind", FORM_TEXT, offsetof(SaleDocument, identity_kind)},
+	{"value", FORM_TEXT, offsetof(SaleDocument, identity_value)},
+	{NULL}
+};
+
+static void ReadObject(JsonbContainer *object, const Field *fields, const char *path,
+					   SaleDocument *document, void *target);
+
+static void
+Malformed(const char *path, const char *key, const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("malformed sale document"),
+					errdetail("\"%s%s\" %s.", path, key, what)));
+}
+
+static void
+OutOfRange(const char *path, const char *key, const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					errmsg("number in sale document is out of range"),
+					errdetail("\"%s%s\" %s.", path, key, what)));
+}
+
+static char *
+ReadText(const JsonbValue *value, const char *path, const char *key)
+{
+	if (value->type != jbvString)
+		Malformed(path, key, "must be a string");
+	if (value->val.string.len == 0)
+		Malformed(path, key, "must not be empty");
+	if (value->val.string.len > MAX_TEXT)
+		Malformed(path, key, "is too long");
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/* A number from 0 to below limit, with no more decimals than scale. */
+static Decimal
+ReadDecimal(const JsonbValue *value, int64 limit, int scale, const char *path, const char *key)
+{
+	Decimal		decimal;
+	Decimal		bound = {limit, 0};
+	Decimal		zero = {0, 0};
+
+	if (value->type != jbvNumeric)
+		Malformed(path, key, "must be a number");
+	decimal = NumericToDecimal(value->val.numeric, key);
+	if (CompareDecimal(decimal, zero) < 0)
+		Malformed(path, key, "must not be negative");
+	if (CompareDecimal(decimal, bound) >= 0)
+		OutOfRange(path, key, psprintf("must be below " INT64_FORMAT, limit));
+	if (decimal.scale > scale)
+		OutOfRange(path, key, psprintf("must have at most %d decimals", scale));
+	return decimal;
+}
+
+static int64
+ReadInteger(const JsonbValue *value, int64 limit, const char *path, const char *key)
+{
+	Decimal		decimal = ReadDecimal(value, limit, 0, path, key);
+
+	if (decimal.units == 0)
+		Malformed(path, key, "must be positive");
+	return decimal.units;
+}
+
+static JsonbContainer *
+ReadContainer(const JsonbValue *value, bool array, const char *path, const char *key)
+{
+	JsonbContainer *container = value->type == jbvBinary ? value->val.binary.data : NULL;
+
+	if (container == NULL ||
+		(array ? !JsonContainerIsArray(container) || JsonContainerIsScalar(container)
+		 : !JsonContainerIsObject(container)))
+		Malformed(path, key, array ? "must be an array" : "must be an object");
+	return container;
+}
+
+static void
+ReadLines(const JsonbValue *value, SaleDocument *document)
+{
+	JsonbContainer *array = ReadContainer(value, true, "", "lines");
+	Sale	   *sale = &document->sale;
+	int			scale = GetSetting()->money_scale;
+	int64		limit = MAX_MONEY;
+
+	for (int i = 0; i < scale; i++)
+		limit *= 10;
+	sale->nlines = JsonContainerSize(array);
+	if (sale->nlines == 0)
+		Malformed("", "lines", "must have at least one line");
+	if (sale->nlines > MAX_LINES)
+		OutOfRange("", "lines", psprintf("must have at most %d lines", MAX_LINES));
+	sale->lines = palloc0(sizeof(SaleLine) * sale->nlines);
+
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		SaleLine   *line = &sale->lines[i];
+		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
+		char	   *path = psprintf("lines[%d]", i);
+
+		line->quantity.units = 1;
+		ReadObject(ReadContainer(element, false, path, ""), line_fields, psprintf("%s.", path),
+				   document, line);
+		if (!line->has_price)
+			Malformed(psprintf("%s.", path), "price", "is missing");
+		if (line->line_no == 0)
+			line->line_no = i + 1;
+		for (int j = 0; j < i; j++)
+		{
+			if (sale->lines[j].line_no == line->line_no)
+				Malformed(psprintf("%s.", path), "line_no", "stands in an earlier line too");
+		}
+		line->amount = MultiplyDecimal(line->quantity, line->price, scale, ROUNDING_HALF_UP);
+		if (line->amount >= limit)
+			OutOfRange(psprintf("%s.", path), "price", "times quantity is too much money");
+		if (line->discount > line->amount)
+			Malformed(psprintf("%s.", path), "discount", "is more than the line costs");
+		sale->amount = AddMinor(sale->amount, line->amount);
+		sale->discount = AddMinor(sale->discount, line->discount);
+	}
+}
+
+/* What a later version will do must not be passed over in silence. */
+static void
+RefuseLater(const JsonbValue *value, const char *key)
+{
+	bool		asked = true;
+
+	if (value->type == jbvNumeric)
+		asked = NumericToDecimal(value->val.numeric, key).units != 0;
+	else if (value->type == jbvBinary)
+		asked = JsonContainerSize(value->val.binary.data) > 0;
+	if (asked)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" is not available in this version of crm_member", key),
+						errhint("Leave it out, or send it empty.")));
+}
+
+static void
+ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDocument *document,
+		  void *target)
+{
+	void	   *place = (char *) target + field->offset;
+	const char *key = field->key;
+
+	switch (field->form)
+	{
+		case FORM_TEXT:
+			*(char **) place = ReadText(value, path, key);
+			break;
+		case FORM_TIMESTAMP:
+			*(TimestampTz *) place =
+				DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+														CStringGetDatum(ReadText(value, path, key)),
+														ObjectIdGetDatum(InvalidOid),
+														Int32GetDatum(-1)));
+			if (TIMESTAMP_NOT_FINITE(*(TimestampTz *) place))
+				Malformed(path, key, "must be a moment in time");
+			break;
+		case FORM_ID:
+			*(int64 *) place = ReadInteger(value, PG_INT64_MAX / 10, path, key);
+			break;
+		case FORM_LINE_NO:
+			*(int *) place = (int) ReadInteger(value, PG_INT32_MAX, path, key);
+			break;
+		case FORM_MONEY:
+			{
+				int			scale = GetSetting()->money_scale;
+				Decimal		money = ReadDecimal(value, MAX_MONEY, scale, path, key);
+
+				for (; money.scale < scale; money.scale++)
+					money.units *= 10;
+				*(int64 *) place = money.units;
+				break;
+			}
+		case FORM_PRICE:
+			*(Decimal *) place = ReadDecimal(value, MAX_MONEY, QUANTITY_SCALE, path, key);
+			break;
+		case FORM_QUANTITY:
+			*(Decimal *) place = ReadDecimal(value, MAX_QUANTITY, QUANTITY_SCALE, path, key);
+			break;
+		case FORM_RATE:
+			*(Decimal *) place = ReadDecimal(value, 1000, QUANTITY_SCALE, path, key);
+			break;
+		case FORM_OBJECT:
+			ReadContainer(value, false, path, key);
+			*(Jsonb **) place = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+			break;
+		case FORM_IDENTITY:
+			ReadObject(ReadContainer(value, false, path, key), identity_fields, "identity.",
+					   document, document);
+			if (document->identity_kind == NULL || document->identity_value == NULL)
+				Malformed("", "identity", "needs \"kind\" and \"value\"");
+			break;
+		case FORM_LINES:
+			ReadLines(value, document);
+			break;
+		case FORM_LATER:
+			RefuseLater(value, key);
+			break;
+	}
+	if (field->flag != 0)
+		*(bool *) ((char *) target + field->flag) = true;
+}
+
+static void
+ReadObject(JsonbContainer *object, const Field *fields, const char *path, SaleDocument *document,
+		   void *target)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		const Field *field = fields;
+
+		if (token != WJB_KEY)
+			continue;
+		JsonbIteratorNext(&iterator, &value, true);
+		while (field->key != NULL &&
+			   (strlen(field->key) != key.val.string.len ||
+				memcmp(field->key, key.val.string.val, key.val.string.len) != 0))
+			field++;
+		if (field->key == NULL)
+		{
+			StringInfoData known;
+
+			initStringInfo(&known);
+			for (field = fields; field->key != NULL; field++)
+				appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", field->key);
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("malformed sale document"),
+							errdetail("Key \"%s%.*s\" is unknown.", path, key.val.string.len,
+									  key.val.string.val),
+							errhint("Keys are: %s.", known.data)));
+		}
+		/* null is the same as not there */
+		if (value.type != jbvNull)
+			ReadField(field, &value, path, document, target);
+	}
+}
+
+SaleDocument *
+ReadSaleDocument(Jsonb *jsonb)
+{
+	SaleDocument *document = palloc0(sizeof(SaleDocument));
+
+	if (!JB_ROOT_IS_OBJECT(jsonb))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("malformed sale document"),
+						errdetail("It must be a JSON object.")));
+	ReadObject(&jsonb->root, sale_fields, "", document, document);
+
+	if (document->sale.nlines == 0)
+		Malformed("", "lines", "is missing");
+	if (document->identity_kind != NULL && document->sale.member_id != CRM_GUEST)
+		Malformed("", "identity", "and \"member_id\" exclude each other");
+	if (document->sale.source == NULL)
+		document->sale.source = pstrdup("pos");
+	if (!document->has_sold_at)
+		document->sale.sold_at = GetCurrentTransactionStartTimestamp();
+	return document;
+}

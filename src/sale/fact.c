@@ -1,0 +1,179 @@
+/*
+ * fact.c: what conditions are judged by, filled from a sale and its member.
+ *
+ * "uses" says which attributes some rule looks at, so that what costs a query
+ * is only looked up where it matters.
+ */
+#include "crm_member.h"
+#include "query.h"
+#include "sale/sale.h"
+#include "setting.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+static void
+SetNumber(Facts *facts, Attribute attribute, int64 units, int scale)
+{
+	Fact	   *fact = &facts->facts[attribute];
+
+	fact->known = true;
+	fact->value.number.units = units;
+	fact->value.number.scale = scale;
+}
+
+static void
+SetText(Facts *facts, Attribute attribute, const char *text)
+{
+	Fact	   *fact = &facts->facts[attribute];
+
+	fact->known = text != NULL;
+	fact->value.text.data = text;
+	fact->value.text.length = text ? strlen(text) : 0;
+}
+
+static void
+SetBoolean(Facts *facts, Attribute attribute, bool value)
+{
+	facts->facts[attribute].known = true;
+	facts->facts[attribute].value.boolean = value;
+}
+
+static void
+SetDate(Facts *facts, Attribute attribute, DateADT date)
+{
+	facts->facts[attribute].known = true;
+	facts->facts[attribute].value.date = date;
+}
+
+static void
+SetTimestamp(Facts *facts, Attribute attribute, TimestampTz at)
+{
+	facts->facts[attribute].known = true;
+	facts->facts[attribute].value.timestamp = at;
+}
+
+/* Has the member no other sale before this one, by the time of sale? */
+static bool
+IsFirstPurchase(const Sale *sale)
+{
+	static CrmQuery query = {
+		"SELECT FROM crm_member.sale WHERE member_id OPERATOR(pg_catalog.=) $1 "
+		"AND sold_at OPERATOR(pg_catalog.<=) $2 "
+		"AND (sold_at, source, ref) OPERATOR(pg_catalog.<) ($2, $3, $4) "
+		"AND settled_at IS NOT NULL",
+		4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
+	Datum		values[4];
+	bool		first;
+
+	values[0] = Int64GetDatum(sale->member_id);
+	values[1] = TimestampTzGetDatum(sale->sold_at);
+	values[2] = CStringGetTextDatum(sale->source);
+	values[3] = CStringGetTextDatum(sale->ref);
+	SPI_connect();
+	first = RunQuery(&query, values, NULL, false, 1) == 0;
+	SPI_finish();
+	return first;
+}
+
+static void
+FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
+{
+	const Member *member = sale->member;
+	struct pg_tm now;
+	struct pg_tm born;
+
+	facts->attrs[SUBJECT_MEMBER] = member->attrs;
+	facts->tags = member->tags;
+	SetNumber(facts, MEMBER_ID, member->member_id, 0);
+	SetText(facts, MEMBER_STATUS, member->status);
+	SetText(facts, MEMBER_KIND, member->kind);
+	SetText(facts, MEMBER_TIER, member->tier);
+	if (member->tier != NULL)
+		SetNumber(facts, MEMBER_TIER_RANK, member->tier_rank, 0);
+	SetText(facts, MEMBER_SOURCE, member->source);
+	SetText(facts, MEMBER_STORE, member->store);
+	SetText(facts, MEMBER_CHANNEL, member->channel);
+	SetText(facts, MEMBER_GENDER, member->gender);
+	SetTimestamp(facts, MEMBER_JOINED_AT, member->joined_at);
+	SetNumber(facts, MEMBER_DAYS_SINCE_JOIN,
+			  BusinessDate(sale->sold_at) - BusinessDate(member->joined_at), 0);
+	if (uses[MEMBER_FIRST_PURCHASE])
+		SetBoolean(facts, MEMBER_FIRST_PURCHASE, IsFirstPurchase(sale));
+
+	if (!member->has_birthday)
+		return;
+	SetDate(facts, MEMBER_BIRTHDAY, member->birthday);
+	BusinessTime(sale->sold_at, &now);
+	j2date(member->birthday + POSTGRES_EPOCH_JDATE, &born.tm_year, &born.tm_mon, &born.tm_mday);
+	SetBoolean(facts, MEMBER_BIRTHDAY_MONTH, born.tm_mon == now.tm_mon);
+	SetBoolean(facts, MEMBER_IS_BIRTHDAY,
+			   born.tm_mon == now.tm_mon &&
+			   (born.tm_mday == now.tm_mday ||
+			/* the 29th of February is kept on the 28th in a common year */
+				(born.tm_mon == 2 && born.tm_mday == 29 && now.tm_mday == 28 &&
+				 !isleap(now.tm_year))));
+	SetNumber(facts, MEMBER_AGE,
+			  now.tm_year - born.tm_year -
+			  (now.tm_mon < born.tm_mon ||
+			   (now.tm_mon == born.tm_mon && now.tm_mday < born.tm_mday)), 0);
+}
+
+void
+FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
+{
+	int			scale = GetSetting()->money_scale;
+	int64		quantity = 0;
+	struct pg_tm tm;
+	DateADT		date = BusinessDate(sale->sold_at);
+
+	if (sale->member != NULL)
+		FillMemberFacts(facts, sale, uses);
+
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		Decimal		units = sale->lines[i].quantity;
+
+		for (int s = units.scale; s < QUANTITY_SCALE; s++)
+			units.units *= 10;
+		quantity = AddMinor(quantity, units.units);
+	}
+	BusinessTime(sale->sold_at, &tm);
+
+	facts->attrs[SUBJECT_SALE] = sale->attrs;
+	SetNumber(facts, SALE_AMOUNT, sale->amount, scale);
+	SetNumber(facts, SALE_DISCOUNT, sale->discount, scale);
+	SetNumber(facts, SALE_PAYABLE, sale->amount - sale->discount, scale);
+	SetNumber(facts, SALE_SHIPPING, sale->shipping, scale);
+	SetNumber(facts, SALE_QUANTITY, quantity, QUANTITY_SCALE);
+	SetNumber(facts, SALE_LINES, sale->nlines, 0);
+	SetText(facts, SALE_SOURCE, sale->source);
+	SetText(facts, SALE_STORE, sale->store);
+	SetText(facts, SALE_CHANNEL, sale->channel);
+	SetTimestamp(facts, SALE_SOLD_AT, sale->sold_at);
+	SetDate(facts, SALE_DATE, date);
+	SetNumber(facts, SALE_YEAR, tm.tm_year, 0);
+	SetNumber(facts, SALE_MONTH, tm.tm_mon, 0);
+	SetNumber(facts, SALE_DAY, tm.tm_mday, 0);
+	SetNumber(facts, SALE_WEEKDAY, (j2day(date + POSTGRES_EPOCH_JDATE) + 6) % 7 + 1, 0);
+	SetNumber(facts, SALE_HOUR, tm.tm_hour, 0);
+	SetNumber(facts, SALE_MINUTE, tm.tm_hour * 60 + tm.tm_min, 0);
+}
+
+void
+FillLineFacts(Facts *facts, const SaleLine *line)
+{
+	int			scale = GetSetting()->money_scale;
+
+	facts->attrs[SUBJECT_LINE] = line->attrs;
+	SetText(facts, LINE_SKU, line->sku);
+	SetText(facts, LINE_CATEGORY, line->category);
+	SetText(facts, LINE_BRAND, line->brand);
+	SetNumber(facts, LINE_QUANTITY, line->quantity.units, line->quantity.scale);
+	SetNumber(facts, LINE_PRICE, line->price.units, line->price.scale);
+	SetNumber(facts, LINE_AMOUNT, line->amount, scale);
+	SetNumber(facts, LINE_DISCOUNT, line->discount, scale);
+	SetNumber(facts, LINE_PAYABLE, LinePayable(line), scale);
+	facts->facts[LINE_TAX_RATE].known = line->has_tax_rate;
+	facts->facts[LINE_TAX_RATE].value.number = line->tax_rate;
+}

@@ -1,0 +1,121 @@
+/*
+ * sale.h: a sale in memory, from a document or from rows, and its settlement.
+ *
+ * Money is int64 minor units of the scale in crm_member.setting.
+ */
+#ifndef CRM_SALE_H
+#define CRM_SALE_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+#include "utils/date.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "condition/condition.h"
+#include "money/money.h"
+
+#define QUANTITY_SCALE 6
+
+typedef struct Member
+{
+	int64		member_id;
+	char	   *status;
+	char	   *kind;
+	char	   *source;
+	char	   *store;
+	char	   *channel;
+	TimestampTz joined_at;
+	ArrayType  *tags;
+	Jsonb	   *attrs;
+	char	   *gender;
+	bool		has_birthday;
+	DateADT		birthday;
+	char	   *tier;
+	int			tier_rank;
+} Member;
+
+typedef struct SaleLine
+{
+	int			line_no;
+	char	   *sku;
+	char	   *category;
+	char	   *brand;
+	Decimal		quantity;
+	Decimal		price;
+	bool		has_price;
+	int64		amount;			/* before discounts */
+	int64		discount;
+	bool		has_min_price;
+	Decimal		min_price;
+	bool		has_tax_rate;
+	Decimal		tax_rate;
+	Jsonb	   *attrs;
+} SaleLine;
+
+typedef struct Sale
+{
+	int64		member_id;		/* CRM_GUEST: nobody */
+	int64		sale_id;		/* 0: not written yet */
+	const Member *member;		/* NULL for a guest */
+	char	   *source;
+	char	   *ref;
+	char	   *store;
+	char	   *channel;
+	TimestampTz sold_at;
+	int64		shipping;
+	Jsonb	   *attrs;
+	char	   *actor;
+
+	int			nlines;
+	SaleLine   *lines;
+	int64		amount;			/* sums of the lines */
+	int64		discount;
+} Sale;
+
+#define LinePayable(line) ((line)->amount - (line)->discount)
+#define SalePayable(sale) ((sale)->amount - (sale)->discount + (sale)->shipping)
+
+/* document.c: a sale from the document checkout() is given */
+typedef struct SaleDocument
+{
+	Sale		sale;
+	char	   *identity_kind;	/* NULL: by member_id, or a guest */
+	char	   *identity_value;
+	bool		has_sold_at;
+} SaleDocument;
+
+extern SaleDocument *ReadSaleDocument(Jsonb *jsonb);
+
+/* member.c: who buys */
+/* A merged member's number gives its survivor; NULL where there is none.  In the caller's context. */
+extern Member *LoadMember(int64 member_id);
+/* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
+extern int64 RequireMember(int64 member_id, const char *const *allowed);
+extern int64 ResolveBuyer(const SaleDocument *document);
+extern void RefuseInactive(const Member *member);
+
+/* fact.c: what conditions are judged by */
+extern void FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses);
+extern void FillLineFacts(Facts *facts, const SaleLine *line);
+
+/* answer.c: the answer of quote() and checkout(); settled_at as of when the balance is read */
+extern Jsonb *SaleAnswer(const Sale *sale, List *awards, TimestampTz settled_at);
+
+/* row.c: sales as rows */
+
+/*
+ * Is there a sale with this source and ref?  Then sale gets its member and
+ * number.  Error RM001 where it was rung up from a document with another digest.
+ */
+extern bool FindSale(Sale *sale, int64 digest);
+/* Take source and ref for a new sale; false: somebody else just did, found as by FindSale. */
+extern bool ClaimSale(Sale *sale, int64 digest);
+extern void InsertSale(const Sale *sale);
+extern void MarkSettled(const Sale *sale);
+
+/* The sale with this member_id and sale_id; returns when it was settled, DT_NOBEGIN: not yet. */
+extern TimestampTz LoadSale(Sale *sale);
+
+#endif
