@@ -41,10 +41,13 @@ typedef enum Allocation
 extern Rounding ParseRounding(const char *name);
 extern Allocation ParseAllocation(const char *name);
 
+/* Error 22023 unless it is 0 .. DECIMAL_MAX_SCALE. */
+extern void CheckScale(int scale);
+
 /*
  * Numeric to minor units.  "what" names the value in errors.  NaN, infinity and
- * out of range are 22003; so is a value with more decimals than scale where
- * exactly one of the two fits: ExactMinor refuses it, RoundedMinor rounds it.
+ * out of range are 22003; a value with more decimals than scale is refused
+ * by ExactMinor (22003 too) and rounded by RoundedMinor.
  */
 extern int64 ExactMinor(Numeric value, int scale, const char *what);
 extern int64 RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what);
