@@ -11,7 +11,9 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 # One line a feature: what the library is made of.
 OBJS = \
 	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
-	src/money/decimal.o src/money/allocate.o
+	src/money/decimal.o src/money/allocate.o \
+	src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/print.o \
+	src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
 
 MODULE_big = $(EXTENSION)
 

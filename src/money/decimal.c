@@ -249,6 +249,58 @@ CompareDecimal(Decimal a, Decimal b)
 	}
 }
 
+bool
+TextToDecimal(const char *text, int length, Decimal *value)
+{
+	const char *s = text;
+	const char *end = text + length;
+	bool		negative = s < end && *s == '-';
+	int64		units = 0;
+	int			scale = 0;
+	bool		in_fraction = false;
+
+	if (s < end && (*s == '-' || *s == '+'))
+		s++;
+	if (s == end || end[-1] == '.' || *s == '.')
+		return false;
+	if (memchr(s, '.', end - s))
+	{
+		while (end[-1] == '0')
+			end--;
+	}
+	for (; s < end; s++)
+	{
+		if (*s == '.' && !in_fraction)
+		{
+			in_fraction = true;
+			continue;
+		}
+		if (*s < '0' || *s > '9' || (in_fraction && ++scale > DECIMAL_MAX_SCALE) ||
+			pg_mul_s64_overflow(units, 10, &units) ||
+			pg_sub_s64_overflow(units, *s - '0', &units))
+			return false;
+	}
+	if (!negative && pg_sub_s64_overflow(0, units, &units))
+		return false;
+	value->units = units;
+	value->scale = scale;
+	return true;
+}
+
+void
+DecimalToText(Decimal value, char *buffer)
+{
+	uint64		magnitude = value.units < 0 ? -(uint64) value.units : (uint64) value.units;
+	const char *sign = value.units < 0 ? "-" : "";
+
+	if (value.scale == 0)
+		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT, sign, magnitude);
+	else
+		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*" INT64_MODIFIER "u", sign,
+				 magnitude / power_of_ten[value.scale], value.scale,
+				 magnitude % power_of_ten[value.scale]);
+}
+
 int64
 AddMinor(int64 a, int64 b)
 {

@@ -58,6 +58,14 @@ extern Decimal NumericToDecimal(Numeric value, const char *what);
 extern Numeric DecimalToNumeric(Decimal value);
 extern int	CompareDecimal(Decimal a, Decimal b);
 
+/*
+ * [+-]digits[.digits] and back.  TextToDecimal drops trailing zeros and is false
+ * for any other text and for what does not fit.
+ */
+#define DECIMAL_TEXT_SIZE 24
+extern bool TextToDecimal(const char *text, int length, Decimal *value);
+extern void DecimalToText(Decimal value, char *buffer);
+
 extern int64 AddMinor(int64 a, int64 b);
 extern int64 SubtractMinor(int64 a, int64 b);
 
