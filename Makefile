@@ -8,12 +8,25 @@
 EXTENSION = crm_member
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 
-# One line a feature: what the library is made of.
-OBJS = \
-	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
-	src/points/points.o src/points/rule.o src/points/evaluate.o src/points/ledger.o src/points/expiry.o \
-	src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
-	src/sale/fact.o src/sale/member.o
+# What the library is made of, by feature.
+OBJS =
+
+# core
+OBJS += src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
+
+# exact decimals
+OBJS += src/money/decimal.o src/money/allocate.o
+
+# the condition language
+OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/print.o \
+	src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
+
+# sales
+OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+	src/sale/fact.o src/sale/buyer.o
+
+# points
+OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/ledger.o src/points/expiry.o
 
 MODULE_big = $(EXTENSION)
 

@@ -39,6 +39,7 @@ typedef enum FactType
 } FactType;
 
 /* Every attribute but the open ones, attr() and tag(); attribute.c describes them in this order. */
+/* Stored conditions hold these numbers: a new attribute goes at the end. */
 typedef enum Attribute
 {
 	MEMBER_ID,
@@ -142,6 +143,9 @@ extern Truth EvaluateCondition(const Condition *condition, const Facts *facts);
 /* Does it look at this attribute; at any attribute, attr() or tag() of this subject? */
 extern bool UsesAttribute(const Condition *condition, Attribute attribute);
 extern bool UsesSubject(const Condition *condition, Subject subject);
+/* Does it look at attr() of this subject; at tag()? */
+extern bool UsesAttrs(const Condition *condition, Subject subject);
+extern bool UsesTags(const Condition *condition);
 
 /*
  * Why it is not true: appends the first clause, in order, that alone keeps it

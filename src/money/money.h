@@ -41,10 +41,13 @@ typedef enum Allocation
 extern Rounding ParseRounding(const char *name);
 extern Allocation ParseAllocation(const char *name);
 
+/* Error 22023 unless it is 0 .. DECIMAL_MAX_SCALE. */
+extern void CheckScale(int scale);
+
 /*
  * Numeric to minor units.  "what" names the value in errors.  NaN, infinity and
- * out of range are 22003; so is a value with more decimals than scale where
- * exactly one of the two fits: ExactMinor refuses it, RoundedMinor rounds it.
+ * out of range are 22003; a value with more decimals than scale is refused
+ * by ExactMinor (22003 too) and rounded by RoundedMinor.
  */
 extern int64 ExactMinor(Numeric value, int scale, const char *what);
 extern int64 RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what);
@@ -54,6 +57,14 @@ extern Numeric MinorToNumeric(int64 units, int scale);
 extern Decimal NumericToDecimal(Numeric value, const char *what);
 extern Numeric DecimalToNumeric(Decimal value);
 extern int	CompareDecimal(Decimal a, Decimal b);
+
+/*
+ * [+-]digits[.digits] and back.  TextToDecimal drops trailing zeros and is false
+ * for any other text and for what does not fit.
+ */
+#define DECIMAL_TEXT_SIZE 24
+extern bool TextToDecimal(const char *text, int length, Decimal *value);
+extern void DecimalToText(Decimal value, char *buffer);
 
 extern int64 AddMinor(int64 a, int64 b);
 extern int64 SubtractMinor(int64 a, int64 b);

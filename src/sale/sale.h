@@ -88,7 +88,7 @@ typedef struct SaleDocument
 
 extern SaleDocument *ReadSaleDocument(Jsonb *jsonb);
 
-/* member.c: who buys */
+/* buyer.c: who buys */
 /* A merged member's number gives its survivor; NULL where there is none.  In the caller's context. */
 extern Member *LoadMember(int64 member_id);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */

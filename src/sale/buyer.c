@@ -1,5 +1,5 @@
 /*
- * member.c: who buys.
+ * buyer.c: who buys.
  */
 #include "crm_member.h"
 #include "query.h"
