@@ -10,7 +10,8 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 
 # One line a feature: what the library is made of.
 OBJS = \
-	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
+	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
+	src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o
 
 MODULE_big = $(EXTENSION)
 
