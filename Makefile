@@ -11,7 +11,9 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 # One line a feature: what the library is made of.
 OBJS = \
 	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
-	src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o
+	src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o \
+	src/member/refusal.o src/member/config.o src/member/identity.o src/member/member.o src/member/card.o \
+	src/member/registration_check.o src/member/registration.o src/member/register_member.o
 
 MODULE_big = $(EXTENSION)
 
