@@ -21,13 +21,13 @@ AS 'MODULE_PATHNAME', 'crm_canonical_member';
 COMMENT ON FUNCTION crm_member.canonical_member(bigint) IS
   'The member that a member has been merged into, or itself; NULL where there is none';
 
-CREATE FUNCTION crm_member.lock_member(member_id bigint) RETURNS bigint
+CREATE FUNCTION crm_member.lock_member(member_id bigint, living boolean) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_lock_member';
 
-COMMENT ON FUNCTION crm_member.lock_member(bigint) IS
-  'Lock a member for writing until the end of the transaction, after following merges, and return it. Error RM101 where there is none';
+COMMENT ON FUNCTION crm_member.lock_member(bigint, boolean) IS
+  'Lock a member for writing until the end of the transaction, after following merges, and return it. living: a cancelled member is refused. Errors: RM101 unknown member, RM102 cancelled; NULL for NULL';
 
 CREATE FUNCTION crm_member.register_member(
   name text DEFAULT NULL,
@@ -103,7 +103,7 @@ BEGIN
   END IF;
   normal := crm_member.normalize_identity(bind_identity.kind, bind_identity.value);
   said := hashtextextended(bind_identity.kind || ':' || normal, 0);
-  locked := crm_member.lock_member(bind_identity.member_id);
+  locked := crm_member.lock_member(bind_identity.member_id, true);
   IF crm_member.act_done(ARRAY[bind_identity.member_id, locked], 'bind_identity', bind_identity.ref, said) THEN
     RETURN locked;
   END IF;
@@ -133,7 +133,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.bind_identity(bigint, text, text, text, text) IS
-  'Let a member be found by one more identity; returns the member, after merges. Binding what the member has already changes nothing. A first mobile or e-mail is written to person as well. Errors: 22004 NULL, 22023 unknown kind or unusable value, RM001, RM101 unknown member, RM103 bound to another member';
+  'Let a member be found by one more identity; returns the member, after merges. Binding what the member has already changes nothing. A first mobile or e-mail is written to person as well. Errors: 22004 NULL, 22023 unknown kind or unusable value, RM001, RM101 unknown member, RM102 cancelled member, RM103 bound to another member';
 
 CREATE FUNCTION crm_member.unbind_identity(member_id bigint, kind text, value text, ref text DEFAULT NULL, actor text DEFAULT NULL)
 RETURNS boolean
@@ -155,7 +155,7 @@ BEGIN
   END IF;
   normal := crm_member.normalize_identity(unbind_identity.kind, unbind_identity.value);
   said := hashtextextended(unbind_identity.kind || ':' || normal, 0);
-  locked := crm_member.lock_member(unbind_identity.member_id);
+  locked := crm_member.lock_member(unbind_identity.member_id, false);
   IF crm_member.act_done(ARRAY[unbind_identity.member_id, locked], 'unbind_identity', unbind_identity.ref, said) THEN
     RETURN true;
   END IF;
@@ -198,7 +198,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', HINT = 'It is inactive, active, lost or cancelled.';
   END IF;
   said := hashtextextended(set_member_status.status || ':' || coalesce(set_member_status.reason, ''), 0);
-  locked := crm_member.lock_member(set_member_status.member_id);
+  locked := crm_member.lock_member(set_member_status.member_id, false);
   IF crm_member.act_done(ARRAY[set_member_status.member_id, locked], 'set_member_status', set_member_status.ref, said) THEN
     RETURN;
   END IF;
@@ -222,22 +222,3 @@ $$;
 
 COMMENT ON FUNCTION crm_member.set_member_status(bigint, text, text, text, text) IS
   'Make a member inactive, active, lost (reported) or cancelled; cancelled is final. The status it has already changes nothing; reason is kept in member_event. Errors: 22004 NULL, 22023 unknown status, RM001, RM101 unknown member, RM102 the status cannot follow the present one';
-
-CREATE FUNCTION crm_member.card_expiry(card_type text, effective_at timestamptz) RETURNS timestamptz
-LANGUAGE sql STABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT (effective_at AT TIME ZONE s.time_zone + t.validity) AT TIME ZONE s.time_zone
-    FROM crm_member.card_type AS t, crm_member.setting AS s
-   WHERE t.card_type = card_expiry.card_type
-$$;
-
-COMMENT ON FUNCTION crm_member.card_expiry(text, timestamptz) IS
-  'effective_at + the validity of a card type, by the clock of the business time zone; NULL: never, or the type is unknown';
-
-CREATE FUNCTION crm_member.usable_card(card_no text, at timestamptz DEFAULT now()) RETURNS bigint
-LANGUAGE c STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS 'MODULE_PATHNAME', 'crm_usable_card';
-
-COMMENT ON FUNCTION crm_member.usable_card(text, timestamptz) IS
-  'The member, after merges, that may use this card at that time: enabled, not expired, and not yet reported lost or cancelled then. Errors: RM104 unknown card, RM105 with the reason in the detail; NULL for NULL';

@@ -104,6 +104,9 @@ crm_lock_member(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	locked = LockMember(PG_GETARG_INT64(0), &status);
+	if (PG_GETARG_BOOL(1) && strcmp(status, "cancelled") == 0)
+		ereport(ERROR, (errcode(ERRCODE_CRM_MEMBER_STATUS),
+						errmsg("member " INT64_FORMAT " is cancelled", locked)));
 	SPI_finish();
 	PG_RETURN_INT64(locked);
 }
