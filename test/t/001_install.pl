@@ -2,22 +2,13 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::Bin;
+use CrmNode;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->start;
-
-# What a statement that must fail reports, with the SQLSTATE.
-sub refusal
-{
-	my ($database, $sql) = @_;
-	my ($status, $out, $err) =
-	  $node->psql($database, "\\set VERBOSITY verbose\n$sql", on_error_stop => 1);
-	return $status ? $err : "no error from: $sql";
-}
+my $node = new_node('main');
 
 $node->safe_psql('postgres', "CREATE DATABASE crm TEMPLATE template0 ENCODING 'UTF8'");
 
@@ -26,7 +17,7 @@ for my $encoding (qw(SQL_ASCII LATIN1))
 {
 	$node->safe_psql('postgres',
 		"CREATE DATABASE \"$encoding\" TEMPLATE template0 ENCODING '$encoding' LOCALE 'C'");
-	like(refusal($encoding, 'CREATE EXTENSION crm_member'),
+	like(refusal($node, $encoding, 'CREATE EXTENSION crm_member'),
 		qr/0A000:.*UTF8/, "an error 0A000 in a database of encoding $encoding");
 	is( $node->safe_psql($encoding,
 			q{SELECT count(*) FROM pg_namespace WHERE nspname = 'crm_member'}),
@@ -36,12 +27,12 @@ for my $encoding (qw(SQL_ASCII LATIN1))
 
 $node->safe_psql('postgres', 'CREATE DATABASE taken');
 $node->safe_psql('taken', 'CREATE SCHEMA crm_member');
-like(refusal('taken', 'CREATE EXTENSION crm_member'),
+like(refusal($node, 'taken', 'CREATE EXTENSION crm_member'),
 	qr/42P06:/, 'a schema of that name made by somebody else is not taken over');
 
 # created, but not set up
 $node->safe_psql('crm', 'CREATE EXTENSION crm_member');
-like(refusal('crm', 'SELECT crm_member.new_id()'),
+like(refusal($node, 'crm', 'SELECT crm_member.new_id()'),
 	qr/55000:.*setup\(\)/s, 'before setup() a function says so');
 
 # setup
@@ -55,7 +46,7 @@ my @bad = (
 	[ 'currency => NULL',            '22023' ]);
 for my $case (@bad)
 {
-	like(refusal('crm', "CALL crm_member.setup($case->[0])"),
+	like(refusal($node, 'crm', "CALL crm_member.setup($case->[0])"),
 		qr/$case->[1]:/, "setup($case->[0]) is an error $case->[1]");
 }
 $node->safe_psql('crm',
@@ -67,6 +58,6 @@ is( $node->safe_psql('crm', q{
 	VALUES (1, 1, 3, 0.3335, 0) RETURNING amount}),
 	'1.001', 'money has the scale that was asked for');
 $node->safe_psql('crm', 'DELETE FROM crm_member.sale_line');
-like(refusal('crm', 'CALL crm_member.setup()'), qr/55000:/, 'a second setup() is refused');
+like(refusal($node, 'crm', 'CALL crm_member.setup()'), qr/55000:/, 'a second setup() is refused');
 
 done_testing();
