@@ -16,8 +16,8 @@ SELECT s.member_id, s.sale_id, row_number() OVER (PARTITION BY s.sale_id ORDER B
        round((round(t.sales_value, 2) + t.retail_disc) / q.quantity, 8), t.retail_disc,
        CASE WHEN p.department IS NULL THEN '{}' ELSE jsonb_build_object('department', p.department) END
 FROM journey.transactions t
-JOIN crm_member.sale_ref r ON r.source = 'journey' AND r.ref = t.basket_id::text
-JOIN crm_member.sale s ON s.member_id = r.member_id AND s.sale_id = r.sale_id
+JOIN crm_member.identity i ON i.kind = 'external:journey' AND i.value = t.household_id::text
+JOIN crm_member.sale s ON s.member_id = i.member_id AND s.source = 'journey' AND s.ref = t.basket_id::text
 LEFT JOIN journey.products p USING (product_id)
 CROSS JOIN LATERAL (SELECT coalesce(nullif(t.quantity, 0), 1) AS quantity) q
 WHERE t.transaction_timestamp >= make_date(2017, :month, 1)
