@@ -53,7 +53,7 @@ ifneq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(TOOL_GOALS)
 $(TOOL_GOALS):
-	@KEEP=$(KEEP) bash test/tool/$@.sh
+	@bash test/tool/$@.sh
 
 else
 

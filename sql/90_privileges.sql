@@ -1,0 +1,107 @@
+-- Who may do what: nothing for PUBLIC, and levels of rights for roles the DBA names.
+
+REVOKE ALL ON SCHEMA crm_member FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA crm_member FROM PUBLIC;
+
+DO $$
+DECLARE
+  type_name text;
+BEGIN
+  FOR type_name IN
+    SELECT oid::regtype FROM pg_type
+    WHERE typnamespace = 'crm_member'::regnamespace AND typelem = 0
+  LOOP
+    EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', type_name);
+  END LOOP;
+END
+$$;
+
+-- The one place that says which level an object asks for. Levels hold what the
+-- levels before them hold.
+CREATE FUNCTION crm_member.access_rule(
+  OUT level text, OUT privilege text, OUT names text[]) RETURNS SETOF record
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  VALUES
+  ('reader', 'execute', '{}'::text[]),
+  ('reader', 'select', '{setting,node,tier,member,member_tier,sale,sale_line,sale_ref}'),
+
+  ('cashier', 'execute', '{new_id}'),
+
+  ('manager', 'select', '{person}'),
+  ('manager', 'insert', '{sale,sale_line}'),
+  ('manager', 'change', '{tier}'),
+
+  ('admin', 'change', '{setting}')
+$$;
+
+COMMENT ON FUNCTION crm_member.access_rule() IS
+  'The lowest level (reader, cashier, manager) that may use an object: execute a function, select from, insert into, or change (insert, update, delete) a table. To read or execute what is not named is for admin, to write it for nobody: functions do. Functions behind types, operators and casts are for every level';
+
+CREATE FUNCTION crm_member.grant_access(role name, level text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  levels CONSTANT text[] := '{reader,cashier,manager,admin}';
+  granted CONSTANT int := array_position(levels, grant_access.level);
+  statement text;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = grant_access.role) THEN
+    RAISE EXCEPTION 'role "%" does not exist', grant_access.role
+      USING ERRCODE = 'undefined_object',
+            HINT = 'CREATE ROLE makes it; grant_access() gives it rights.';
+  END IF;
+  IF granted IS NULL THEN
+    RAISE EXCEPTION 'level "%" is unknown', grant_access.level
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Levels are reader, cashier, manager and admin.';
+  END IF;
+  IF to_regclass('crm_member.setting') IS NULL THEN
+    RAISE EXCEPTION 'crm_member is not set up in this database'
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'CALL crm_member.setup() first.';
+  END IF;
+
+  FOR statement IN
+    SELECT s FROM unnest(ARRAY[
+      'REVOKE ALL ON ALL ROUTINES IN SCHEMA crm_member FROM %1$I',
+      'REVOKE ALL ON ALL TABLES IN SCHEMA crm_member FROM %1$I',
+      'REVOKE ALL ON ALL SEQUENCES IN SCHEMA crm_member FROM %1$I',
+      'GRANT USAGE ON SCHEMA crm_member TO %1$I']) s
+    UNION ALL
+    SELECT format('GRANT USAGE ON TYPE %s TO %%1$I', t.oid::regtype)
+    FROM pg_type t
+    WHERE t.typnamespace = 'crm_member'::regnamespace AND t.typelem = 0 AND t.typrelid = 0
+    UNION ALL
+    SELECT format('GRANT EXECUTE ON ROUTINE %s TO %%1$I', p.oid::regprocedure)
+    FROM pg_proc p
+    WHERE p.pronamespace = 'crm_member'::regnamespace AND p.prorettype <> 'trigger'::regtype
+      AND (EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid)
+           OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = p.oid)
+           OR EXISTS (SELECT FROM pg_amproc a WHERE a.amproc = p.oid)
+           OR EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
+           OR granted >= (SELECT coalesce(min(array_position(levels, r.level)), 4)
+                          FROM crm_member.access_rule() r
+                          WHERE r.privilege = 'execute' AND p.proname LIKE ANY (r.names)))
+    UNION ALL
+    SELECT format('GRANT %s ON TABLE %s TO %%1$I', v.rights, c.oid::regclass)
+    FROM pg_class c
+    CROSS JOIN (VALUES ('select', 'SELECT', 4), ('insert', 'INSERT', NULL), ('change', 'INSERT, UPDATE, DELETE', NULL)) v (privilege, rights, unnamed)
+    WHERE c.relnamespace = 'crm_member'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND (v.privilege = 'select' OR c.relkind IN ('r', 'p'))
+      AND granted >= (SELECT coalesce(min(array_position(levels, r.level)), v.unnamed)
+                      FROM crm_member.access_rule() r
+                      WHERE r.privilege = v.privilege AND c.relname LIKE ANY (r.names))
+  LOOP
+    EXECUTE format(statement, grant_access.role);
+  END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.grant_access(name, text) IS
+  'Give a role exactly the rights of a level: reader, cashier, manager or admin, each holding those before it; see access_rule(). To be called by the owner of the objects, and again after migrate(). Errors: 42704 unknown role, 22023 unknown level, 55000 before setup()';
+
+REVOKE ALL ON FUNCTION crm_member.access_rule() FROM PUBLIC;
+REVOKE ALL ON FUNCTION crm_member.grant_access(name, text) FROM PUBLIC;
