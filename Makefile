@@ -21,6 +21,13 @@ OBJS += src/money/decimal.o src/money/allocate.o
 OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/print.o \
 	src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
 
+# text
+OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o
+
+# members and cards
+OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/member/member.o src/member/card.o \
+	src/member/registration_check.o src/member/registration.o src/member/register_member.o
+
 # sales
 OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
 	src/sale/fact.o src/sale/buyer.o

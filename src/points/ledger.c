@@ -16,6 +16,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -77,8 +78,8 @@ AddToAccount(int64 member_id, const PointsType *type, int64 points, int n,
 		"(member_id, points_type, balance, entry_no, settles_at, expires_at) "
 		"VALUES ($1, $2, $3, $4, $5, $6) "
 		"ON CONFLICT (member_id, points_type) DO UPDATE SET "
-		"balance = a.balance OPERATOR(pg_catalog.+) excluded.balance, "
-		"entry_no = a.entry_no OPERATOR(pg_catalog.+) excluded.entry_no, "
+		"balance = a.balance + excluded.balance, "
+		"entry_no = a.entry_no + excluded.entry_no, "
 		"settles_at = greatest(a.settles_at, excluded.settles_at), "
 		"expires_at = least(a.expires_at, excluded.expires_at) "
 		"RETURNING balance, entry_no",
@@ -227,8 +228,8 @@ LoadAwards(const Sale *sale)
 {
 	static CrmQuery query = {
 		"SELECT points_type, points, rules, rule_lines, rule_points, line_nos, line_points "
-		"FROM crm_member.points_entry WHERE member_id OPERATOR(pg_catalog.=) $1 "
-		"AND sale_id OPERATOR(pg_catalog.=) $2 AND kind OPERATOR(pg_catalog.=) 'earn' "
+		"FROM crm_member.points_entry WHERE member_id = $1 "
+		"AND sale_id = $2 AND kind = 'earn' "
 		"ORDER BY points_type, entry_no",
 		2, {INT8OID, INT8OID}};
 	const RuleSet *set = GetRuleSet();
@@ -327,7 +328,7 @@ FindAct(const Act *act, int64 points, int64 *balance)
 {
 	static CrmQuery query = {
 		"SELECT kind, points_type, points, balance FROM crm_member.points_entry "
-		"WHERE member_id OPERATOR(pg_catalog.=) $1 AND ref OPERATOR(pg_catalog.=) $2",
+		"WHERE member_id = $1 AND ref = $2",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	bool		isnull;
@@ -404,10 +405,10 @@ static bool
 TakeFromAccount(const Act *act, Account *account)
 {
 	static CrmQuery query = {
-		"UPDATE crm_member.points_account SET balance = balance OPERATOR(pg_catalog.-) $3, "
-		"entry_no = entry_no OPERATOR(pg_catalog.+) 1 "
-		"WHERE member_id OPERATOR(pg_catalog.=) $1 AND points_type OPERATOR(pg_catalog.=) $2 "
-		"AND balance OPERATOR(pg_catalog.>=) $3 RETURNING balance, entry_no",
+		"UPDATE crm_member.points_account SET balance = balance - $3, "
+		"entry_no = entry_no + 1 "
+		"WHERE member_id = $1 AND points_type = $2 "
+		"AND balance >= $3 RETURNING balance, entry_no",
 		3, {INT8OID, TEXTOID, NUMERICOID}};
 	Datum		values[3];
 	bool		isnull;
@@ -428,8 +429,8 @@ ChooseLots(const Act *act, LotUse *use)
 {
 	static CrmQuery query = {
 		"SELECT lot_no, remaining FROM crm_member.points_lot "
-		"WHERE member_id OPERATOR(pg_catalog.=) $1 AND points_type OPERATOR(pg_catalog.=) $2 "
-		"AND open AND available_at OPERATOR(pg_catalog.<=) $3 AND expires_at OPERATOR(pg_catalog.>) $3 "
+		"WHERE member_id = $1 AND points_type = $2 "
+		"AND open AND available_at <= $3 AND expires_at > $3 "
 		"ORDER BY expires_at, earned_at, lot_no",
 		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 	Datum		values[3];
@@ -466,10 +467,10 @@ static void
 DrawOnLots(const Act *act, const LotUse *use)
 {
 	static CrmQuery query = {
-		"UPDATE crm_member.points_lot SET remaining = remaining OPERATOR(pg_catalog.-) $4, "
-		"open = remaining OPERATOR(pg_catalog.>) $4 "
-		"WHERE member_id OPERATOR(pg_catalog.=) $1 AND points_type OPERATOR(pg_catalog.=) $2 "
-		"AND lot_no OPERATOR(pg_catalog.=) $3",
+		"UPDATE crm_member.points_lot SET remaining = remaining - $4, "
+		"open = remaining > $4 "
+		"WHERE member_id = $1 AND points_type = $2 "
+		"AND lot_no = $3",
 		4, {INT8OID, TEXTOID, INT8OID, NUMERICOID}};
 	Datum		values[4];
 
@@ -513,26 +514,26 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	/* one probe, where every open lot can be spent and the question is about now */
 	static CrmQuery stored = {
 		"SELECT balance FROM crm_member.points_account "
-		"WHERE member_id OPERATOR(pg_catalog.=) $1 AND points_type OPERATOR(pg_catalog.=) $2 "
-		"AND settles_at OPERATOR(pg_catalog.<=) $3 AND expires_at OPERATOR(pg_catalog.>) $3",
+		"WHERE member_id = $1 AND points_type = $2 "
+		"AND settles_at <= $3 AND expires_at > $3",
 		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 	static CrmQuery replayed = {
-		"SELECT pg_catalog.sum(l.points) FROM "
+		"SELECT sum(l.points) FROM "
 		"(SELECT l.points FROM crm_member.points_lot l JOIN crm_member.points_entry e "
-		"ON e.member_id OPERATOR(pg_catalog.=) l.member_id "
-		"AND e.points_type OPERATOR(pg_catalog.=) l.points_type "
-		"AND e.entry_no OPERATOR(pg_catalog.=) l.lot_no "
-		"WHERE l.member_id OPERATOR(pg_catalog.=) $1 AND l.points_type OPERATOR(pg_catalog.=) $2 "
-		"AND l.available_at OPERATOR(pg_catalog.<=) $3 AND l.expires_at OPERATOR(pg_catalog.>) $3 "
-		"AND e.at OPERATOR(pg_catalog.<=) $3 AND e.booked_at OPERATOR(pg_catalog.<=) $4 "
+		"ON e.member_id = l.member_id "
+		"AND e.points_type = l.points_type "
+		"AND e.entry_no = l.lot_no "
+		"WHERE l.member_id = $1 AND l.points_type = $2 "
+		"AND l.available_at <= $3 AND l.expires_at > $3 "
+		"AND e.at <= $3 AND e.booked_at <= $4 "
 		"UNION ALL "
-		"SELECT OPERATOR(pg_catalog.-) u.points FROM crm_member.points_entry e, "
-		"LATERAL pg_catalog.unnest(e.lot_nos, e.lot_points) AS u (lot_no, points) "
-		"JOIN crm_member.points_lot l ON l.member_id OPERATOR(pg_catalog.=) $1 "
-		"AND l.points_type OPERATOR(pg_catalog.=) $2 AND l.lot_no OPERATOR(pg_catalog.=) u.lot_no "
-		"WHERE e.member_id OPERATOR(pg_catalog.=) $1 AND e.points_type OPERATOR(pg_catalog.=) $2 "
-		"AND l.available_at OPERATOR(pg_catalog.<=) $3 AND l.expires_at OPERATOR(pg_catalog.>) $3 "
-		"AND e.at OPERATOR(pg_catalog.<=) $3 AND e.booked_at OPERATOR(pg_catalog.<=) $4) l",
+		"SELECT -u.points FROM crm_member.points_entry e, "
+		"LATERAL unnest(e.lot_nos, e.lot_points) AS u (lot_no, points) "
+		"JOIN crm_member.points_lot l ON l.member_id = $1 "
+		"AND l.points_type = $2 AND l.lot_no = u.lot_no "
+		"WHERE e.member_id = $1 AND e.points_type = $2 "
+		"AND l.available_at <= $3 AND l.expires_at > $3 "
+		"AND e.at <= $3 AND e.booked_at <= $4) l",
 		4, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	Datum		values[4];

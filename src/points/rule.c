@@ -95,7 +95,7 @@ LoadRules(RuleSet *set)
 		"SELECT rule_code, valid_from, valid_to, points_type, scope, condition, award, points, per, "
 		"rounding, whole_multiples, max_points, stack_group, stackable, pending, expiry "
 		"FROM crm_member.points_rule WHERE active "
-		"ORDER BY award OPERATOR(pg_catalog.=) 'multiplier', priority DESC, rule_code COLLATE \"C\"",
+		"ORDER BY award = 'multiplier', priority DESC, rule_code COLLATE \"C\"",
 		0};
 	int			n = RunQuery(&query, NULL, NULL, true, 0);
 	List	   *groups = NIL;

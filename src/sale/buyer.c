@@ -25,10 +25,10 @@ ReadMember(int64 member_id, int64 *merged_into)
 		"SELECT m.member_id, m.status, m.kind, m.source, m.store, m.channel, m.joined_at, m.tags, "
 		"m.attrs, p.gender, p.birthday, t.tier_code, t.rank, m.merged_into "
 		"FROM crm_member.member m "
-		"LEFT JOIN crm_member.person p ON p.member_id OPERATOR(pg_catalog.=) m.member_id "
-		"LEFT JOIN crm_member.member_tier mt ON mt.member_id OPERATOR(pg_catalog.=) m.member_id "
-		"LEFT JOIN crm_member.tier t ON t.tier_code OPERATOR(pg_catalog.=) mt.tier_code "
-		"WHERE m.member_id OPERATOR(pg_catalog.=) $1",
+		"LEFT JOIN crm_member.person p ON p.member_id = m.member_id "
+		"LEFT JOIN crm_member.member_tier mt ON mt.member_id = m.member_id "
+		"LEFT JOIN crm_member.tier t ON t.tier_code = mt.tier_code "
+		"WHERE m.member_id = $1",
 		1, {INT8OID}};
 	Datum		values[1] = {Int64GetDatum(member_id)};
 	MemoryContext caller = CurrentMemoryContext;
@@ -84,7 +84,7 @@ int64
 RequireMember(int64 member_id, const char *const *allowed)
 {
 	static CrmQuery query = {"SELECT merged_into, status FROM crm_member.member "
-							 "WHERE member_id OPERATOR(pg_catalog.=) $1",
+							 "WHERE member_id = $1",
 							 1, {INT8OID}};
 	int64		next = member_id;
 	char	   *status = NULL;

@@ -9,6 +9,7 @@
 #include "sale/sale.h"
 #include "setting.h"
 
+#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 

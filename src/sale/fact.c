@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 
 static void
 SetNumber(Facts *facts, Attribute attribute, int64 units, int scale)
@@ -58,9 +59,9 @@ static bool
 IsFirstPurchase(const Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT FROM crm_member.sale WHERE member_id OPERATOR(pg_catalog.=) $1 "
-		"AND sold_at OPERATOR(pg_catalog.<=) $2 "
-		"AND (sold_at, source, ref) OPERATOR(pg_catalog.<) ($2, $3, $4) "
+		"SELECT FROM crm_member.sale WHERE member_id = $1 "
+		"AND sold_at <= $2 "
+		"AND (sold_at, source, ref) < ($2, $3, $4) "
 		"AND settled_at IS NOT NULL",
 		4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
 	Datum		values[4];

@@ -29,7 +29,7 @@ FindSale(Sale *sale, int64 digest)
 {
 	static CrmQuery query = {
 		"SELECT member_id, sale_id, digest FROM crm_member.sale_ref "
-		"WHERE source OPERATOR(pg_catalog.=) $1 AND ref OPERATOR(pg_catalog.=) $2",
+		"WHERE source = $1 AND ref = $2",
 		2, {TEXTOID, TEXTOID}};
 	Datum		values[2];
 	bool		found;
@@ -101,7 +101,7 @@ InsertLines(const Sale *sale)
 		"INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, sku, category, brand, "
 		"quantity, price, discount, min_price, tax_rate, attrs) "
 		"SELECT $1, $2, line_no, sku, category, brand, quantity, price, discount, min_price, "
-		"tax_rate, coalesce(attrs, '{}') FROM pg_catalog.unnest($3, $4, $5, $6, $7, $8, $9, $10, "
+		"tax_rate, coalesce(attrs, '{}') FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, "
 		"$11, $12) AS l (line_no, sku, category, brand, quantity, price, discount, min_price, "
 		"tax_rate, attrs)",
 		12, {INT8OID, INT8OID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
@@ -152,7 +152,7 @@ InsertSale(const Sale *sale)
 		"INSERT INTO crm_member.sale (member_id, sale_id, source, ref, store, channel, sold_at, "
 		"shipping, attrs, actor, amount, discount, payable, settled_at) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, '{}'), $10, $11, $12, $13, "
-		"pg_catalog.now())",
+		"now())",
 		13, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID,
 			JSONBOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID}};
 	Datum		values[13];
@@ -203,8 +203,8 @@ LoadLines(Sale *sale)
 {
 	static CrmQuery query = {
 		"SELECT line_no, sku, category, brand, quantity, price, amount, discount, min_price, "
-		"tax_rate, attrs FROM crm_member.sale_line WHERE member_id OPERATOR(pg_catalog.=) $1 "
-		"AND sale_id OPERATOR(pg_catalog.=) $2 ORDER BY line_no",
+		"tax_rate, attrs FROM crm_member.sale_line WHERE member_id = $1 "
+		"AND sale_id = $2 ORDER BY line_no",
 		2, {INT8OID, INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
@@ -252,8 +252,8 @@ LoadSale(Sale *sale)
 {
 	static CrmQuery query = {
 		"SELECT source, ref, store, channel, sold_at, shipping, attrs, actor, settled_at "
-		"FROM crm_member.sale WHERE member_id OPERATOR(pg_catalog.=) $1 "
-		"AND sale_id OPERATOR(pg_catalog.=) $2",
+		"FROM crm_member.sale WHERE member_id = $1 "
+		"AND sale_id = $2",
 		2, {INT8OID, INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
@@ -291,8 +291,8 @@ MarkSettled(const Sale *sale)
 {
 	static CrmQuery query = {
 		"UPDATE crm_member.sale SET amount = $3, discount = $4, payable = $5, "
-		"settled_at = pg_catalog.now() WHERE member_id OPERATOR(pg_catalog.=) $1 "
-		"AND sale_id OPERATOR(pg_catalog.=) $2 AND settled_at IS NULL",
+		"settled_at = now() WHERE member_id = $1 "
+		"AND sale_id = $2 AND settled_at IS NULL",
 		5, {INT8OID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID}};
 	Datum		values[5];
 

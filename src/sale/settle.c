@@ -28,44 +28,44 @@ static CrmQuery claim_refs = {
 	"SELECT source, ref, member_id, sale_id FROM new_sale WHERE settled_at IS NULL "
 	"ON CONFLICT (source, ref) DO NOTHING", 0};
 static CrmQuery count_refs = {
-	"SELECT pg_catalog.count(*) FROM new_sale WHERE settled_at IS NULL", 0};
+	"SELECT count(*) FROM new_sale WHERE settled_at IS NULL", 0};
 static CrmQuery find_repeated = {
 	"SELECT n.source, n.ref FROM new_sale n WHERE n.settled_at IS NULL AND NOT EXISTS "
-	"(SELECT FROM crm_member.sale_ref r WHERE r.source OPERATOR(pg_catalog.=) n.source "
-	"AND r.ref OPERATOR(pg_catalog.=) n.ref AND r.sale_id OPERATOR(pg_catalog.=) n.sale_id) "
+	"(SELECT FROM crm_member.sale_ref r WHERE r.source = n.source "
+	"AND r.ref = n.ref AND r.sale_id = n.sale_id) "
 	"ORDER BY 1, 2", 0};
 
 /* New headers whose lines came before them. */
 static CrmQuery complete_sales = {
 	"SELECT n.member_id, n.sale_id FROM new_sale n WHERE n.settled_at IS NULL AND EXISTS "
-	"(SELECT FROM crm_member.sale_line l WHERE l.member_id OPERATOR(pg_catalog.=) n.member_id "
-	"AND l.sale_id OPERATOR(pg_catalog.=) n.sale_id) "
+	"(SELECT FROM crm_member.sale_line l WHERE l.member_id = n.member_id "
+	"AND l.sale_id = n.sale_id) "
 	"ORDER BY n.member_id, n.sold_at, n.source COLLATE \"C\", n.ref COLLATE \"C\"", 0};
 
 /* Headers that waited for the new lines. */
 static CrmQuery completed_sales = {
 	"SELECT s.member_id, s.sale_id FROM "
 	"(SELECT DISTINCT member_id, sale_id FROM new_sale_line) n JOIN crm_member.sale s "
-	"ON s.member_id OPERATOR(pg_catalog.=) n.member_id "
-	"AND s.sale_id OPERATOR(pg_catalog.=) n.sale_id WHERE s.settled_at IS NULL "
+	"ON s.member_id = n.member_id "
+	"AND s.sale_id = n.sale_id WHERE s.settled_at IS NULL "
 	"ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", s.ref COLLATE \"C\"", 0};
 
 /* Settled sales that the new lines do not belong to. */
 static CrmQuery find_tampered = {
 	"SELECT s.source, s.ref FROM "
 	"(SELECT DISTINCT member_id, sale_id FROM new_sale_line) n JOIN crm_member.sale s "
-	"ON s.member_id OPERATOR(pg_catalog.=) n.member_id "
-	"AND s.sale_id OPERATOR(pg_catalog.=) n.sale_id, LATERAL "
-	"(SELECT pg_catalog.sum(l.amount) AS amount, pg_catalog.sum(l.discount) AS discount "
-	"FROM crm_member.sale_line l WHERE l.member_id OPERATOR(pg_catalog.=) s.member_id "
-	"AND l.sale_id OPERATOR(pg_catalog.=) s.sale_id) l WHERE s.settled_at IS NOT NULL "
+	"ON s.member_id = n.member_id "
+	"AND s.sale_id = n.sale_id, LATERAL "
+	"(SELECT sum(l.amount) AS amount, sum(l.discount) AS discount "
+	"FROM crm_member.sale_line l WHERE l.member_id = s.member_id "
+	"AND l.sale_id = s.sale_id) l WHERE s.settled_at IS NOT NULL "
 	"AND (s.amount, s.discount) IS DISTINCT FROM (l.amount, l.discount) ORDER BY 1, 2", 0};
 
 /* All that wait, however they came to. */
 static CrmQuery waiting_sales = {
 	"SELECT s.member_id, s.sale_id FROM crm_member.sale s WHERE s.settled_at IS NULL AND EXISTS "
-	"(SELECT FROM crm_member.sale_line l WHERE l.member_id OPERATOR(pg_catalog.=) s.member_id "
-	"AND l.sale_id OPERATOR(pg_catalog.=) s.sale_id) "
+	"(SELECT FROM crm_member.sale_line l WHERE l.member_id = s.member_id "
+	"AND l.sale_id = s.sale_id) "
 	"ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", s.ref COLLATE \"C\"", 0};
 
 static void
