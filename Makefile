@@ -33,7 +33,8 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 	src/sale/fact.o src/sale/buyer.o
 
 # points
-OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/ledger.o src/points/expiry.o
+OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
+	src/points/ledger.o src/points/accrue.o
 
 MODULE_big = $(EXTENSION)
 

@@ -5,6 +5,7 @@
 #include "catalog.h"
 #include "query.h"
 
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 static void
@@ -52,6 +53,13 @@ EndConfiguration(void)
 {
 	SPI_finish();
 	PopActiveSnapshot();
+}
+
+Datum
+TextOrNull(const char *text, char *null)
+{
+	*null = text == NULL ? 'n' : ' ';
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
 }
 
 Datum

@@ -37,6 +37,9 @@ extern Portal OpenQuery(CrmQuery *query);
 extern void BeginConfiguration(const char *relation);
 extern void EndConfiguration(void);
 
+/* A text argument; *null becomes 'n' or ' '. */
+extern Datum TextOrNull(const char *text, char *null);
+
 /* Column of a row of SPI_tuptable; the Datum lives as long as the SPI result. */
 extern Datum QueryColumn(uint64 row, int column, bool *isnull);
 

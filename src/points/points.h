@@ -150,8 +150,6 @@ typedef struct Act
 	const char *actor;
 } Act;
 
-/* What a sale earned. */
-extern void PostAwards(const Sale *sale, List *awards);
 /* Balance of the account after the act. */
 extern int64 PostAward(const Act *act);
 extern int64 PostSpend(const Act *act);
@@ -161,7 +159,10 @@ extern int64 PostSpend(const Act *act);
  */
 extern int64 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
 							  TimestampTz known_at, bool read_only);
-/* What a sale was given, as the ledger has it: List of Award whose rules know only their code. */
+
+/* accrue.c: what sales earned, into the ledger and out of it again */
+extern void PostAwards(const Sale *sale, List *awards);
+/* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);
 
 #endif

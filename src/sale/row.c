@@ -17,13 +17,6 @@ MoneyDatum(int64 units)
 	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
 }
 
-static Datum
-TextOrNull(const char *text, char *null)
-{
-	*null = text == NULL ? 'n' : ' ';
-	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
 bool
 FindSale(Sale *sale, int64 digest)
 {
