@@ -114,3 +114,15 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000 ROWS 100000
 AS 'MODULE_PATHNAME', 'crm_rfm_from';
 COMMENT ON FUNCTION crm_member.rfm_from(text, date, int, text, int[], numeric[], numeric[]) IS
   'Scores of the members of any query that yields (member, day, amount), one row a purchase; runs as the caller, read-only. member: any type with an order; day: date, timestamp, or timestamptz in the program''s time zone; amount: a number with up to 10 decimals. as_of: NULL is today. bins: 2 to 10. ties: split is ntile(bins) by value then member, together lets equal values share the lowest band. Cuts, one fewer than bins and ascending, fix the bands of a measure: recency up to a cut of days, frequency and money from a cut on. recency: days from the last purchase to as_of; frequency: purchases; monetary: sum. Rows without member or day and rows after as_of are left out; a NULL amount counts as a purchase of 0. Errors: 22023 for a bad option or query, 42804 for a column of a wrong type, 42883 for members without an order, 22003 and 22008 for values out of range, 22004 for a NULL option';
+
+CREATE FUNCTION crm_member.score_member(cuts bigint[], member_id bigint, last_day date, frequency bigint, monetary bigint)
+RETURNS crm_member.rfm_score
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_member';
+COMMENT ON FUNCTION crm_member.score_member(bigint[], bigint, date, bigint, bigint) IS
+  'Score of a row of rfm_member by the cuts of a row of rfm_run; error 22023 where cuts are none';
+
+CREATE PROCEDURE crm_member.run_rfm(as_of date DEFAULT NULL, model text DEFAULT 'default')
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_run_rfm';
+COMMENT ON PROCEDURE crm_member.run_rfm(date, text) IS
+  'Score all members by a model of rfm_model as of a day (NULL: today in the program''s time zone); the view rfm shows the scores. All or nothing: until it commits the old scores are in force. Errors: RM501 for an unknown model, RM502 while another run of the model is in progress, 22023 for bad cuts of the model';

@@ -27,6 +27,7 @@ enum
 };
 
 #define RESULT_COLUMNS 5
+#define FIRST_MONEY_SCALE 2
 
 static void
 RequireArgument(FunctionCallInfo fcinfo, int argument, const char *name)
@@ -104,12 +105,13 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 		FixNumeric(&banding, MEASURE_FREQUENCY, PG_GETARG_ARRAYTYPE_P(ARG_FREQUENCY_CUTS), 0);
 	/* checked before the query runs, and again below at the scale of what it yields */
 	if (!PG_ARGISNULL(ARG_MONETARY_CUTS))
-		FixNumeric(&banding, MEASURE_MONETARY, PG_GETARG_ARRAYTYPE_P(ARG_MONETARY_CUTS), 2);
+		FixNumeric(&banding, MEASURE_MONETARY, PG_GETARG_ARRAYTYPE_P(ARG_MONETARY_CUTS),
+				   FIRST_MONEY_SCALE);
 
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
-	CollectQuery(text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY)), DATEVAL_NOBEGIN + 1, as_of, work,
-				 &purchases);
+	CollectQuery(text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY)), DATEVAL_NOBEGIN + 1, as_of,
+				 FIRST_MONEY_SCALE, work, &purchases);
 	SPI_finish();
 
 	if (!PG_ARGISNULL(ARG_MONETARY_CUTS))

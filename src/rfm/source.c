@@ -21,7 +21,6 @@
 #include "utils/numeric.h"
 
 #define MAX_MONEY_SCALE 10
-#define FIRST_MONEY_SCALE 2
 
 typedef struct Receiver
 {
@@ -243,8 +242,8 @@ DestroyReceiver(DestReceiver *self)
 }
 
 void
-CollectQuery(const char *query, DateADT from, DateADT as_of, MemoryContext context,
-			 Purchases *purchases)
+CollectQuery(const char *query, DateADT from, DateADT as_of, int money_scale,
+			 MemoryContext context, Purchases *purchases)
 {
 	MemoryContext old;
 	Receiver	receiver = {{ReceivePurchase, StartReceiver, ShutdownReceiver, DestroyReceiver,
@@ -258,7 +257,7 @@ CollectQuery(const char *query, DateADT from, DateADT as_of, MemoryContext conte
 		AllocSetContextCreate(CurrentMemoryContext, "purchase", ALLOCSET_SMALL_SIZES);
 	receiver.from = from;
 	receiver.as_of = as_of;
-	receiver.money_scale = FIRST_MONEY_SCALE;
+	receiver.money_scale = money_scale;
 	old = MemoryContextSwitchTo(context);
 	receiver.collector = CreateCollector();
 	MemoryContextSwitchTo(old);

@@ -26,9 +26,10 @@ typedef struct Purchases
 /*
  * Run between SPI_connect and SPI_finish; the result lives in the context that
  * was current before.  Rows without a member or a day, and those after as_of
- * or before from, are left out; a NULL amount is zero.
+ * or before from, are left out; a NULL amount is zero.  Amounts are
+ * summed at money_scale, or a finer one where an amount has more decimals.
  */
-extern void CollectQuery(const char *query, DateADT from, DateADT as_of, MemoryContext context,
-						 Purchases *purchases);
+extern void CollectQuery(const char *query, DateADT from, DateADT as_of, int money_scale,
+						 MemoryContext context, Purchases *purchases);
 
 #endif
