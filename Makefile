@@ -13,7 +13,7 @@ OBJS = \
 	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
 	src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
-	src/rfm/model.o src/rfm/store.o src/rfm/run.o
+	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o
 
 MODULE_big = $(EXTENSION)
 

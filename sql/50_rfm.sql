@@ -126,3 +126,9 @@ LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_run_rfm';
 COMMENT ON PROCEDURE crm_member.run_rfm(date, text) IS
   'Score all members by a model of rfm_model as of a day (NULL: today in the program''s time zone); the view rfm shows the scores. All or nothing: until it commits the old scores are in force. Errors: RM501 for an unknown model, RM502 while another run of the model is in progress, 22023 for bad cuts of the model';
+
+CREATE FUNCTION crm_member.rfm_grid(model text DEFAULT 'default') RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_rfm_grid';
+COMMENT ON FUNCTION crm_member.rfm_grid(text) IS
+  'The members of each recency by frequency cell of the model''s last run, as a picture in text; NULL for NULL. Error RM501 for an unknown model';
