@@ -36,6 +36,11 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
 	src/points/ledger.o src/points/accrue.o
 
+# RFM
+OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \
+	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
+	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o
+
 MODULE_big = $(EXTENSION)
 
 # The install script is these modules in name order; the table definitions of

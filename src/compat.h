@@ -15,4 +15,22 @@
 #include "varatt.h"
 #endif
 
+/*
+ * What an update leaves to do for the indexes.  Summarizing ones, which
+ * heap-only updates must still reach, came in 16.
+ */
+#if PG_VERSION_NUM >= 160000
+#define IndexWork TU_UpdateIndexes
+#define INDEX_WORK_ALL TU_All
+#define HasIndexWork(work) ((work) != TU_None)
+#define InsertIndexTuples(target, row, estate, work) \
+	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL, (work) == TU_Summarizing)
+#else
+#define IndexWork bool
+#define INDEX_WORK_ALL true
+#define HasIndexWork(work) (work)
+#define InsertIndexTuples(target, row, estate, work) \
+	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL)
+#endif
+
 #endif

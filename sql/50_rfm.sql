@@ -1,0 +1,134 @@
+-- RFM: the type of a score, scoring of any query, and the runs of the models.
+
+CREATE TYPE crm_member.rfm_score;
+
+CREATE FUNCTION crm_member.rfm_score_in(cstring) RETURNS crm_member.rfm_score
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_rfm_score_in';
+COMMENT ON FUNCTION crm_member.rfm_score_in(cstring) IS
+  'Input of rfm_score; error 22P02 for text that is not three scores 1 to 10';
+
+CREATE FUNCTION crm_member.rfm_score_out(crm_member.rfm_score) RETURNS cstring
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_rfm_score_out';
+COMMENT ON FUNCTION crm_member.rfm_score_out(crm_member.rfm_score) IS 'Output of rfm_score';
+
+CREATE FUNCTION crm_member.rfm_score_recv(internal) RETURNS crm_member.rfm_score
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_rfm_score_recv';
+COMMENT ON FUNCTION crm_member.rfm_score_recv(internal) IS
+  'Binary input of rfm_score: three bytes; error 22P03 for a byte that is not 1 to 10';
+
+CREATE FUNCTION crm_member.rfm_score_send(crm_member.rfm_score) RETURNS bytea
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_rfm_score_send';
+COMMENT ON FUNCTION crm_member.rfm_score_send(crm_member.rfm_score) IS 'Binary output of rfm_score';
+
+CREATE TYPE crm_member.rfm_score (
+  INPUT = crm_member.rfm_score_in, OUTPUT = crm_member.rfm_score_out,
+  RECEIVE = crm_member.rfm_score_recv, SEND = crm_member.rfm_score_send,
+  INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4);
+COMMENT ON TYPE crm_member.rfm_score IS
+  'Scores of recency, frequency and monetary value, 1 (worst) to 10, in 4 bytes; text 545, or 10-4-5 where one is 10. Ordered by recency, then frequency, then monetary value';
+
+-- A score is ordered like the integer it is stored as.
+CREATE FUNCTION crm_member.rfm_score_eq(crm_member.rfm_score, crm_member.rfm_score) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'int4eq';
+COMMENT ON FUNCTION crm_member.rfm_score_eq(crm_member.rfm_score, crm_member.rfm_score) IS 'Implementation of =';
+CREATE FUNCTION crm_member.rfm_score_ne(crm_member.rfm_score, crm_member.rfm_score) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'int4ne';
+COMMENT ON FUNCTION crm_member.rfm_score_ne(crm_member.rfm_score, crm_member.rfm_score) IS 'Implementation of <>';
+CREATE FUNCTION crm_member.rfm_score_lt(crm_member.rfm_score, crm_member.rfm_score) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'int4lt';
+COMMENT ON FUNCTION crm_member.rfm_score_lt(crm_member.rfm_score, crm_member.rfm_score) IS 'Implementation of <';
+CREATE FUNCTION crm_member.rfm_score_le(crm_member.rfm_score, crm_member.rfm_score) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'int4le';
+COMMENT ON FUNCTION crm_member.rfm_score_le(crm_member.rfm_score, crm_member.rfm_score) IS 'Implementation of <=';
+CREATE FUNCTION crm_member.rfm_score_gt(crm_member.rfm_score, crm_member.rfm_score) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'int4gt';
+COMMENT ON FUNCTION crm_member.rfm_score_gt(crm_member.rfm_score, crm_member.rfm_score) IS 'Implementation of >';
+CREATE FUNCTION crm_member.rfm_score_ge(crm_member.rfm_score, crm_member.rfm_score) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'int4ge';
+COMMENT ON FUNCTION crm_member.rfm_score_ge(crm_member.rfm_score, crm_member.rfm_score) IS 'Implementation of >=';
+CREATE FUNCTION crm_member.rfm_score_cmp(crm_member.rfm_score, crm_member.rfm_score) RETURNS int
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'btint4cmp';
+COMMENT ON FUNCTION crm_member.rfm_score_cmp(crm_member.rfm_score, crm_member.rfm_score) IS 'Order of scores, for btree';
+CREATE FUNCTION crm_member.rfm_score_hash(crm_member.rfm_score) RETURNS int
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'hashint4';
+COMMENT ON FUNCTION crm_member.rfm_score_hash(crm_member.rfm_score) IS 'Hash of a score';
+CREATE FUNCTION crm_member.rfm_score_hash_extended(crm_member.rfm_score, bigint) RETURNS bigint
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF AS 'hashint4extended';
+COMMENT ON FUNCTION crm_member.rfm_score_hash_extended(crm_member.rfm_score, bigint) IS 'Seeded hash of a score';
+
+CREATE OPERATOR crm_member.= (LEFTARG = crm_member.rfm_score, RIGHTARG = crm_member.rfm_score,
+  FUNCTION = crm_member.rfm_score_eq, COMMUTATOR = OPERATOR(crm_member.=), NEGATOR = OPERATOR(crm_member.<>),
+  RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES);
+COMMENT ON OPERATOR crm_member.= (crm_member.rfm_score, crm_member.rfm_score) IS 'equal';
+CREATE OPERATOR crm_member.<> (LEFTARG = crm_member.rfm_score, RIGHTARG = crm_member.rfm_score,
+  FUNCTION = crm_member.rfm_score_ne, COMMUTATOR = OPERATOR(crm_member.<>), NEGATOR = OPERATOR(crm_member.=),
+  RESTRICT = neqsel, JOIN = neqjoinsel);
+COMMENT ON OPERATOR crm_member.<> (crm_member.rfm_score, crm_member.rfm_score) IS 'not equal';
+CREATE OPERATOR crm_member.< (LEFTARG = crm_member.rfm_score, RIGHTARG = crm_member.rfm_score,
+  FUNCTION = crm_member.rfm_score_lt, COMMUTATOR = OPERATOR(crm_member.>), NEGATOR = OPERATOR(crm_member.>=),
+  RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+COMMENT ON OPERATOR crm_member.< (crm_member.rfm_score, crm_member.rfm_score) IS 'less than';
+CREATE OPERATOR crm_member.<= (LEFTARG = crm_member.rfm_score, RIGHTARG = crm_member.rfm_score,
+  FUNCTION = crm_member.rfm_score_le, COMMUTATOR = OPERATOR(crm_member.>=), NEGATOR = OPERATOR(crm_member.>),
+  RESTRICT = scalarlesel, JOIN = scalarlejoinsel);
+COMMENT ON OPERATOR crm_member.<= (crm_member.rfm_score, crm_member.rfm_score) IS 'less than or equal';
+CREATE OPERATOR crm_member.> (LEFTARG = crm_member.rfm_score, RIGHTARG = crm_member.rfm_score,
+  FUNCTION = crm_member.rfm_score_gt, COMMUTATOR = OPERATOR(crm_member.<), NEGATOR = OPERATOR(crm_member.<=),
+  RESTRICT = scalargtsel, JOIN = scalargtjoinsel);
+COMMENT ON OPERATOR crm_member.> (crm_member.rfm_score, crm_member.rfm_score) IS 'greater than';
+CREATE OPERATOR crm_member.>= (LEFTARG = crm_member.rfm_score, RIGHTARG = crm_member.rfm_score,
+  FUNCTION = crm_member.rfm_score_ge, COMMUTATOR = OPERATOR(crm_member.<=), NEGATOR = OPERATOR(crm_member.<),
+  RESTRICT = scalargesel, JOIN = scalargejoinsel);
+COMMENT ON OPERATOR crm_member.>= (crm_member.rfm_score, crm_member.rfm_score) IS 'greater than or equal';
+
+CREATE OPERATOR CLASS crm_member.rfm_score_ops DEFAULT FOR TYPE crm_member.rfm_score USING btree AS
+  OPERATOR 1 crm_member.<, OPERATOR 2 crm_member.<=, OPERATOR 3 crm_member.=,
+  OPERATOR 4 crm_member.>=, OPERATOR 5 crm_member.>,
+  FUNCTION 1 crm_member.rfm_score_cmp(crm_member.rfm_score, crm_member.rfm_score);
+COMMENT ON OPERATOR CLASS crm_member.rfm_score_ops USING btree IS 'Order of scores';
+CREATE OPERATOR CLASS crm_member.rfm_score_ops DEFAULT FOR TYPE crm_member.rfm_score USING hash AS
+  OPERATOR 1 crm_member.=,
+  FUNCTION 1 crm_member.rfm_score_hash(crm_member.rfm_score),
+  FUNCTION 2 crm_member.rfm_score_hash_extended(crm_member.rfm_score, bigint);
+COMMENT ON OPERATOR CLASS crm_member.rfm_score_ops USING hash IS 'Equality of scores';
+
+CREATE FUNCTION crm_member.rfm_score(r int, f int, m int) RETURNS crm_member.rfm_score
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_rfm_score';
+COMMENT ON FUNCTION crm_member.rfm_score(int, int, int) IS
+  'A score from its three parts, each 1 to 10; error 22003 otherwise';
+CREATE FUNCTION crm_member.r(score crm_member.rfm_score) RETURNS int
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_r';
+COMMENT ON FUNCTION crm_member.r(crm_member.rfm_score) IS 'Recency score: highest is most recent';
+CREATE FUNCTION crm_member.f(score crm_member.rfm_score) RETURNS int
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_f';
+COMMENT ON FUNCTION crm_member.f(crm_member.rfm_score) IS 'Frequency score: highest is most frequent';
+CREATE FUNCTION crm_member.m(score crm_member.rfm_score) RETURNS int
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_m';
+COMMENT ON FUNCTION crm_member.m(crm_member.rfm_score) IS 'Monetary score: highest is most money';
+
+CREATE FUNCTION crm_member.rfm_from(
+  query text, as_of date DEFAULT NULL, bins int DEFAULT 5, ties text DEFAULT 'split',
+  recency_cuts int[] DEFAULT NULL, frequency_cuts numeric[] DEFAULT NULL, monetary_cuts numeric[] DEFAULT NULL)
+RETURNS TABLE (member text, recency int, frequency numeric, monetary numeric, score crm_member.rfm_score)
+LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000 ROWS 100000
+AS 'MODULE_PATHNAME', 'crm_rfm_from';
+COMMENT ON FUNCTION crm_member.rfm_from(text, date, int, text, int[], numeric[], numeric[]) IS
+  'Scores of the members of any query that yields (member, day, amount), one row a purchase; runs as the caller, read-only. member: any type with an order; day: date, timestamp, or timestamptz in the program''s time zone; amount: a number with up to 10 decimals. as_of: NULL is today. bins: 2 to 10. ties: split is ntile(bins) by value then member, together lets equal values share the lowest band. Cuts, one fewer than bins and ascending, fix the bands of a measure: recency up to a cut of days, frequency and money from a cut on. recency: days from the last purchase to as_of; frequency: purchases; monetary: sum. Rows without member or day and rows after as_of are left out; a NULL amount counts as a purchase of 0. Errors: 22023 for a bad option or query, 42804 for a column of a wrong type, 42883 for members without an order, 22003 and 22008 for values out of range, 22004 for a NULL option';
+
+CREATE FUNCTION crm_member.score_member(cuts bigint[], member_id bigint, last_day date, frequency bigint, monetary bigint)
+RETURNS crm_member.rfm_score
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_member';
+COMMENT ON FUNCTION crm_member.score_member(bigint[], bigint, date, bigint, bigint) IS
+  'Score of a row of rfm_member by the cuts of a row of rfm_run; error 22023 where cuts are none';
+
+CREATE PROCEDURE crm_member.run_rfm(as_of date DEFAULT NULL, model text DEFAULT 'default')
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_run_rfm';
+COMMENT ON PROCEDURE crm_member.run_rfm(date, text) IS
+  'Score all members by a model of rfm_model as of a day (NULL: today in the program''s time zone); the view rfm shows the scores. All or nothing: until it commits the old scores are in force. Errors: RM501 for an unknown model, RM502 while another run of the model is in progress, 22023 for bad cuts of the model';
+
+CREATE FUNCTION crm_member.rfm_grid(model text DEFAULT 'default') RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_rfm_grid';
+COMMENT ON FUNCTION crm_member.rfm_grid(text) IS
+  'The members of each recency by frequency cell of the model''s last run, as a picture in text; NULL for NULL. Error RM501 for an unknown model';

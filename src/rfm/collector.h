@@ -1,0 +1,35 @@
+/*
+ * collector.h: purchases in, one tally per member out.
+ */
+#ifndef CRM_COLLECTOR_H
+#define CRM_COLLECTOR_H
+
+#include "postgres.h"
+
+/* Days are Julian day numbers here, all positive, so that 0 marks an empty slot. */
+typedef struct Tally
+{
+	int64		member;
+	int64		frequency;
+	int64		monetary;
+	int32		first_day;
+	int32		last_day;
+} Tally;
+
+typedef struct Collector Collector;
+
+/* Lives in the current memory context. */
+extern Collector *CreateCollector(void);
+extern void CollectPurchase(Collector *collector, int64 member, int32 day, int64 frequency,
+							int64 monetary);
+
+/* Every sum of money so far times factor: error 22003 where it does not fit. */
+extern void ScaleCollected(Collector *collector, int64 factor);
+
+/*
+ * No purchase after this: the tallies, in no order.  The memory stays with the
+ * collector.
+ */
+extern size_t FinishCollector(Collector *collector, Tally **tallies);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * model.c: a row of rfm_model, read.
+ */
+#include "crm_member.h"
+#include "query.h"
+#include "rfm/model.h"
+#include "setting.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+void
+ReadModel(const char *code, DateADT as_of, Model *model)
+{
+	/* a window of one month to 31 March begins after 28 February, on 1 March */
+	static CrmQuery query = {
+		"SELECT ($2 - d.\"window\")::date + 1, d.bins, d.ties, d.frequency_of, d.monetary_of, "
+		"ARRAY(SELECT v::int FROM jsonb_array_elements_text(d.cuts->'recency') v), "
+		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'frequency') v), "
+		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'monetary') v), "
+		"d.cuts ? 'recency', d.cuts ? 'frequency', d.cuts ? 'monetary' "
+		"FROM crm_member.rfm_model d WHERE d.model_code = $1",
+		2, {TEXTOID, DATEOID}};
+	Datum		values[] = {CStringGetTextDatum(code), DateADTGetDatum(as_of)};
+	Datum		first_day;
+	char	   *frequency_of;
+	bool		isnull;
+	bool		given[MEASURE_COUNT];
+
+	if (RunQuery(&query, values, NULL, true, 1) != 1)
+		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MODEL),
+						errmsg("RFM model \"%s\" does not exist", code),
+						errhint("SELECT model_code FROM crm_member.rfm_model lists them.")));
+	model->code = pstrdup(code);
+	first_day = QueryColumn(0, 1, &isnull);
+	model->first_day = isnull ? DATEVAL_NOBEGIN : DatumGetDateADT(first_day);
+
+	StartBanding(&model->banding, DatumGetInt16(QueryColumn(0, 2, &isnull)),
+				 TextDatumGetCString(QueryColumn(0, 3, &isnull)));
+	frequency_of = TextDatumGetCString(QueryColumn(0, 4, &isnull));
+	model->frequency_of = strcmp(frequency_of, "orders") == 0 ? FREQUENCY_ORDERS :
+						  strcmp(frequency_of, "units") == 0  ? FREQUENCY_UNITS :
+																FREQUENCY_DAYS;
+	model->gross = strcmp(TextDatumGetCString(QueryColumn(0, 5, &isnull)), "gross") == 0;
+
+	for (int measure = 0; measure < MEASURE_COUNT; measure++)
+	{
+		Datum		value = QueryColumn(0, 9 + measure, &isnull);
+
+		given[measure] = !isnull && DatumGetBool(value);
+	}
+	if (given[MEASURE_RECENCY])
+		FixRecency(&model->banding, DatumGetArrayTypeP(QueryColumn(0, 6, &isnull)), as_of);
+	if (given[MEASURE_FREQUENCY])
+		FixNumeric(&model->banding, MEASURE_FREQUENCY,
+				   DatumGetArrayTypeP(QueryColumn(0, 7, &isnull)),
+				   model->frequency_of == FREQUENCY_UNITS ? UNIT_SCALE : 0);
+	if (given[MEASURE_MONETARY])
+		FixNumeric(&model->banding, MEASURE_MONETARY,
+				   DatumGetArrayTypeP(QueryColumn(0, 8, &isnull)), GetSetting()->money_scale);
+}

@@ -1,0 +1,285 @@
+/*
+ * source.c: run a query that yields purchases and collect them.
+ *
+ * The executor hands each row straight to the collector: no row is copied, and
+ * the query may be as large as it likes.
+ */
+#include "crm_member.h"
+#include "rfm/dictionary.h"
+#include "rfm/day.h"
+#include "rfm/source.h"
+#include "rfm/units.h"
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#define MAX_MONEY_SCALE 10
+
+typedef struct Receiver
+{
+	DestReceiver pub;
+	MemoryContext context;		/* of the result */
+	MemoryContext row_context;
+	Collector  *collector;
+	Dictionary *dictionary;		/* NULL where members are integers */
+	DayCache	days;
+	DateADT		from;
+	DateADT		as_of;
+	int			money_scale;
+	Oid			member_type;
+	Oid			day_type;
+	Oid			amount_type;
+} Receiver;
+
+static void
+WrongColumns(TupleDesc columns)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("query must yield three columns: member, day, amount"),
+					errdetail("It yields %d columns.", columns->natts)));
+}
+
+static void
+WrongType(const char *column, Oid type, const char *allowed)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("column %s of the query has type %s", column, format_type_be(type)),
+					errdetail("It must be %s.", allowed)));
+}
+
+static void
+StartReceiver(DestReceiver *self, int operation, TupleDesc columns)
+{
+	Receiver   *receiver = (Receiver *) self;
+	Form_pg_attribute member;
+
+	if (columns->natts != 3)
+		WrongColumns(columns);
+	member = TupleDescAttr(columns, 0);
+	receiver->member_type = getBaseType(member->atttypid);
+	receiver->day_type = getBaseType(TupleDescAttr(columns, 1)->atttypid);
+	receiver->amount_type = getBaseType(TupleDescAttr(columns, 2)->atttypid);
+
+	switch (receiver->member_type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			break;
+		default:
+			receiver->dictionary =
+				CreateDictionary(receiver->member_type, member->attcollation, receiver->context);
+	}
+	switch (receiver->day_type)
+	{
+		case DATEOID:
+		case TIMESTAMPOID:
+			break;
+		case TIMESTAMPTZOID:
+			StartDays(&receiver->days, ProgramZone());
+			break;
+		default:
+			WrongType("day", receiver->day_type,
+					  "date, timestamp or timestamp with time zone");
+	}
+	switch (receiver->amount_type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+			break;
+		default:
+			WrongType("amount", receiver->amount_type, "numeric or another type of number");
+	}
+}
+
+static int64
+MemberKey(Receiver *receiver, Datum value)
+{
+	switch (receiver->member_type)
+	{
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		case INT8OID:
+			return DatumGetInt64(value);
+		default:
+			return DictionaryIndex(receiver->dictionary, value);
+	}
+}
+
+static DateADT
+PurchaseDay(Receiver *receiver, Datum value)
+{
+	DateADT		day;
+
+	switch (receiver->day_type)
+	{
+		case DATEOID:
+			day = DatumGetDateADT(value);
+			break;
+		case TIMESTAMPOID:
+			day = DatumGetDateADT(DirectFunctionCall1(timestamp_date, value));
+			break;
+		default:
+			return DayOf(&receiver->days, DatumGetTimestampTz(value));
+	}
+	if (DATE_NOT_FINITE(day))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("a purchase cannot have an infinite time")));
+	return day;
+}
+
+static void
+AmountOutOfRange(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					errmsg("amount of a purchase is out of range"),
+					errdetail("An amount is a finite number with up to %d decimals that fits in "
+							  "64 bits once the decimals are shifted out.",
+							  MAX_MONEY_SCALE)));
+}
+
+/* Amount in units of the scale so far; more decimals make it grow. */
+static int64
+PurchaseAmount(Receiver *receiver, Datum value)
+{
+	int64		units;
+
+	switch (receiver->amount_type)
+	{
+		case INT2OID:
+			value = Int64GetDatum(DatumGetInt16(value));
+			break;
+		case INT4OID:
+			value = Int64GetDatum(DatumGetInt32(value));
+			break;
+		case INT8OID:
+			break;
+		case FLOAT4OID:
+			value = DirectFunctionCall1(float4_numeric, value);
+			break;
+		case FLOAT8OID:
+			value = DirectFunctionCall1(float8_numeric, value);
+			break;
+	}
+	switch (receiver->amount_type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			units = DatumGetInt64(value);
+			for (int i = 0; i < receiver->money_scale; i++)
+			{
+				if (pg_mul_s64_overflow(units, 10, &units))
+					AmountOutOfRange();
+			}
+			return units;
+	}
+	for (;;)
+	{
+		switch (NumericUnits(value, receiver->money_scale, &units))
+		{
+			case UNITS_EXACT:
+				return units;
+			case UNITS_CUT:
+				if (receiver->money_scale == MAX_MONEY_SCALE)
+					AmountOutOfRange();
+				ScaleCollected(receiver->collector, 10);
+				receiver->money_scale++;
+				break;
+			default:
+				AmountOutOfRange();
+		}
+	}
+}
+
+static bool
+ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
+{
+	Receiver   *receiver = (Receiver *) self;
+	MemoryContext old;
+	DateADT		day;
+	int64		amount = 0;
+
+	slot_getallattrs(slot);
+	if (slot->tts_isnull[0] || slot->tts_isnull[1])
+		return true;
+
+	old = MemoryContextSwitchTo(receiver->row_context);
+	day = PurchaseDay(receiver, slot->tts_values[1]);
+	if (day <= receiver->as_of && day >= receiver->from)
+	{
+		if (!slot->tts_isnull[2])
+			amount = PurchaseAmount(receiver, slot->tts_values[2]);
+		CollectPurchase(receiver->collector, MemberKey(receiver, slot->tts_values[0]),
+						day + POSTGRES_EPOCH_JDATE, 1, amount);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(receiver->row_context);
+	return true;
+}
+
+static void
+ShutdownReceiver(DestReceiver *self)
+{
+}
+
+static void
+DestroyReceiver(DestReceiver *self)
+{
+}
+
+void
+CollectQuery(const char *query, DateADT from, DateADT as_of, int money_scale,
+			 MemoryContext context, Purchases *purchases)
+{
+	MemoryContext old;
+	Receiver	receiver = {{ReceivePurchase, StartReceiver, ShutdownReceiver, DestroyReceiver,
+							 DestNone}};
+	SPIExecuteOptions options = {0};
+	SPIPrepareOptions prepare = {0};
+	SPIPlanPtr	plan;
+
+	receiver.context = context;
+	receiver.row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "purchase", ALLOCSET_SMALL_SIZES);
+	receiver.from = from;
+	receiver.as_of = as_of;
+	receiver.money_scale = money_scale;
+	old = MemoryContextSwitchTo(context);
+	receiver.collector = CreateCollector();
+	MemoryContextSwitchTo(old);
+
+	prepare.cursorOptions = CURSOR_OPT_PARALLEL_OK;
+	plan = SPI_prepare_extended(query, &prepare);
+	if (plan == NULL || !SPI_is_cursor_plan(plan))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("query must be one statement that yields rows"),
+						errhint("Pass a SELECT of member, day and amount.")));
+	options.read_only = true;
+	options.dest = (DestReceiver *) &receiver;
+	if (SPI_execute_plan_extended(plan, &options) < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed");
+	SPI_freeplan(plan);
+
+	purchases->ntallies = FinishCollector(receiver.collector, &purchases->tallies);
+	purchases->money_scale = receiver.money_scale;
+	purchases->member_type = receiver.member_type;
+	purchases->members = NULL;
+	purchases->ranks = NULL;
+	if (receiver.dictionary != NULL)
+		DictionaryValues(receiver.dictionary, &purchases->members, &purchases->ranks);
+	MemoryContextDelete(receiver.row_context);
+}
