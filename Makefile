@@ -34,7 +34,7 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 
 # points
 OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
-	src/points/ledger.o src/points/accrue.o
+	src/points/ledger.o src/points/accrue.o src/points/explain.o
 
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \

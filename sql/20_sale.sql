@@ -34,3 +34,28 @@ AS 'MODULE_PATHNAME', 'crm_settle_sales';
 
 COMMENT ON FUNCTION crm_member.settle_sales() IS
   'Settle every sale that has lines and is not settled yet, such as those loaded with triggers off, and return how many; errors as checkout()';
+
+CREATE FUNCTION crm_member.sale_document(source text, ref text) RETURNS jsonb
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+             'ref', s.ref, 'source', s.source, 'member_id', nullif(s.member_id, 0), 'store', s.store,
+             'channel', s.channel, 'sold_at', s.sold_at, 'shipping', s.shipping, 'attrs', s.attrs,
+             'actor', s.actor,
+             'lines', (SELECT jsonb_agg(jsonb_build_object(
+                                'line_no', l.line_no, 'sku', l.sku, 'category', l.category, 'brand', l.brand,
+                                'quantity', l.quantity, 'price', l.price, 'discount', l.discount,
+                                'min_price', l.min_price, 'tax_rate', l.tax_rate, 'attrs', l.attrs)
+                              ORDER BY l.line_no)
+                         FROM crm_member.sale_line l
+                        WHERE l.member_id = s.member_id AND l.sale_id = s.sale_id)))
+      FROM crm_member.sale_ref r
+      JOIN crm_member.sale s ON s.member_id = r.member_id AND s.sale_id = r.sale_id
+     WHERE r.source = sale_document.source AND r.ref = sale_document.ref);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.sale_document(text, text) IS
+  'A recorded sale as the document checkout() takes, for quote() and explain_points(); NULL where there is none';

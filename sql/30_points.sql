@@ -131,3 +131,21 @@ $$;
 
 COMMENT ON FUNCTION crm_member.verify_ledger() IS
   'Prove the books: accounts, entries, lots and sales against one another. Every row is a violation; none is how it should be';
+
+CREATE FUNCTION crm_member.evaluate_points(sale jsonb)
+RETURNS TABLE (rule_code text, line_no int, points numeric, points_type text)
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_evaluate_points';
+
+COMMENT ON FUNCTION crm_member.evaluate_points(jsonb) IS
+  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing. Writes nothing; errors as quote()';
+
+CREATE FUNCTION crm_member.explain_points(sale jsonb)
+RETURNS TABLE (rule_code text, line_no int, verdict text, clause text, saw text, displaced_by text,
+               points numeric, would_have numeric, points_type text)
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_explain_points';
+
+COMMENT ON FUNCTION crm_member.explain_points(jsonb) IS
+  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale), displaced (by displaced_by) or capped; points were given, would_have is what would have been given without displacement and cap. At line scope one row a line. Writes nothing; errors as quote()';
+

@@ -32,19 +32,25 @@ DocumentDigest(Jsonb *jsonb)
 											 Int64GetDatum(0)));
 }
 
+Sale *
+QuotedSale(Jsonb *jsonb)
+{
+	SaleDocument *document = ReadSaleDocument(jsonb);
+
+	FindBuyer(document);
+	if (document->sale.ref == NULL)
+		document->sale.ref = pstrdup("");
+	return &document->sale;
+}
+
 PG_FUNCTION_INFO_V1(crm_quote);
 Datum
 crm_quote(PG_FUNCTION_ARGS)
 {
-	SaleDocument *document = ReadSaleDocument(PG_GETARG_JSONB_P(0));
-	Sale	   *sale = &document->sale;
-	List	   *awards;
+	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
 
-	FindBuyer(document);
-	if (sale->ref == NULL)
-		sale->ref = pstrdup("");
-	awards = EvaluateSale(GetRuleSet(), sale, NULL);
-	PG_RETURN_JSONB_P(SaleAnswer(sale, awards, GetCurrentTransactionStartTimestamp()));
+	PG_RETURN_JSONB_P(SaleAnswer(sale, EvaluateSale(GetRuleSet(), sale, NULL),
+								 GetCurrentTransactionStartTimestamp()));
 }
 
 /* The answer that the first call with this reference gave. */

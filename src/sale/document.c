@@ -253,7 +253,7 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDoc
 				break;
 			}
 		case FORM_PRICE:
-			*(Decimal *) place = ReadDecimal(value, MAX_MONEY, QUANTITY_SCALE, path, key);
+			*(Decimal *) place = ReadDecimal(value, MAX_MONEY, DECIMAL_MAX_SCALE, path, key);
 			break;
 		case FORM_QUANTITY:
 			*(Decimal *) place = ReadDecimal(value, MAX_QUANTITY, QUANTITY_SCALE, path, key);

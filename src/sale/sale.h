@@ -96,6 +96,9 @@ extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
 extern void RefuseInactive(const Member *member);
 
+/* checkout.c: the sale a document describes, with its buyer, who may be refused */
+extern Sale *QuotedSale(Jsonb *jsonb);
+
 /* fact.c: what conditions are judged by */
 extern void FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses);
 extern void FillLineFacts(Facts *facts, const SaleLine *line);

@@ -1,0 +1,81 @@
+/*
+ * explain.c: evaluate_points() and explain_points(): what a sale would earn, and why.
+ */
+#include "crm_member.h"
+#include "points/points.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+static Datum
+PointsNumeric(int64 points, const Rule *rule)
+{
+	return NumericGetDatum(MinorToNumeric(points, rule->type->decimals));
+}
+
+/* evaluate_points(sale) -> (rule_code, line_no, points, points_type) */
+PG_FUNCTION_INFO_V1(crm_evaluate_points);
+Datum
+crm_evaluate_points(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Sale *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	List	   *awards = EvaluateSale(GetRuleSet(), sale, NULL);
+	ListCell   *cell;
+	ListCell   *inner;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, awards)
+	{
+		foreach(inner, ((Award *) lfirst(cell))->grants)
+		{
+			const Grant *grant = lfirst(inner);
+			Datum		values[4];
+			bool		nulls[4] = {false, grant->line < 0};
+
+			values[0] = CStringGetTextDatum(grant->rule->code);
+			values[1] = Int32GetDatum(grant->line < 0 ? 0 : sale->lines[grant->line].line_no);
+			values[2] = PointsNumeric(grant->points, grant->rule);
+			values[3] = CStringGetTextDatum(grant->rule->type->name);
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		}
+	}
+	return (Datum) 0;
+}
+
+/* explain_points(sale) -> (rule_code, line_no, verdict, clause, saw, displaced_by, points, would, points_type) */
+PG_FUNCTION_INFO_V1(crm_explain_points);
+Datum
+crm_explain_points(PG_FUNCTION_ARGS)
+{
+	static const char *const verdicts[] = {"matched", "unmatched", "not valid", "displaced", "capped"};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Sale *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	List	   *explanations = NIL;
+	ListCell   *cell;
+
+	EvaluateSale(GetRuleSet(), sale, &explanations);
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, explanations)
+	{
+		const Explanation *why = lfirst(cell);
+		Datum		values[9];
+		bool		nulls[9] = {false};
+
+		values[0] = CStringGetTextDatum(why->rule->code);
+		nulls[1] = why->line < 0;
+		values[1] = Int32GetDatum(why->line < 0 ? 0 : sale->lines[why->line].line_no);
+		values[2] = CStringGetTextDatum(verdicts[why->verdict]);
+		nulls[3] = why->clause == NULL;
+		values[3] = why->clause == NULL ? (Datum) 0 : CStringGetTextDatum(why->clause);
+		nulls[4] = why->saw == NULL;
+		values[4] = why->saw == NULL ? (Datum) 0 : CStringGetTextDatum(why->saw);
+		nulls[5] = why->displaced_by == NULL;
+		values[5] = why->displaced_by == NULL ? (Datum) 0 : CStringGetTextDatum(why->displaced_by->code);
+		values[6] = PointsNumeric(why->points, why->rule);
+		values[7] = PointsNumeric(why->would, why->rule);
+		values[8] = CStringGetTextDatum(why->rule->type->name);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
