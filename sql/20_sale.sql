@@ -16,6 +16,7 @@ COMMENT ON FUNCTION crm_member.checkout(jsonb) IS
 
 CREATE FUNCTION crm_member.settle_sale() RETURNS trigger
 LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_settle_sale';
 
 COMMENT ON FUNCTION crm_member.settle_sale() IS
@@ -23,6 +24,7 @@ COMMENT ON FUNCTION crm_member.settle_sale() IS
 
 CREATE FUNCTION crm_member.settle_sale_line() RETURNS trigger
 LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_settle_sale_line';
 
 COMMENT ON FUNCTION crm_member.settle_sale_line() IS

@@ -5,8 +5,12 @@
 #include "catalog.h"
 #include "query.h"
 
+#include "access/tupdesc.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 static void
 PrepareQuery(CrmQuery *query)
@@ -34,6 +38,54 @@ RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long
 	return SPI_processed;
 }
 
+RowBatch *
+BeginBatch(const BatchColumn *columns, int ncolumns)
+{
+	RowBatch   *batch = palloc(sizeof(RowBatch));
+
+	batch->desc = CreateTemplateTupleDesc(ncolumns);
+	for (int i = 0; i < ncolumns; i++)
+		TupleDescInitEntry(batch->desc, i + 1, columns[i].name, columns[i].type, -1, 0);
+	batch->rows = tuplestore_begin_heap(false, false, work_mem);
+	batch->count = 0;
+	return batch;
+}
+
+void
+AddRow(RowBatch *batch, Datum *values, bool *nulls)
+{
+	tuplestore_putvalues(batch->rows, batch->desc, values, nulls);
+	batch->count++;
+}
+
+uint64
+RunBatch(CrmQuery *query, RowBatch *batch)
+{
+	EphemeralNamedRelationData relation = {0};
+	uint64		processed;
+
+	if (batch->count == 0)
+		return 0;
+	relation.md.name = "batch";
+	relation.md.tupdesc = batch->desc;
+	relation.md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation.md.enrtuples = batch->count;
+	relation.reldata = batch->rows;
+	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register a batch of rows");
+	processed = RunQuery(query, NULL, NULL, false, 0);
+	SPI_unregister_relation("batch");
+	return processed;
+}
+
+void
+EndBatch(RowBatch *batch)
+{
+	tuplestore_end(batch->rows);
+	FreeTupleDesc(batch->desc);
+	pfree(batch);
+}
+
 Portal
 OpenQuery(CrmQuery *query)
 {
@@ -56,9 +108,9 @@ EndConfiguration(void)
 }
 
 Datum
-TextOrNull(const char *text, char *null)
+TextOrNull(const char *text, bool *isnull)
 {
-	*null = text == NULL ? 'n' : ' ';
+	*isnull = text == NULL;
 	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
 }
 
@@ -66,4 +118,13 @@ Datum
 QueryColumn(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+char *
+QueryText(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
 }

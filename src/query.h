@@ -26,6 +26,28 @@ typedef struct CrmQuery
  */
 extern uint64 RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long limit);
 
+/*
+ * Rows that a statement reads as the table "batch".  One batch is registered at
+ * a time.
+ */
+typedef struct BatchColumn
+{
+	const char *name;
+	Oid			type;
+} BatchColumn;
+
+typedef struct RowBatch
+{
+	TupleDesc	desc;
+	struct Tuplestorestate *rows;
+	int64		count;
+} RowBatch;
+
+extern RowBatch *BeginBatch(const BatchColumn *columns, int ncolumns);
+extern void AddRow(RowBatch *batch, Datum *values, bool *nulls);
+extern uint64 RunBatch(CrmQuery *query, RowBatch *batch);
+extern void EndBatch(RowBatch *batch);
+
 /* A cursor over a query without arguments. */
 extern Portal OpenQuery(CrmQuery *query);
 
@@ -37,8 +59,10 @@ extern Portal OpenQuery(CrmQuery *query);
 extern void BeginConfiguration(const char *relation);
 extern void EndConfiguration(void);
 
-/* A text argument; *null becomes 'n' or ' '. */
-extern Datum TextOrNull(const char *text, char *null);
+/* A text, or NULL with *isnull set. */
+extern Datum TextOrNull(const char *text, bool *isnull);
+/* Column of a row as text in the current context; NULL where it is null. */
+extern char *QueryText(uint64 row, int column);
 
 /* Column of a row of SPI_tuptable; the Datum lives as long as the SPI result. */
 extern Datum QueryColumn(uint64 row, int column, bool *isnull);

@@ -1,5 +1,9 @@
 /*
  * accrue.c: what sales earned, into the ledger and out of it again.
+ *
+ * Any number of sales is posted with three statements: accounts, entries, lots.
+ * The accounts are locked in order of member and points type; an account takes
+ * all its entries at once, and the number of the last one says the others'.
  */
 #include "crm_member.h"
 #include "points/ledger.h"
@@ -8,37 +12,132 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 
-/* The entry of an award for a sale, with the rules and lines it came from. */
-static void
-InsertSaleEntry(const Sale *sale, const Award *award, int64 entry_no, int64 balance)
+/* What the sales add to one account. */
+typedef struct Deposit
 {
+	int64		member_id;		/* hash key, with type */
+	int64		type;			/* index in the rule set */
+	const PointsType *points_type;
+	int64		points;
+	int64		entries;
+	TimestampTz settles_at;
+	TimestampTz expires_at;
+	int64		balance;		/* before the next entry */
+	int64		entry_no;
+} Deposit;
+
+static int
+CompareDeposits(const ListCell *a, const ListCell *b)
+{
+	const Deposit *x = lfirst(a);
+	const Deposit *y = lfirst(b);
+
+	if (x->member_id != y->member_id)
+		return x->member_id < y->member_id ? -1 : 1;
+	return strcmp(x->points_type->name, y->points_type->name);
+}
+
+static Deposit *
+FindDeposit(HTAB *deposits, const RuleSet *set, int64 member_id, const PointsType *type, bool *found)
+{
+	int64		key[2] = {member_id, type - set->types};
+
+	return hash_search(deposits, key, HASH_ENTER, found);
+}
+
+/* Sum the awards by account; the list is in the order accounts are locked in. */
+static List *
+SumAwards(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
+{
+	List	   *list = NIL;
+	ListCell   *cell;
+
+	for (int i = 0; i < n; i++)
+	{
+		foreach(cell, sales[i].awards)
+		{
+			const Award *award = lfirst(cell);
+			bool		found;
+			Deposit    *deposit = FindDeposit(deposits, set, sales[i].sale->member->member_id,
+											  award->type, &found);
+
+			if (!found)
+			{
+				deposit->points_type = award->type;
+				deposit->points = deposit->entries = 0;
+				deposit->settles_at = DT_NOBEGIN;
+				deposit->expires_at = DT_NOEND;
+				list = lappend(list, deposit);
+			}
+			deposit->points = AddMinor(deposit->points, award->points);
+			deposit->entries++;
+			deposit->settles_at = Max(deposit->settles_at, award->available_at);
+			deposit->expires_at = Min(deposit->expires_at, award->expires_at);
+		}
+	}
+	list_sort(list, CompareDeposits);
+	return list;
+}
+
+/* Post what each account gets, and learn where its entries begin. */
+static void
+PostDeposits(List *deposits)
+{
+	static const BatchColumn columns[] = {
+		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"balance", NUMERICOID},
+		{"entry_no", INT8OID}, {"settles_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}};
 	static CrmQuery query = {
-		"INSERT INTO crm_member.points_entry "
-		"(member_id, points_type, entry_no, kind, points, balance, at, sale_id, actor, "
-		"rules, rule_lines, rule_points, line_nos, line_points) "
-		"VALUES ($1, $2, $3, 'earn', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-		13, {INT8OID, TEXTOID, INT8OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, INT8OID, TEXTOID,
-			TEXTARRAYOID, INT4ARRAYOID, NUMERICARRAYOID, INT4ARRAYOID, NUMERICARRAYOID}};
+		"INSERT INTO crm_member.points_account AS a "
+		"(member_id, points_type, balance, entry_no, settles_at, expires_at) "
+		"SELECT member_id, points_type, balance, entry_no, settles_at, expires_at FROM batch "
+		"ON CONFLICT (member_id, points_type) DO UPDATE SET "
+		"balance = a.balance + excluded.balance, entry_no = a.entry_no + excluded.entry_no, "
+		"settles_at = greatest(a.settles_at, excluded.settles_at), "
+		"expires_at = least(a.expires_at, excluded.expires_at) RETURNING balance, entry_no", 0};
+	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
+	ListCell   *cell;
+
+	foreach(cell, deposits)
+	{
+		const Deposit *deposit = lfirst(cell);
+		Datum		values[lengthof(columns)];
+		bool		nulls[lengthof(columns)] = {false};
+
+		values[0] = Int64GetDatum(deposit->member_id);
+		values[1] = CStringGetTextDatum(deposit->points_type->name);
+		values[2] = PointsDatum(deposit->points, deposit->points_type);
+		values[3] = Int64GetDatum(deposit->entries);
+		values[4] = TimestampTzGetDatum(deposit->settles_at);
+		values[5] = TimestampTzGetDatum(deposit->expires_at);
+		AddRow(batch, values, nulls);
+	}
+	if (RunBatch(&query, batch) != list_length(deposits))
+		elog(ERROR, "points accounts were not written");
+	foreach(cell, deposits)
+	{
+		Deposit    *deposit = lfirst(cell);
+		int			row = foreach_current_index(cell);
+		bool		isnull;
+
+		deposit->balance = PointsColumn(row, 1, deposit->points_type) - deposit->points;
+		deposit->entry_no = DatumGetInt64(QueryColumn(row, 2, &isnull)) - deposit->entries;
+	}
+	EndBatch(batch);
+}
+
+/* The rules and lines behind an award, as the arrays of its entry. */
+static void
+SetParts(const Sale *sale, const Award *award, Datum *values)
+{
 	int			ngrants = list_length(award->grants);
 	Datum	   *codes = palloc(sizeof(Datum) * ngrants);
 	Datum	   *lines = palloc(sizeof(Datum) * Max(ngrants, sale->nlines));
 	int64	   *points = palloc(sizeof(int64) * Max(ngrants, sale->nlines));
-	Datum		values[13];
-	char		nulls[13];
 	ListCell   *cell;
 	int			n = 0;
-
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(sale->member->member_id);
-	values[1] = CStringGetTextDatum(award->type->name);
-	values[2] = Int64GetDatum(entry_no);
-	values[3] = PointsDatum(award->points, award->type);
-	values[4] = PointsDatum(balance, award->type);
-	values[5] = TimestampTzGetDatum(sale->sold_at);
-	values[6] = Int64GetDatum(sale->sale_id);
-	values[7] = TextOrNull(sale->actor, &nulls[7]);
 
 	foreach(cell, award->grants)
 	{
@@ -48,9 +147,9 @@ InsertSaleEntry(const Sale *sale, const Award *award, int64 entry_no, int64 bala
 		lines[n] = Int32GetDatum(grant->line < 0 ? 0 : sale->lines[grant->line].line_no);
 		points[n++] = grant->points;
 	}
-	values[8] = PointerGetDatum(construct_array(codes, n, TEXTOID, -1, false, TYPALIGN_INT));
-	values[9] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
-	values[10] = NumericArray(points, n, award->type);
+	values[0] = PointerGetDatum(construct_array(codes, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[1] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[2] = NumericArray(points, n, award->type);
 
 	n = 0;
 	for (int i = 0; i < sale->nlines; i++)
@@ -60,28 +159,85 @@ InsertSaleEntry(const Sale *sale, const Award *award, int64 entry_no, int64 bala
 		lines[n] = Int32GetDatum(sale->lines[i].line_no);
 		points[n++] = award->line_points[i];
 	}
-	values[11] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
-	values[12] = NumericArray(points, n, award->type);
-	RunQuery(&query, values, nulls, false, 0);
+	values[3] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[4] = NumericArray(points, n, award->type);
+}
+
+static void
+InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
+{
+	static const BatchColumn columns[] = {
+		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"entry_no", INT8OID},
+		{"points", NUMERICOID}, {"balance", NUMERICOID}, {"at", TIMESTAMPTZOID},
+		{"sale_id", INT8OID}, {"actor", TEXTOID}, {"rules", TEXTARRAYOID},
+		{"rule_lines", INT4ARRAYOID}, {"rule_points", NUMERICARRAYOID},
+		{"line_nos", INT4ARRAYOID}, {"line_points", NUMERICARRAYOID},
+		{"available_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}};
+	static CrmQuery entries = {
+		"INSERT INTO crm_member.points_entry "
+		"(member_id, points_type, entry_no, kind, points, balance, at, sale_id, actor, "
+		"rules, rule_lines, rule_points, line_nos, line_points) "
+		"SELECT member_id, points_type, entry_no, 'earn', points, balance, at, sale_id, actor, "
+		"rules, rule_lines, rule_points, line_nos, line_points FROM batch", 0};
+	static CrmQuery lots = {
+		"INSERT INTO crm_member.points_lot "
+		"(member_id, points_type, lot_no, points, remaining, earned_at, available_at, expires_at) "
+		"SELECT member_id, points_type, entry_no, points, points, at, available_at, expires_at "
+		"FROM batch", 0};
+	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
+	ListCell   *cell;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Sale *sale = sales[i].sale;
+
+		foreach(cell, sales[i].awards)
+		{
+			const Award *award = lfirst(cell);
+			Datum		values[lengthof(columns)];
+			bool		nulls[lengthof(columns)] = {false};
+			bool		found;
+			Deposit    *deposit = FindDeposit(deposits, set, sale->member->member_id, award->type,
+											  &found);
+
+			deposit->entry_no++;
+			deposit->balance += award->points;
+			values[0] = Int64GetDatum(sale->member->member_id);
+			values[1] = CStringGetTextDatum(award->type->name);
+			values[2] = Int64GetDatum(deposit->entry_no);
+			values[3] = PointsDatum(award->points, award->type);
+			values[4] = PointsDatum(deposit->balance, award->type);
+			values[5] = TimestampTzGetDatum(sale->sold_at);
+			values[6] = Int64GetDatum(sale->sale_id);
+			values[7] = TextOrNull(sale->actor, &nulls[7]);
+			SetParts(sale, award, &values[8]);
+			values[13] = TimestampTzGetDatum(award->available_at);
+			values[14] = TimestampTzGetDatum(award->expires_at);
+			AddRow(batch, values, nulls);
+		}
+	}
+	RunBatch(&entries, batch);
+	RunBatch(&lots, batch);
+	EndBatch(batch);
 }
 
 void
-PostAwards(const Sale *sale, List *awards)
+PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 {
-	ListCell   *cell;
+	HASHCTL		control = {.keysize = 2 * sizeof(int64), .entrysize = sizeof(Deposit),
+						   .hcxt = CurrentMemoryContext};
+	HTAB	   *deposits = hash_create("crm_member deposits", n, &control,
+									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	List	   *ordered = SumAwards(deposits, set, sales, n);
 
-	SPI_connect();
-	foreach(cell, awards)
+	if (ordered != NIL)
 	{
-		const Award *award = lfirst(cell);
-		Account		account = AddToAccount(sale->member->member_id, award->type, award->points, 1,
-										   award->available_at, award->expires_at);
-
-		InsertSaleEntry(sale, award, account.entry_no, account.balance);
-		InsertLot(sale->member->member_id, award->type, account.entry_no, award->points,
-				  sale->sold_at, award->available_at, award->expires_at);
+		SPI_connect();
+		PostDeposits(ordered);
+		InsertEntriesAndLots(deposits, set, sales, n);
+		SPI_finish();
 	}
-	SPI_finish();
+	hash_destroy(deposits);
 }
 
 static int

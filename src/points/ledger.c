@@ -120,6 +120,7 @@ InsertActEntry(const Act *act, int64 points, Account account, const LotUse *use)
 			TEXTOID, TEXTOID, INT8ARRAYOID, NUMERICARRAYOID}};
 	Datum		values[12];
 	char		nulls[12];
+	bool		isnull;
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(act->member_id);
@@ -130,8 +131,10 @@ InsertActEntry(const Act *act, int64 points, Account account, const LotUse *use)
 	values[5] = PointsDatum(account.balance, act->type);
 	values[6] = TimestampTzGetDatum(act->at);
 	values[7] = CStringGetTextDatum(act->ref);
-	values[8] = TextOrNull(act->reason, &nulls[8]);
-	values[9] = TextOrNull(act->actor, &nulls[9]);
+	values[8] = TextOrNull(act->reason, &isnull);
+	nulls[8] = isnull ? 'n' : ' ';
+	values[9] = TextOrNull(act->actor, &isnull);
+	nulls[9] = isnull ? 'n' : ' ';
 	if (use == NULL)
 		nulls[10] = nulls[11] = 'n';
 	else

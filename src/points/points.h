@@ -161,7 +161,13 @@ extern int64 SpendableBalance(int64 member_id, const PointsType *type, Timestamp
 							  TimestampTz known_at, bool read_only);
 
 /* accrue.c: what sales earned, into the ledger and out of it again */
-extern void PostAwards(const Sale *sale, List *awards);
+typedef struct EarnedSale
+{
+	Sale	   *sale;
+	List	   *awards;			/* from EvaluateSale */
+} EarnedSale;
+
+extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);
 

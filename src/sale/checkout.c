@@ -3,7 +3,7 @@
  */
 #include "crm_member.h"
 #include "points/points.h"
-#include "sale/sale.h"
+#include "sale/row.h"
 
 #include "access/xact.h"
 #include "utils/fmgrprotos.h"
@@ -57,11 +57,9 @@ crm_quote(PG_FUNCTION_ARGS)
 static Jsonb *
 FirstAnswer(Sale *sale)
 {
-	TimestampTz settled_at;
-
 	sale->member = sale->member_id == CRM_GUEST ? NULL : LoadMember(sale->member_id);
-	settled_at = LoadSale(sale);
-	return SaleAnswer(sale, sale->member == NULL ? NIL : LoadAwards(sale), settled_at);
+	LoadSale(sale);
+	return SaleAnswer(sale, sale->member == NULL ? NIL : LoadAwards(sale), sale->settled_at);
 }
 
 PG_FUNCTION_INFO_V1(crm_checkout);
@@ -71,7 +69,8 @@ crm_checkout(PG_FUNCTION_ARGS)
 	Jsonb	   *jsonb = PG_GETARG_JSONB_P(0);
 	SaleDocument *document = ReadSaleDocument(jsonb);
 	Sale	   *sale = &document->sale;
-	List	   *awards;
+	const RuleSet *set;
+	EarnedSale	earned = {sale};
 	int64		digest;
 
 	if (sale->ref == NULL)
@@ -88,8 +87,9 @@ crm_checkout(PG_FUNCTION_ARGS)
 	if (!ClaimSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
-	awards = EvaluateSale(GetRuleSet(), sale, NULL);
-	PostAwards(sale, awards);
+	set = GetRuleSet();
+	earned.awards = EvaluateSale(set, sale, NULL);
+	PostAwards(set, &earned, 1);
 	InsertSale(sale);
-	PG_RETURN_JSONB_P(SaleAnswer(sale, awards, GetCurrentTransactionStartTimestamp()));
+	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }

@@ -61,8 +61,7 @@ IsFirstPurchase(const Sale *sale)
 	static CrmQuery query = {
 		"SELECT FROM crm_member.sale WHERE member_id = $1 "
 		"AND sold_at <= $2 "
-		"AND (sold_at, source, ref) < ($2, $3, $4) "
-		"AND settled_at IS NOT NULL",
+		"AND (sold_at, source, ref) < ($2, $3, $4)",
 		4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
 	Datum		values[4];
 	bool		first;

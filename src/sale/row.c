@@ -2,19 +2,35 @@
  * row.c: sales as rows of sale, sale_line and the directory sale_ref.
  */
 #include "crm_member.h"
+#include "points/points.h"
 #include "query.h"
-#include "sale/sale.h"
+#include "sale/row.h"
 #include "setting.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+
+/* Lines there is room for at first. */
+#define FIRST_LINES 8
 
 static Datum
 MoneyDatum(int64 units)
 {
 	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
+}
+
+static Datum
+DecimalOrNull(Decimal value, bool known, bool *isnull)
+{
+	*isnull = !known;
+	return known ? NumericGetDatum(DecimalToNumeric(value)) : (Datum) 0;
+}
+
+static Datum
+JsonbOrNull(Jsonb *value, bool *isnull)
+{
+	*isnull = value == NULL;
+	return JsonbPGetDatum(value);
 }
 
 bool
@@ -74,64 +90,43 @@ ClaimSale(Sale *sale, int64 digest)
 	return claimed;
 }
 
-static Datum
-MakeArray(Datum *elements, bool *nulls, int n, Oid type)
-{
-	int16		length;
-	bool		byval;
-	char		align;
-	int			lower = 1;
-
-	get_typlenbyvalalign(type, &length, &byval, &align);
-	return PointerGetDatum(construct_md_array(elements, nulls, 1, &n, &lower, type, length, byval,
-											  align));
-}
-
 static void
 InsertLines(const Sale *sale)
 {
+	static const BatchColumn columns[] = {
+		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
+		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"discount", NUMERICOID},
+		{"min_price", NUMERICOID}, {"tax_rate", NUMERICOID}, {"attrs", JSONBOID},
+		{"member_id", INT8OID}, {"sale_id", INT8OID}};
 	static CrmQuery query = {
 		"INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, sku, category, brand, "
 		"quantity, price, discount, min_price, tax_rate, attrs) "
-		"SELECT $1, $2, line_no, sku, category, brand, quantity, price, discount, min_price, "
-		"tax_rate, coalesce(attrs, '{}') FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, "
-		"$11, $12) AS l (line_no, sku, category, brand, quantity, price, discount, min_price, "
-		"tax_rate, attrs)",
-		12, {INT8OID, INT8OID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
-			JSONBARRAYOID}};
-	static const Oid types[10] = {INT4OID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID,
-		NUMERICOID, NUMERICOID, NUMERICOID, JSONBOID};
-	int			n = sale->nlines;
-	Datum	   *cells = palloc0(sizeof(Datum) * n * 10);
-	bool	   *nulls = palloc0(sizeof(bool) * n * 10);
-	Datum		values[12];
+		"SELECT member_id, sale_id, line_no, sku, category, brand, quantity, price, discount, "
+		"min_price, tax_rate, coalesce(attrs, '{}') FROM batch", 0};
+	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 
-#define CELL(column, known, datum) \
-	(nulls[(column) * n + i] = !(known), cells[(column) * n + i] = (known) ? (datum) : (Datum) 0)
-
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < sale->nlines; i++)
 	{
 		const SaleLine *line = &sale->lines[i];
+		Datum		values[lengthof(columns)];
+		bool		nulls[lengthof(columns)] = {false};
 
-		CELL(0, true, Int32GetDatum(line->line_no));
-		CELL(1, line->sku != NULL, CStringGetTextDatum(line->sku));
-		CELL(2, line->category != NULL, CStringGetTextDatum(line->category));
-		CELL(3, line->brand != NULL, CStringGetTextDatum(line->brand));
-		CELL(4, true, NumericGetDatum(DecimalToNumeric(line->quantity)));
-		CELL(5, true, NumericGetDatum(DecimalToNumeric(line->price)));
-		CELL(6, true, MoneyDatum(line->discount));
-		CELL(7, line->has_min_price, NumericGetDatum(DecimalToNumeric(line->min_price)));
-		CELL(8, line->has_tax_rate, NumericGetDatum(DecimalToNumeric(line->tax_rate)));
-		CELL(9, line->attrs != NULL, JsonbPGetDatum(line->attrs));
+		values[0] = Int32GetDatum(line->line_no);
+		values[1] = TextOrNull(line->sku, &nulls[1]);
+		values[2] = TextOrNull(line->category, &nulls[2]);
+		values[3] = TextOrNull(line->brand, &nulls[3]);
+		values[4] = NumericGetDatum(DecimalToNumeric(line->quantity));
+		values[5] = NumericGetDatum(DecimalToNumeric(line->price));
+		values[6] = MoneyDatum(line->discount);
+		values[7] = DecimalOrNull(line->min_price, line->has_min_price, &nulls[7]);
+		values[8] = DecimalOrNull(line->tax_rate, line->has_tax_rate, &nulls[8]);
+		values[9] = JsonbOrNull(line->attrs, &nulls[9]);
+		values[10] = Int64GetDatum(sale->member_id);
+		values[11] = Int64GetDatum(sale->sale_id);
+		AddRow(batch, values, nulls);
 	}
-#undef CELL
-
-	values[0] = Int64GetDatum(sale->member_id);
-	values[1] = Int64GetDatum(sale->sale_id);
-	for (int column = 0; column < 10; column++)
-		values[2 + column] = MakeArray(cells + column * n, nulls + column * n, n, types[column]);
-	RunQuery(&query, values, NULL, false, 0);
+	RunBatch(&query, batch);
+	EndBatch(batch);
 }
 
 /*
@@ -141,17 +136,23 @@ InsertLines(const Sale *sale)
 void
 InsertSale(const Sale *sale)
 {
+	static const BatchColumn columns[] = {
+		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"source", TEXTOID}, {"ref", TEXTOID},
+		{"store", TEXTOID}, {"channel", TEXTOID}, {"sold_at", TIMESTAMPTZOID},
+		{"shipping", NUMERICOID}, {"attrs", JSONBOID}, {"actor", TEXTOID},
+		{"amount", NUMERICOID}, {"discount", NUMERICOID}, {"payable", NUMERICOID}};
 	static CrmQuery query = {
 		"INSERT INTO crm_member.sale (member_id, sale_id, source, ref, store, channel, sold_at, "
 		"shipping, attrs, actor, amount, discount, payable, settled_at) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, '{}'), $10, $11, $12, $13, "
-		"now())",
-		13, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID,
-			JSONBOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID}};
-	Datum		values[13];
-	char		nulls[13];
+		"SELECT member_id, sale_id, source, ref, store, channel, sold_at, shipping, "
+		"coalesce(attrs, '{}'), actor, amount, discount, payable, now() FROM batch", 0};
+	RowBatch   *batch;
+	Datum		values[lengthof(columns)];
+	bool		nulls[lengthof(columns)] = {false};
 
-	memset(nulls, ' ', sizeof(nulls));
+	SPI_connect();
+	InsertLines(sale);
+	batch = BeginBatch(columns, lengthof(columns));
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	values[2] = CStringGetTextDatum(sale->source);
@@ -160,25 +161,15 @@ InsertSale(const Sale *sale)
 	values[5] = TextOrNull(sale->channel, &nulls[5]);
 	values[6] = TimestampTzGetDatum(sale->sold_at);
 	values[7] = MoneyDatum(sale->shipping);
-	nulls[8] = sale->attrs == NULL ? 'n' : ' ';
-	values[8] = JsonbPGetDatum(sale->attrs);
+	values[8] = JsonbOrNull(sale->attrs, &nulls[8]);
 	values[9] = TextOrNull(sale->actor, &nulls[9]);
 	values[10] = MoneyDatum(sale->amount);
 	values[11] = MoneyDatum(sale->discount);
 	values[12] = MoneyDatum(SalePayable(sale));
-	SPI_connect();
-	InsertLines(sale);
-	RunQuery(&query, values, nulls, false, 0);
+	AddRow(batch, values, nulls);
+	RunBatch(&query, batch);
+	EndBatch(batch);
 	SPI_finish();
-}
-
-static char *
-TextColumn(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
 }
 
 static int64
@@ -190,114 +181,123 @@ MoneyColumn(uint64 row, int column)
 	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), GetSetting()->money_scale, "money");
 }
 
-/* Fills lines and their sums; in the caller's context. */
-static void
-LoadLines(Sale *sale)
+static bool
+DecimalColumn(uint64 row, int column, Decimal *decimal, const char *what)
 {
-	static CrmQuery query = {
-		"SELECT line_no, sku, category, brand, quantity, price, amount, discount, min_price, "
-		"tax_rate, attrs FROM crm_member.sale_line WHERE member_id = $1 "
-		"AND sale_id = $2 ORDER BY line_no",
-		2, {INT8OID, INT8OID}};
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext old;
-	Datum		values[2];
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
 
-	values[0] = Int64GetDatum(sale->member_id);
-	values[1] = Int64GetDatum(sale->sale_id);
-	SPI_connect();
-	sale->nlines = RunQuery(&query, values, NULL, false, 0);
-	old = MemoryContextSwitchTo(caller);
-	sale->lines = palloc0(sizeof(SaleLine) * Max(sale->nlines, 1));
-	sale->amount = sale->discount = 0;
-	for (int i = 0; i < sale->nlines; i++)
-	{
-		SaleLine   *line = &sale->lines[i];
-		bool		isnull;
-		Datum		value;
-
-		line->line_no = DatumGetInt32(QueryColumn(i, 1, &isnull));
-		line->sku = TextColumn(i, 2);
-		line->category = TextColumn(i, 3);
-		line->brand = TextColumn(i, 4);
-		line->quantity = NumericToDecimal(DatumGetNumeric(QueryColumn(i, 5, &isnull)), "quantity");
-		line->price = NumericToDecimal(DatumGetNumeric(QueryColumn(i, 6, &isnull)), "price");
-		line->amount = MoneyColumn(i, 7);
-		line->discount = MoneyColumn(i, 8);
-		value = QueryColumn(i, 9, &isnull);
-		line->has_min_price = !isnull;
-		if (!isnull)
-			line->min_price = NumericToDecimal(DatumGetNumeric(value), "min_price");
-		value = QueryColumn(i, 10, &isnull);
-		line->has_tax_rate = !isnull;
-		if (!isnull)
-			line->tax_rate = NumericToDecimal(DatumGetNumeric(value), "tax_rate");
-		line->attrs = (Jsonb *) PG_DETOAST_DATUM_COPY(QueryColumn(i, 11, &isnull));
-		sale->amount = AddMinor(sale->amount, line->amount);
-		sale->discount = AddMinor(sale->discount, line->discount);
-	}
-	MemoryContextSwitchTo(old);
-	SPI_finish();
+	if (!isnull)
+		*decimal = NumericToDecimal(DatumGetNumeric(value), what);
+	return !isnull;
 }
 
-TimestampTz
+/*
+ * Sales from rows, a row a line: the columns of SALE_COLUMNS, the lines of a
+ * sale one after the other.  Adds the row to *sale if it is the same sale's
+ * next line; else begins a new sale.  Everything in the current context.
+ */
+bool
+ReadSaleRow(uint64 row, Sale *sale)
+{
+	bool		isnull;
+	int64		member_id = DatumGetInt64(QueryColumn(row, 1, &isnull));
+	int64		sale_id = DatumGetInt64(QueryColumn(row, 2, &isnull));
+	Datum		value;
+	SaleLine   *line;
+
+	if (sale->nlines > 0 && (sale->member_id != member_id || sale->sale_id != sale_id))
+		return false;
+	if (sale->nlines == 0)
+	{
+		sale->member_id = member_id;
+		sale->sale_id = sale_id;
+		sale->source = QueryText(row, 3);
+		sale->ref = QueryText(row, 4);
+		sale->store = QueryText(row, 5);
+		sale->channel = QueryText(row, 6);
+		sale->sold_at = DatumGetTimestampTz(QueryColumn(row, 7, &isnull));
+		sale->shipping = MoneyColumn(row, 8);
+		sale->attrs = DatumGetJsonbPCopy(QueryColumn(row, 9, &isnull));
+		sale->actor = QueryText(row, 10);
+		value = QueryColumn(row, 11, &isnull);
+		sale->settled_at = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+		sale->amount = sale->discount = 0;
+		sale->lines = palloc0(sizeof(SaleLine) * FIRST_LINES);
+	}
+	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
+		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
+
+	line = &sale->lines[sale->nlines++];
+	memset(line, 0, sizeof(*line));
+	line->line_no = DatumGetInt32(QueryColumn(row, 12, &isnull));
+	line->sku = QueryText(row, 13);
+	line->category = QueryText(row, 14);
+	line->brand = QueryText(row, 15);
+	line->quantity = NumericToDecimal(DatumGetNumeric(QueryColumn(row, 16, &isnull)), "quantity");
+	line->price = NumericToDecimal(DatumGetNumeric(QueryColumn(row, 17, &isnull)), "price");
+	line->amount = MoneyColumn(row, 18);
+	line->discount = MoneyColumn(row, 19);
+	line->has_min_price = DecimalColumn(row, 20, &line->min_price, "min_price");
+	line->has_tax_rate = DecimalColumn(row, 21, &line->tax_rate, "tax_rate");
+	line->attrs = DatumGetJsonbPCopy(QueryColumn(row, 22, &isnull));
+	sale->amount = AddMinor(sale->amount, line->amount);
+	sale->discount = AddMinor(sale->discount, line->discount);
+	return true;
+}
+
+void
 LoadSale(Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT source, ref, store, channel, sold_at, shipping, attrs, actor, settled_at "
-		"FROM crm_member.sale WHERE member_id = $1 "
-		"AND sale_id = $2",
+		"SELECT " SALE_COLUMNS " FROM crm_member.sale s JOIN crm_member.sale_line l "
+		"ON l.member_id = s.member_id AND l.sale_id = s.sale_id "
+		"WHERE s.member_id = $1 AND s.sale_id = $2 ORDER BY l.line_no",
 		2, {INT8OID, INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
 	Datum		values[2];
-	TimestampTz settled_at;
-	bool		isnull;
+	uint64		found;
 
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	SPI_connect();
-	if (RunQuery(&query, values, NULL, false, 1) == 0)
+	found = RunQuery(&query, values, NULL, false, 0);
+	if (found == 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_SALE),
 						errmsg("sale " INT64_FORMAT " does not exist", sale->sale_id)));
 	old = MemoryContextSwitchTo(caller);
-	sale->source = TextColumn(0, 1);
-	sale->ref = TextColumn(0, 2);
-	sale->store = TextColumn(0, 3);
-	sale->channel = TextColumn(0, 4);
-	sale->sold_at = DatumGetTimestampTz(QueryColumn(0, 5, &isnull));
-	sale->shipping = MoneyColumn(0, 6);
-	sale->attrs = (Jsonb *) PG_DETOAST_DATUM_COPY(QueryColumn(0, 7, &isnull));
-	sale->actor = TextColumn(0, 8);
-	settled_at = DatumGetTimestampTz(QueryColumn(0, 9, &isnull));
+	sale->nlines = 0;
+	for (uint64 row = 0; row < found; row++)
+		ReadSaleRow(row, sale);
 	MemoryContextSwitchTo(old);
 	SPI_finish();
-	if (isnull)
-		settled_at = DT_NOBEGIN;
-	LoadLines(sale);
-	return settled_at;
 }
 
-/* A sale that came as rows is in the books now. */
+/* Sales that came as rows are in the books now. */
 void
-MarkSettled(const Sale *sale)
+MarkSettled(const EarnedSale *sales, int n)
 {
 	static CrmQuery query = {
-		"UPDATE crm_member.sale SET amount = $3, discount = $4, payable = $5, "
-		"settled_at = now() WHERE member_id = $1 "
-		"AND sale_id = $2 AND settled_at IS NULL",
+		"UPDATE crm_member.sale SET amount = $3, discount = $4, payable = $5, settled_at = now() "
+		"WHERE member_id = $1 AND sale_id = $2 AND settled_at IS NULL",
 		5, {INT8OID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID}};
-	Datum		values[5];
 
-	values[0] = Int64GetDatum(sale->member_id);
-	values[1] = Int64GetDatum(sale->sale_id);
-	values[2] = MoneyDatum(sale->amount);
-	values[3] = MoneyDatum(sale->discount);
-	values[4] = MoneyDatum(SalePayable(sale));
 	SPI_connect();
-	if (RunQuery(&query, values, NULL, false, 0) != 1)
-		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_SETTLED),
-						errmsg("sale \"%s\" of source \"%s\" is settled already", sale->ref,
-							   sale->source)));
+	for (int i = 0; i < n; i++)
+	{
+		const Sale *sale = sales[i].sale;
+		Datum		values[5];
+
+		values[0] = Int64GetDatum(sale->member_id);
+		values[1] = Int64GetDatum(sale->sale_id);
+		values[2] = MoneyDatum(sale->amount);
+		values[3] = MoneyDatum(sale->discount);
+		values[4] = MoneyDatum(SalePayable(sale));
+		if (RunQuery(&query, values, NULL, false, 0) != 1)
+			ereport(ERROR, (errcode(ERRCODE_CRM_SALE_SETTLED),
+							errmsg("sale \"%s\" of source \"%s\" is settled already", sale->ref,
+								   sale->source)));
+	}
 	SPI_finish();
 }

@@ -64,6 +64,7 @@ typedef struct Sale
 	char	   *store;
 	char	   *channel;
 	TimestampTz sold_at;
+	TimestampTz settled_at;		/* DT_NOBEGIN: not yet */
 	int64		shipping;
 	Jsonb	   *attrs;
 	char	   *actor;
@@ -105,20 +106,5 @@ extern void FillLineFacts(Facts *facts, const SaleLine *line);
 
 /* answer.c: the answer of quote() and checkout(); settled_at as of when the balance is read */
 extern Jsonb *SaleAnswer(const Sale *sale, List *awards, TimestampTz settled_at);
-
-/* row.c: sales as rows */
-
-/*
- * Is there a sale with this source and ref?  Then sale gets its member and
- * number.  Error RM001 where it was rung up from a document with another digest.
- */
-extern bool FindSale(Sale *sale, int64 digest);
-/* Take source and ref for a new sale; false: somebody else just did, found as by FindSale. */
-extern bool ClaimSale(Sale *sale, int64 digest);
-extern void InsertSale(const Sale *sale);
-extern void MarkSettled(const Sale *sale);
-
-/* The sale with this member_id and sale_id; returns when it was settled, DT_NOBEGIN: not yet. */
-extern TimestampTz LoadSale(Sale *sale);
 
 #endif

@@ -13,14 +13,15 @@
 #include "crm_member.h"
 #include "points/points.h"
 #include "query.h"
-#include "sale/sale.h"
+#include "sale/row.h"
 
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define FETCH_COUNT 1000
+#define FETCH_ROWS	 1000		/* rows read at a time */
+#define BATCH_SALES 500			/* sales posted together */
 
 /* The directory takes the references of new sales; one that is there already is refused. */
 static CrmQuery claim_refs = {
@@ -35,49 +36,53 @@ static CrmQuery find_repeated = {
 	"AND r.ref = n.ref AND r.sale_id = n.sale_id) "
 	"ORDER BY 1, 2", 0};
 
+/*
+ * What to settle: a row a line, sales in the order they are settled in.  These
+ * plans are made once and outlive any size of the tables, so their shape is
+ * fixed: lateral subqueries with OFFSET 0 are walked by index, sale by sale.
+ */
+#define SALE_BY_KEY \
+	"LATERAL (SELECT * FROM crm_member.sale s WHERE s.member_id = n.member_id " \
+	"AND s.sale_id = n.sale_id OFFSET 0) s "
+#define LINES_OF_SALE \
+	"LATERAL (SELECT * FROM crm_member.sale_line l WHERE l.member_id = s.member_id " \
+	"AND l.sale_id = s.sale_id OFFSET 0) l "
+#define UNSETTLED_IN_ORDER \
+	"WHERE s.settled_at IS NULL ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", " \
+	"s.ref COLLATE \"C\", s.sale_id, l.line_no"
+
 /* New headers whose lines came before them. */
 static CrmQuery complete_sales = {
-	"SELECT n.member_id, n.sale_id FROM new_sale n WHERE n.settled_at IS NULL AND EXISTS "
-	"(SELECT FROM crm_member.sale_line l WHERE l.member_id = n.member_id "
-	"AND l.sale_id = n.sale_id) "
-	"ORDER BY n.member_id, n.sold_at, n.source COLLATE \"C\", n.ref COLLATE \"C\"", 0};
+	"SELECT " SALE_COLUMNS " FROM new_sale s, " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
 
 /* Headers that waited for the new lines. */
 static CrmQuery completed_sales = {
-	"SELECT s.member_id, s.sale_id FROM "
-	"(SELECT DISTINCT member_id, sale_id FROM new_sale_line) n JOIN crm_member.sale s "
-	"ON s.member_id = n.member_id "
-	"AND s.sale_id = n.sale_id WHERE s.settled_at IS NULL "
-	"ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", s.ref COLLATE \"C\"", 0};
-
-/* Settled sales that the new lines do not belong to. */
-static CrmQuery find_tampered = {
-	"SELECT s.source, s.ref FROM "
-	"(SELECT DISTINCT member_id, sale_id FROM new_sale_line) n JOIN crm_member.sale s "
-	"ON s.member_id = n.member_id "
-	"AND s.sale_id = n.sale_id, LATERAL "
-	"(SELECT sum(l.amount) AS amount, sum(l.discount) AS discount "
-	"FROM crm_member.sale_line l WHERE l.member_id = s.member_id "
-	"AND l.sale_id = s.sale_id) l WHERE s.settled_at IS NOT NULL "
-	"AND (s.amount, s.discount) IS DISTINCT FROM (l.amount, l.discount) ORDER BY 1, 2", 0};
+	"SELECT " SALE_COLUMNS " FROM (SELECT DISTINCT member_id, sale_id FROM new_sale_line) n, "
+	SALE_BY_KEY ", " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
 
 /* All that wait, however they came to. */
 static CrmQuery waiting_sales = {
-	"SELECT s.member_id, s.sale_id FROM crm_member.sale s WHERE s.settled_at IS NULL AND EXISTS "
-	"(SELECT FROM crm_member.sale_line l WHERE l.member_id = s.member_id "
-	"AND l.sale_id = s.sale_id) "
-	"ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", s.ref COLLATE \"C\"", 0};
+	"SELECT " SALE_COLUMNS " FROM crm_member.sale s, " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
 
-static void
-SettleSale(const RuleSet *set, Sale *sale, const Member *member)
+/* Settled sales that the new lines do not belong to. */
+static CrmQuery find_tampered = {
+	"SELECT s.source, s.ref FROM (SELECT DISTINCT member_id, sale_id FROM new_sale_line) n, "
+	SALE_BY_KEY ", LATERAL (SELECT sum(l.amount) AS amount, sum(l.discount) AS discount "
+	"FROM crm_member.sale_line l WHERE l.member_id = s.member_id AND l.sale_id = s.sale_id) l "
+	"WHERE s.settled_at IS NOT NULL "
+	"AND (s.amount, s.discount) IS DISTINCT FROM (l.amount, l.discount) ORDER BY 1, 2", 0};
+
+/* Sales that are settled together. */
+typedef struct Settlement
 {
-	if (LoadSale(sale) != DT_NOBEGIN)
-		return;
-	sale->member = member;
-	if (member != NULL)
-		PostAwards(sale, EvaluateSale(set, sale, NULL));
-	MarkSettled(sale);
-}
+	const RuleSet *set;
+	MemoryContext context;		/* of the sales, reset after each batch */
+	EarnedSale	sales[BATCH_SALES];
+	int			n;
+	int64		count;			/* settled so far */
+	const Member *member;		/* of the last sale, in the context too */
+	int64		member_id;
+} Settlement;
 
 /* Buyers are checked as checkout() does. */
 static const Member *
@@ -95,58 +100,93 @@ LoadBuyer(int64 member_id)
 	return member;
 }
 
-/* Settle the sales that a query lists, the sales of a member one after the other. */
+static void
+PostBatch(Settlement *settlement)
+{
+	if (settlement->n == 0)
+		return;
+	PostAwards(settlement->set, settlement->sales, settlement->n);
+	MarkSettled(settlement->sales, settlement->n);
+	settlement->count += settlement->n;
+	settlement->n = 0;
+	settlement->member_id = -1;
+	MemoryContextReset(settlement->context);
+}
+
+/* The last sale read is complete: judge it. */
+static void
+JudgeSale(Settlement *settlement)
+{
+	EarnedSale *earned = &settlement->sales[settlement->n - 1];
+
+	CHECK_FOR_INTERRUPTS();
+	if (settlement->member_id != earned->sale->member_id)
+	{
+		settlement->member = LoadBuyer(earned->sale->member_id);
+		settlement->member_id = earned->sale->member_id;
+	}
+	earned->sale->member = settlement->member;
+	earned->awards = EvaluateSale(settlement->set, earned->sale, NULL);
+}
+
+static Sale *
+BeginSale(Settlement *settlement)
+{
+	Sale	   *sale = palloc0(sizeof(Sale));
+
+	settlement->sales[settlement->n].sale = sale;
+	settlement->sales[settlement->n].awards = NIL;
+	settlement->n++;
+	return sale;
+}
+
+/* Settle the sales whose lines a query lists. */
 static int64
 SettleSales(CrmQuery *query)
 {
-	const RuleSet *set = GetRuleSet();
-	MemoryContext member_context = AllocSetContextCreate(CurrentMemoryContext, "crm_member buyer",
-														 ALLOCSET_SMALL_SIZES);
-	MemoryContext sale_context = AllocSetContextCreate(CurrentMemoryContext, "crm_member sale",
-													   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = CurrentMemoryContext;
-	const Member *member = NULL;
-	int64		loaded = -1;
-	int64		count = 0;
-	Portal		portal = OpenQuery(query);
+	Settlement *settlement = palloc0(sizeof(Settlement));
+	MemoryContext old;
+	Portal		portal;
+	Sale	   *sale = NULL;
 
+	settlement->set = GetRuleSet();
+	settlement->member_id = -1;
+	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
+												ALLOCSET_DEFAULT_SIZES);
+	portal = OpenQuery(query);
+	old = MemoryContextSwitchTo(settlement->context);
 	for (;;)
 	{
 		SPITupleTable *table;
 		uint64		found;
 
-		SPI_cursor_fetch(portal, true, FETCH_COUNT);
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		table = SPI_tuptable;
 		found = SPI_processed;
 		if (found == 0)
 			break;
-		for (uint64 i = 0; i < found; i++)
+		for (uint64 row = 0; row < found; row++)
 		{
-			Sale		sale = {0};
-			bool		isnull;
-
-			CHECK_FOR_INTERRUPTS();
-			sale.member_id = DatumGetInt64(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
-			sale.sale_id = DatumGetInt64(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
-			if (sale.member_id != loaded)
-			{
-				MemoryContextReset(member_context);
-				MemoryContextSwitchTo(member_context);
-				member = LoadBuyer(sale.member_id);
-				loaded = sale.member_id;
-			}
-			MemoryContextReset(sale_context);
-			MemoryContextSwitchTo(sale_context);
-			SettleSale(set, &sale, member);
-			MemoryContextSwitchTo(old);
-			count++;
+			SPI_tuptable = table;
+			if (sale != NULL && ReadSaleRow(row, sale))
+				continue;
+			if (sale != NULL)
+				JudgeSale(settlement);
+			if (settlement->n == BATCH_SALES)
+				PostBatch(settlement);
+			SPI_tuptable = table;
+			sale = BeginSale(settlement);
+			ReadSaleRow(row, sale);
 		}
 		SPI_freetuptable(table);
 	}
+	if (sale != NULL)
+		JudgeSale(settlement);
+	PostBatch(settlement);
+	MemoryContextSwitchTo(old);
 	SPI_cursor_close(portal);
-	MemoryContextDelete(sale_context);
-	MemoryContextDelete(member_context);
-	return count;
+	MemoryContextDelete(settlement->context);
+	return settlement->count;
 }
 
 static char *
