@@ -431,5 +431,6 @@ EvaluateSale(const RuleSet *set, const Sale *sale, List **explain)
 
 	for (int i = 0; i < set->nrules; i++)
 		EvaluateRule(&eval, &set->rules[i]);
+	pfree(eval.facts);
 	return eval.awards;
 }

@@ -274,30 +274,41 @@ LoadSale(Sale *sale)
 	SPI_finish();
 }
 
-/* Sales that came as rows are in the books now. */
+/*
+ * Sales that came as rows are in the books now.  By tid, whose plan is the same
+ * at any size of the tables; a row that somebody else has settled since is not
+ * found unsettled.
+ */
 void
 MarkSettled(const EarnedSale *sales, int n)
 {
+	static const BatchColumn columns[] = {
+		{"tid", TIDOID}, {"amount", NUMERICOID}, {"discount", NUMERICOID},
+		{"payable", NUMERICOID}};
 	static CrmQuery query = {
-		"UPDATE crm_member.sale SET amount = $3, discount = $4, payable = $5, settled_at = now() "
-		"WHERE member_id = $1 AND sale_id = $2 AND settled_at IS NULL",
-		5, {INT8OID, INT8OID, NUMERICOID, NUMERICOID, NUMERICOID}};
+		"UPDATE crm_member.sale s SET amount = b.amount, discount = b.discount, "
+		"payable = b.payable, settled_at = now() FROM batch b "
+		"WHERE s.ctid = b.tid AND s.settled_at IS NULL", 0};
+	RowBatch   *batch;
 
 	SPI_connect();
+	batch = BeginBatch(columns, lengthof(columns));
 	for (int i = 0; i < n; i++)
 	{
 		const Sale *sale = sales[i].sale;
-		Datum		values[5];
+		Datum		values[lengthof(columns)];
+		bool		nulls[lengthof(columns)] = {false};
 
-		values[0] = Int64GetDatum(sale->member_id);
-		values[1] = Int64GetDatum(sale->sale_id);
-		values[2] = MoneyDatum(sale->amount);
-		values[3] = MoneyDatum(sale->discount);
-		values[4] = MoneyDatum(SalePayable(sale));
-		if (RunQuery(&query, values, NULL, false, 0) != 1)
-			ereport(ERROR, (errcode(ERRCODE_CRM_SALE_SETTLED),
-							errmsg("sale \"%s\" of source \"%s\" is settled already", sale->ref,
-								   sale->source)));
+		values[0] = PointerGetDatum(&sale->tid);
+		values[1] = MoneyDatum(sale->amount);
+		values[2] = MoneyDatum(sale->discount);
+		values[3] = MoneyDatum(SalePayable(sale));
+		AddRow(batch, values, nulls);
 	}
+	if (RunBatch(&query, batch) != n)
+		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_SETTLED),
+						errmsg("a sale was settled by somebody else meanwhile"),
+						errhint("Try again.")));
+	EndBatch(batch);
 	SPI_finish();
 }

@@ -25,6 +25,7 @@ extern void LoadSale(Sale *sale);
 	"s.member_id, s.sale_id, s.source, s.ref, s.store, s.channel, s.sold_at, s.shipping, " \
 	"s.attrs, s.actor, s.settled_at, l.line_no, l.sku, l.category, l.brand, l.quantity, " \
 	"l.price, l.amount, l.discount, l.min_price, l.tax_rate, l.attrs"
+#define SALE_COLUMN_COUNT 22
 
 extern bool ReadSaleRow(uint64 row, Sale *sale);
 

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
@@ -58,6 +59,7 @@ typedef struct Sale
 {
 	int64		member_id;		/* CRM_GUEST: nobody */
 	int64		sale_id;		/* 0: not written yet */
+	ItemPointerData tid;		/* of the row of a sale that is being settled */
 	const Member *member;		/* NULL for a guest */
 	char	   *source;
 	char	   *ref;

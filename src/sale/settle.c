@@ -21,7 +21,8 @@
 #include "utils/memutils.h"
 
 #define FETCH_ROWS	 1000		/* rows read at a time */
-#define BATCH_SALES 500			/* sales posted together */
+#define BATCH_SALES	 500		/* sales posted together */
+#define BATCH_MEMORY (2 * 1024 * 1024)	/* kept from one batch to the next */
 
 /* The directory takes the references of new sales; one that is there already is refused. */
 static CrmQuery claim_refs = {
@@ -42,7 +43,7 @@ static CrmQuery find_repeated = {
  * fixed: lateral subqueries with OFFSET 0 are walked by index, sale by sale.
  */
 #define SALE_BY_KEY \
-	"LATERAL (SELECT * FROM crm_member.sale s WHERE s.member_id = n.member_id " \
+	"LATERAL (SELECT s.ctid AS tid, s.* FROM crm_member.sale s WHERE s.member_id = n.member_id " \
 	"AND s.sale_id = n.sale_id OFFSET 0) s "
 #define LINES_OF_SALE \
 	"LATERAL (SELECT * FROM crm_member.sale_line l WHERE l.member_id = s.member_id " \
@@ -53,16 +54,19 @@ static CrmQuery find_repeated = {
 
 /* New headers whose lines came before them. */
 static CrmQuery complete_sales = {
-	"SELECT " SALE_COLUMNS " FROM new_sale s, " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
+	"SELECT " SALE_COLUMNS ", s.tid FROM new_sale n, " SALE_BY_KEY ", " LINES_OF_SALE
+	UNSETTLED_IN_ORDER, 0};
 
 /* Headers that waited for the new lines. */
 static CrmQuery completed_sales = {
-	"SELECT " SALE_COLUMNS " FROM (SELECT DISTINCT member_id, sale_id FROM new_sale_line) n, "
+	"SELECT " SALE_COLUMNS ", s.tid FROM "
+	"(SELECT DISTINCT member_id, sale_id FROM new_sale_line) n, "
 	SALE_BY_KEY ", " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
 
 /* All that wait, however they came to. */
 static CrmQuery waiting_sales = {
-	"SELECT " SALE_COLUMNS " FROM crm_member.sale s, " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
+	"SELECT " SALE_COLUMNS ", s.tid FROM (SELECT s.ctid AS tid, s.* FROM crm_member.sale s) s, "
+	LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
 
 /* Settled sales that the new lines do not belong to. */
 static CrmQuery find_tampered = {
@@ -152,13 +156,15 @@ SettleSales(CrmQuery *query)
 	settlement->set = GetRuleSet();
 	settlement->member_id = -1;
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
-												ALLOCSET_DEFAULT_SIZES);
+												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
+												ALLOCSET_DEFAULT_MAXSIZE);
 	portal = OpenQuery(query);
 	old = MemoryContextSwitchTo(settlement->context);
 	for (;;)
 	{
 		SPITupleTable *table;
 		uint64		found;
+		bool		isnull;
 
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		table = SPI_tuptable;
@@ -177,6 +183,7 @@ SettleSales(CrmQuery *query)
 			SPI_tuptable = table;
 			sale = BeginSale(settlement);
 			ReadSaleRow(row, sale);
+			sale->tid = *(ItemPointer) DatumGetPointer(QueryColumn(row, SALE_COLUMN_COUNT + 1, &isnull));
 		}
 		SPI_freetuptable(table);
 	}
