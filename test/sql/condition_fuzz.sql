@@ -177,13 +177,13 @@ END $$;
 
 SELECT count(*) AS tried, count(*) FILTER (WHERE outcome = '22P02') > 1000 AS refused, count(*) FILTER (WHERE outcome = 'valid') > 50 AS valid, count(*) FILTER (WHERE outcome NOT IN ('valid', '22P02', '54000')) AS strange
 FROM (SELECT pg_temp.outcome(pg_temp.mutate(says)) AS outcome FROM valid, generate_series(1, 3)) AS m;
-SELECT count(*) AS tried, count(*) FILTER (WHERE outcome = '22P02') > 1000 AS refused, count(*) FILTER (WHERE outcome = 'valid') > 50 AS valid, count(*) FILTER (WHERE outcome NOT IN ('valid', '22P02', '54000')) AS strange
+SELECT count(*) AS tried, count(*) FILTER (WHERE outcome = '22P02') > 1000 AS refused, count(*) FILTER (WHERE outcome NOT IN ('valid', '22P02', '54000')) AS strange
 FROM (
   SELECT pg_temp.outcome((SELECT string_agg(pg_temp.pick('sale.amount', 'member.tier', 'member.is_birthday', 'sale.date', 'member.attr', 'member.tag', '(', ')', '(', ')', ',', '=', '<>', '<', '>=', 'in', 'not', 'and', 'or', 'between', 'like', 'is', 'null', 'true', 'false', '1', '-2.5', '''a''', '''a%''', '''2026-01-31''', '('''')', 'x', ';'),
                                         pg_temp.pick(' ', '', ' '))
                           FROM generate_series(1, 1 + n % 12) AS g)) AS outcome
   FROM generate_series(1, 6000) AS n) AS soup;
-SELECT count(*) AS tried, count(*) FILTER (WHERE outcome = '22P02') > 1000 AS refused, count(*) FILTER (WHERE outcome = 'valid') > 50 AS valid, count(*) FILTER (WHERE outcome NOT IN ('valid', '22P02', '54000')) AS strange
+SELECT count(*) AS tried, count(*) FILTER (WHERE outcome = '22P02') > 1000 AS refused, count(*) FILTER (WHERE outcome NOT IN ('valid', '22P02', '54000')) AS strange
 FROM (
   SELECT pg_temp.outcome((SELECT coalesce(string_agg(chr(CASE WHEN random() < 0.7 THEN 32 + floor(random() * 95)::int ELSE 1 + floor(random() * 55000)::int END), ''), '') FROM generate_series(1, n % 40) AS g)) AS outcome
   FROM generate_series(1, 3000) AS n) AS noise;
