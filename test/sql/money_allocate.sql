@@ -86,6 +86,8 @@ SELECT id, i,
        sign(units) * (share + CASE WHEN w > 0 AND from_last = 1 THEN left_over ELSE 0 END) AS last_line,
        sign(units) * (rounded - lag(rounded, 1, 0) OVER (PARTITION BY id ORDER BY i)) AS running_delta
 FROM ranked;
+CREATE INDEX ON share_expected (id);
+ANALYZE share_expected;
 
 SELECT p AS policy, count(*) > 4500 AS many, count(*) FILTER (WHERE units < 0) > 1000 AS many_negative,
        count(*) FILTER (WHERE shares <> wanted) AS different,
