@@ -39,7 +39,7 @@ const AttributeInfo attribute_table[ATTRIBUTE_COUNT] = {
 	[MEMBER_JOINED_AT] = {"member.joined_at", SUBJECT_MEMBER, FACT_TIMESTAMP,
 	"When the member joined"},
 	[MEMBER_DAYS_SINCE_JOIN] = {"member.days_since_join", SUBJECT_MEMBER, FACT_NUMBER,
-	"Business days of the calendar from joining to the sale; 0 on the day of joining"},
+	"Days from joining to the sale by business date; 0 on the day of joining"},
 	[MEMBER_FIRST_PURCHASE] = {"member.first_purchase", SUBJECT_MEMBER, FACT_BOOLEAN,
 	"There is no earlier sale"},
 	[MEMBER_RFM_R] = {"member.rfm_r", SUBJECT_MEMBER, FACT_NUMBER,
@@ -111,7 +111,7 @@ static const char *const subject_names[SUBJECT_COUNT] = {"member", "sale", "line
 /* Open attributes are no entries above, but a misspelling may mean them. */
 static const char *const open_names[] = {"member.attr", "sale.attr", "line.attr", "member.tag"};
 
-#define MAX_DISTANCE 4			/* misspelt beyond recognition above this */
+#define CANDIDATE_COUNT (ATTRIBUTE_COUNT + (int) lengthof(open_names))
 
 const char *
 SubjectName(Subject subject)
@@ -154,34 +154,46 @@ FindAttribute(const char *name, int length, Attribute *attribute)
 	return false;
 }
 
+static const char *
+CandidateName(int i)
+{
+	return i < ATTRIBUTE_COUNT ? attribute_table[i].name : open_names[i - ATTRIBUTE_COUNT];
+}
+
+/* The same column of another subject, or none, else the fewest typing errors. */
 const char *
 NearestAttribute(const char *name, int length)
 {
 	const char *nearest = NULL;
-	int			best = MAX_DISTANCE + 1;
-	bool		qualified;
+	int			best = length / 3 + 1;	/* beyond recognition */
 	char		word[NAMEDATALEN];
+	const char *column;
 
 	if (length >= NAMEDATALEN)
 		return NULL;
 	for (int i = 0; i < length; i++)
 		word[i] = pg_ascii_tolower((unsigned char) name[i]);
-	qualified = memchr(word, '.', length) != NULL;
+	word[length] = '\0';
+	column = strchr(word, '.') ? strchr(word, '.') + 1 : word;
 
-	for (int i = 0; i < ATTRIBUTE_COUNT + lengthof(open_names); i++)
+	for (int i = 0; i < CANDIDATE_COUNT; i++)
 	{
-		const char *full = i < ATTRIBUTE_COUNT ? attribute_table[i].name
-			: open_names[i - ATTRIBUTE_COUNT];
-		const char *candidate = qualified ? full : strchr(full, '.') + 1;
-		int			limit = Min(best - 1, length / 2);
+		if (strcmp(column, strchr(CandidateName(i), '.') + 1) == 0)
+			return CandidateName(i);
+	}
+	for (int i = 0; i < CANDIDATE_COUNT; i++)
+	{
+		const char *candidate = CandidateName(i);
 		int			distance;
 
+		if (column == word)
+			candidate = strchr(candidate, '.') + 1;
 		distance = varstr_levenshtein_less_equal(word, length, candidate, strlen(candidate),
-												  1, 1, 1, limit, true);
-		if (distance <= limit)
+												 1, 1, 1, best - 1, true);
+		if (distance < best)
 		{
 			best = distance;
-			nearest = full;
+			nearest = CandidateName(i);
 		}
 	}
 	return nearest;

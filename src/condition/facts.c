@@ -213,7 +213,8 @@ crm_condition_explain(PG_FUNCTION_ARGS)
 
 	nulls[0] = truth == TRUTH_UNKNOWN;
 	values[0] = BoolGetDatum(truth == TRUTH_TRUE);
-	nulls[1] = nulls[2] = truth == TRUTH_TRUE;
+	nulls[1] = truth == TRUTH_TRUE;
+	nulls[2] = saw.len == 0;
 	values[1] = CStringGetTextDatum(clause.data);
 	values[2] = CStringGetTextDatum(saw.data);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));

@@ -259,7 +259,9 @@ ReadTyped(Parser *parser, Tree *clause, Value *value)
 	{
 		const char *hint = NULL;
 
-		if (type == FACT_TEXT)
+		if (IsOpenOperand(clause->node.operand) && clause->node.operand != OPERAND_TAG)
+			hint = "The first literal gives attr() its type, and the others follow.";
+		else if (type == FACT_TEXT)
 			hint = "Write a text in single quotes.";
 		else if (type == FACT_NUMBER && literal->type == FACT_TEXT)
 			hint = "Write a number without quotes.";

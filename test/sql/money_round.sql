@@ -34,20 +34,20 @@ SELECT round_decimal(-1e100);
 -- property: as defined in exact arithmetic, ties included
 DO $$ BEGIN PERFORM setseed(0.314159); END $$;
 CREATE TEMP TABLE round_case AS
-SELECT id, scale,
-       round((random() - 0.5)::numeric * 10 ^ (random() * 8)::int::numeric, (random() * 6)::int)
-       + CASE WHEN random() < 0.5 THEN 0 ELSE 0.5 * 10 ^ -scale::numeric END AS value
+SELECT id, scale, ('1e-' || scale)::numeric AS unit,
+       round((random() - 0.5)::numeric * ('1e' || (random() * 8)::int)::numeric, (random() * 6)::int)
+       + CASE WHEN random() < 0.5 THEN 0 ELSE ('5e-' || scale + 1)::numeric END AS value
 FROM (SELECT id, (random() * 5)::int AS scale FROM generate_series(1, 10000) AS id) AS g;
 SELECT rounding, count(*) AS cases,
-       count(*) FILTER (WHERE ours <> wanted * 10 ^ -scale::numeric OR scale(ours) <> scale) AS different,
+       count(*) FILTER (WHERE ours <> wanted * unit OR scale(ours) <> scale) AS different,
        count(*) FILTER (WHERE tie) > 1000 AS many_ties
-FROM (SELECT scale, r AS rounding, round_decimal(value, scale, r) AS ours,
+FROM (SELECT scale, unit, r AS rounding, round_decimal(value, scale, r) AS ours,
              abs(q) - floor(abs(q)) = 0.5 AS tie,
              CASE r WHEN 'half_up' THEN sign(q) * floor(abs(q) + 0.5)
                     WHEN 'half_down' THEN sign(q) * ceil(abs(q) - 0.5)
                     WHEN 'half_even' THEN sign(q) * CASE WHEN abs(q) - floor(abs(q)) <> 0.5 THEN floor(abs(q) + 0.5)
                                                          ELSE 2 * floor((abs(q) + 0.5) / 2) END
                     WHEN 'floor' THEN floor(q) ELSE ceil(q) END AS wanted
-      FROM (SELECT *, value * 10 ^ scale::numeric AS q FROM round_case) AS c,
+      FROM (SELECT *, value / unit AS q FROM round_case) AS c,
            unnest('{half_up,half_down,half_even,floor,ceil}'::text[]) AS r) AS checked
 GROUP BY rounding ORDER BY rounding;
