@@ -50,6 +50,7 @@ CREATE FUNCTION crm_member.register_member(
   actor text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_register_member';
 
 COMMENT ON FUNCTION crm_member.register_member(text, text, text, date, text, text, text, text, text, text, jsonb, text, text, timestamptz, text, text, text, text) IS

@@ -26,6 +26,7 @@ COMMENT ON FUNCTION crm_member.mask(text, text) IS
 
 CREATE FUNCTION crm_member.member_360(member_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -38,10 +39,12 @@ BEGIN
     RAISE EXCEPTION 'member % is unknown', member_360.member_id
       USING ERRCODE = 'RM101', HINT = 'member_id(kind, value) finds a member by mobile, card and the like.';
   END IF;
+  -- OFFSET 0 keeps each look-up an index probe for one member
   WITH RECURSIVE merged AS (
     SELECT root AS member_id
     UNION ALL
-    SELECT m.member_id FROM crm_member.member AS m JOIN merged ON m.merged_into = merged.member_id)
+    SELECT m.member_id FROM merged
+    CROSS JOIN LATERAL (SELECT m.member_id FROM crm_member.member AS m WHERE m.merged_into = merged.member_id OFFSET 0) AS m)
   SELECT array_agg(merged.member_id ORDER BY merged.member_id) INTO own FROM merged;
 
   SELECT jsonb_build_object(
@@ -68,34 +71,42 @@ BEGIN
              'kind', i.kind,
              'value', CASE WHEN full_view OR NOT k.personal THEN i.value ELSE crm_member.mask(i.value, k.kind) END,
              'bound_at', i.bound_at) ORDER BY i.kind, i.bound_at, i.value), '[]')
-      FROM crm_member.identity AS i
-      LEFT JOIN crm_member.identity_kind AS k ON k.kind = split_part(i.kind, ':', 1)
-     WHERE i.member_id = ANY (own)));
+      FROM unnest(own) AS o (member_id)
+     CROSS JOIN LATERAL (SELECT i.kind, i.value, i.bound_at FROM crm_member.identity AS i
+                          WHERE i.member_id = o.member_id OFFSET 0) AS i
+      LEFT JOIN crm_member.identity_kind AS k ON k.kind = split_part(i.kind, ':', 1)));
   answer := answer || jsonb_build_object('cards', (
     SELECT coalesce(jsonb_agg(jsonb_build_object(
              'card_no', c.card_no, 'card_type', c.card_type, 'state', c.state,
              'effective_at', c.effective_at, 'expires_at', c.expires_at,
              'replaced_by', c.replaced_by) ORDER BY c.issued_at, c.card_no), '[]')
-      FROM crm_member.card AS c
-     WHERE c.member_id = ANY (own)));
+      FROM unnest(own) AS o (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.card AS c WHERE c.member_id = o.member_id OFFSET 0) AS c));
   answer := answer || jsonb_build_object('points', (
     SELECT coalesce(jsonb_agg(jsonb_build_object(
              'points_type', a.points_type,
              'balance', a.balance,
              'spendable', crm_member.points_balance(root, a.points_type)) ORDER BY a.points_type), '[]')
       FROM (SELECT a.points_type, sum(a.balance) AS balance
-              FROM crm_member.points_account AS a WHERE a.member_id = ANY (own)
+              FROM unnest(own) AS o (member_id)
+             CROSS JOIN LATERAL (SELECT a.points_type, a.balance FROM crm_member.points_account AS a
+                                  WHERE a.member_id = o.member_id OFFSET 0) AS a
              GROUP BY a.points_type) AS a));
   answer := answer || jsonb_build_object('sales', (
-    SELECT jsonb_build_object('count', count(*), 'payable', coalesce(sum(s.payable), 0),
-                              'first', min(s.sold_at), 'last', max(s.sold_at))
-      FROM crm_member.sale AS s WHERE s.member_id = ANY (own) AND s.settled_at IS NOT NULL));
+    SELECT jsonb_build_object('count', sum(s.count), 'payable', coalesce(sum(s.payable), 0),
+                              'first', min(s.first), 'last', max(s.last))
+      FROM unnest(own) AS o (member_id)
+     CROSS JOIN LATERAL (SELECT count(*), sum(s.payable) AS payable, min(s.sold_at) AS first, max(s.sold_at) AS last
+                           FROM crm_member.sale AS s
+                          WHERE s.member_id = o.member_id AND s.settled_at IS NOT NULL) AS s));
   answer := answer || jsonb_build_object('recent_sales', (
     SELECT coalesce(jsonb_agg(jsonb_build_object(
              'sale_id', s.sale_id, 'source', s.source, 'ref', s.ref, 'store', s.store,
              'channel', s.channel, 'sold_at', s.sold_at, 'payable', s.payable)
              ORDER BY s.sold_at DESC, s.sale_id DESC), '[]')
-      FROM (SELECT * FROM crm_member.sale AS s WHERE s.member_id = ANY (own)
+      FROM (SELECT s.* FROM unnest(own) AS o (member_id)
+             CROSS JOIN LATERAL (SELECT * FROM crm_member.sale AS s WHERE s.member_id = o.member_id
+                                  ORDER BY s.sold_at DESC, s.sale_id DESC LIMIT 10) AS s
              ORDER BY s.sold_at DESC, s.sale_id DESC LIMIT 10) AS s));
   IF to_regclass('crm_member.rfm') IS NOT NULL THEN
     answer := answer || jsonb_build_object('rfm', (

@@ -66,7 +66,10 @@ typedef struct Writing
 	int			guc_level;
 } Writing;
 
-/* From here to EndWriting we are the owner of the tables. */
+/*
+ * From here to EndWriting we are the owner of the tables.  The settings are those
+ * of register_member(), whose plans these are.
+ */
 static Writing
 BeginWriting(void)
 {
@@ -77,6 +80,8 @@ BeginWriting(void)
 						   saved.context | SECURITY_LOCAL_USERID_CHANGE);
 	saved.guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	return saved;
 }
