@@ -108,13 +108,11 @@ BEGIN
              CROSS JOIN LATERAL (SELECT * FROM crm_member.sale AS s WHERE s.member_id = o.member_id
                                   ORDER BY s.sold_at DESC, s.sale_id DESC LIMIT 10) AS s
              ORDER BY s.sold_at DESC, s.sale_id DESC LIMIT 10) AS s));
-  IF to_regclass('crm_member.rfm') IS NOT NULL THEN
-    answer := answer || jsonb_build_object('rfm', (
-      SELECT coalesce(jsonb_agg(jsonb_build_object(
-               'model_code', r.model_code, 'as_of', r.as_of, 'score', r.score::text, 'recency', r.recency,
-               'frequency', r.frequency, 'monetary', r.monetary) ORDER BY r.model_code), '[]')
-        FROM crm_member.rfm AS r WHERE r.member_id = root));
-  END IF;
+  answer := answer || jsonb_build_object('rfm', (
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+             'model_code', r.model_code, 'as_of', r.as_of, 'score', r.score::text, 'recency', r.recency,
+             'frequency', r.frequency, 'monetary', r.monetary) ORDER BY r.model_code), '[]')
+      FROM crm_member.rfm AS r WHERE r.member_id = root));
   RETURN answer;
 END
 $$;

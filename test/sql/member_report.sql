@@ -18,6 +18,7 @@ SELECT checkout(jsonb_build_object('ref', 's' || i, 'member_id', CASE WHEN i % 2
          'lines', '[{"line_no": 1, "sku": "x", "quantity": 1, "price": 10.50}]'::jsonb)) IS NOT NULL AS sold
   FROM generate_series(1, 12) AS i;
 SELECT award_points(:a, 30, 'welcome', 'w1') IS NOT NULL AS awarded;
+CALL run_rfm('2024-01-31');
 
 CREATE FUNCTION pg_temp.show(member bigint) RETURNS TABLE (part text, content jsonb) LANGUAGE sql AS $$
   SELECT key, CASE key
@@ -27,7 +28,7 @@ CREATE FUNCTION pg_temp.show(member bigint) RETURNS TABLE (part text, content js
       WHEN 'tier' THEN value - 'since'
       WHEN 'merged_members' THEN to_jsonb(jsonb_array_length(value))
       ELSE value END
-    FROM jsonb_each(crm_member.member_360(member)) WHERE key NOT IN ('member_id', 'joined_at', 'rfm') ORDER BY key $$;
+    FROM jsonb_each(crm_member.member_360(member)) WHERE key NOT IN ('member_id', 'joined_at') ORDER BY key $$;
 SELECT * FROM pg_temp.show(:a);
 SELECT status, name, mobile, email, birthday, gender, tier_code, cards, points, sales, payable, last_sale_at = '2024-01-13 12:00+08' AS last
   FROM member_360_view ORDER BY name COLLATE "C";
