@@ -50,6 +50,7 @@ CREATE FUNCTION crm_member.register_member(
   actor text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_register_member';
 
 COMMENT ON FUNCTION crm_member.register_member(text, text, text, date, text, text, text, text, text, text, jsonb, text, text, timestamptz, text, text, text, text) IS
@@ -68,7 +69,7 @@ BEGIN
   SELECT e.act, e.fingerprint INTO done
     FROM crm_member.member_event AS e
    WHERE e.member_id = ANY (members) AND e.ref = act_done.ref
-   ORDER BY e.event_id LIMIT 1;
+   ORDER BY array_position(members, e.member_id) LIMIT 1;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
@@ -81,7 +82,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.act_done(bigint[], text, text, bigint) IS
-  'Whether an act on a member was done under this reference already; members is the member as given and after merges. false for a NULL ref. Error RM001 where the reference stands for another act';
+  'Whether an act on a member was done under this reference already; members is the member as given and then after merges, whose references count in this order. false for a NULL ref. Error RM001 where the reference stands for another act';
 
 CREATE FUNCTION crm_member.bind_identity(member_id bigint, kind text, value text, ref text DEFAULT NULL, actor text DEFAULT NULL)
 RETURNS bigint
@@ -204,10 +205,10 @@ BEGIN
   END IF;
 
   SELECT m.status INTO old FROM crm_member.member AS m WHERE m.member_id = locked;
-  IF old = set_member_status.status THEN
+  IF old = set_member_status.status AND set_member_status.ref IS NULL THEN
     RETURN;
   END IF;
-  IF old = 'cancelled' OR set_member_status.status = 'merged' THEN
+  IF old <> set_member_status.status AND (old = 'cancelled' OR set_member_status.status = 'merged') THEN
     RAISE EXCEPTION 'a member that is % cannot become %', old, set_member_status.status
       USING ERRCODE = 'RM102',
             DETAIL = 'A cancelled member stays cancelled; only merge_members() merges.';

@@ -191,12 +191,14 @@ BEGIN
   locked := crm_member.lock_member(issue_card.member_id, true);
   made := crm_member.card_made(issue_card.card_no, issue_card.card_type, locked);
   said := hashtextextended(locked || ':' || coalesce(issue_card.card_type, ''), 0);
-  IF crm_member.card_act_done(made.card_no, 'issue_card', issue_card.ref, said) OR made.member_id IS NOT NULL THEN
+  IF crm_member.card_act_done(made.card_no, 'issue_card', issue_card.ref, said)
+     OR made.member_id IS NOT NULL AND issue_card.ref IS NULL THEN
     RETURN locked;
   END IF;
-  UPDATE crm_member.card AS c SET member_id = locked, issued_at = now() WHERE c.card_no = made.card_no;
+  UPDATE crm_member.card AS c SET member_id = locked, issued_at = now()
+   WHERE c.card_no = made.card_no AND c.member_id IS NULL;
   INSERT INTO crm_member.card_event (card_no, event_id, act, state, ref, fingerprint, actor)
-  VALUES (made.card_no, crm_member.new_id(), 'issue_card', 'not_enabled', issue_card.ref, said, issue_card.actor);
+  VALUES (made.card_no, crm_member.new_id(), 'issue_card', made.state, issue_card.ref, said, issue_card.actor);
   RETURN locked;
 END
 $$;
@@ -212,7 +214,8 @@ AS $$
 DECLARE
   locked crm_member.card_lock := crm_member.lock_card(activate_card.card_no);
 BEGIN
-  IF crm_member.card_act_done(locked.card_no, 'activate_card', activate_card.ref, 0) OR locked.state = 'enabled' THEN
+  IF crm_member.card_act_done(locked.card_no, 'activate_card', activate_card.ref, 0)
+     OR locked.state = 'enabled' AND activate_card.ref IS NULL THEN
     RETURN;
   END IF;
   IF locked.state = 'cancelled' OR locked.member_id IS NULL THEN
@@ -243,7 +246,8 @@ DECLARE
   locked crm_member.card_lock := crm_member.lock_card(report_card_lost.card_no);
   said bigint := hashtextextended(coalesce(report_card_lost.reason, ''), 0);
 BEGIN
-  IF crm_member.card_act_done(locked.card_no, 'report_card_lost', report_card_lost.ref, said) OR locked.state = 'lost' THEN
+  IF crm_member.card_act_done(locked.card_no, 'report_card_lost', report_card_lost.ref, said)
+     OR locked.state = 'lost' AND report_card_lost.ref IS NULL THEN
     RETURN;
   END IF;
   IF locked.state = 'cancelled' OR locked.member_id IS NULL THEN
@@ -252,7 +256,7 @@ BEGIN
             DETAIL = CASE WHEN locked.state = 'cancelled' THEN 'It was cancelled.' ELSE 'It has not been issued to a member.' END,
             HINT = 'cancel_card() cancels a card that nobody holds.';
   END IF;
-  UPDATE crm_member.card AS c SET state = 'lost', ended_at = now() WHERE c.card_no = locked.card_no;
+  UPDATE crm_member.card AS c SET state = 'lost', ended_at = coalesce(c.ended_at, now()) WHERE c.card_no = locked.card_no;
   INSERT INTO crm_member.card_event (card_no, event_id, act, state, ref, fingerprint, detail, actor)
   VALUES (locked.card_no, crm_member.new_id(), 'report_card_lost', 'lost', report_card_lost.ref, said,
           jsonb_strip_nulls(jsonb_build_object('reason', report_card_lost.reason)), report_card_lost.actor);
@@ -271,7 +275,8 @@ DECLARE
   locked crm_member.card_lock := crm_member.lock_card(cancel_card.card_no);
   said bigint := hashtextextended(coalesce(cancel_card.reason, ''), 0);
 BEGIN
-  IF crm_member.card_act_done(locked.card_no, 'cancel_card', cancel_card.ref, said) OR locked.state = 'cancelled' THEN
+  IF crm_member.card_act_done(locked.card_no, 'cancel_card', cancel_card.ref, said)
+     OR locked.state = 'cancelled' AND cancel_card.ref IS NULL THEN
     RETURN;
   END IF;
   UPDATE crm_member.card AS c SET state = 'cancelled', ended_at = coalesce(c.ended_at, now()) WHERE c.card_no = locked.card_no;

@@ -28,6 +28,8 @@ CREATE TABLE crm_member.member (
   attrs        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attrs) = 'object')
 );
 
+CREATE INDEX member_merged_into ON crm_member.member (merged_into) WHERE merged_into IS NOT NULL;
+
 COMMENT ON TABLE crm_member.member IS 'Members, without personal data, which is in person';
 COMMENT ON COLUMN crm_member.member.member_id IS 'Identifier, from new_id()';
 COMMENT ON COLUMN crm_member.member.status IS 'inactive, active, lost (reported), cancelled or merged';

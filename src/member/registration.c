@@ -4,7 +4,8 @@
  * One registration is a batch of one.  A batch first claims what members are
  * found by (reference, number in another system, mobile, e-mail, card): whoever
  * inserts first into a directory has it, a concurrent claim waits for that
- * transaction.  Rows that lost a claim give back what they had claimed; the rest
+ * transaction.  Look-ups are LATERAL with LIMIT, so that they stay index probes
+ * whatever the planner believes of a directory that has just been filled.  Rows that lost a claim give back what they had claimed; the rest
  * is written.  A row that lost to another row of its own batch is tried again
  * alone once the batch is written, for the winner may have been refused.
  */
@@ -209,7 +210,8 @@ ClaimRefs(Batch *batch)
 	static CrmQuery conflicts = {
 		"SELECT u.member_id, r.member_id, r.fingerprint = u.fingerprint "
 		"FROM unnest($1, $2, $3, $4) AS u (source, ref, member_id, fingerprint) "
-		"JOIN crm_member.member_ref AS r ON r.source = u.source AND r.ref = u.ref "
+		"CROSS JOIN LATERAL (SELECT r.member_id, r.fingerprint FROM crm_member.member_ref AS r "
+		"WHERE r.source = u.source AND r.ref = u.ref LIMIT 1) AS r "
 		"WHERE r.member_id <> u.member_id",
 		4, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
 	Columns		columns;
@@ -311,7 +313,8 @@ ClaimIdentities(Batch *batch, RowTest has, RowValue kind, RowValue value, int fi
 		3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}};
 	static CrmQuery conflicts = {
 		"SELECT u.member_id, i.member_id FROM unnest($1, $2, $3) AS u (kind, value, member_id) "
-		"LEFT JOIN crm_member.identity AS i ON i.kind = u.kind AND i.value = u.value "
+		"LEFT JOIN LATERAL (SELECT i.member_id FROM crm_member.identity AS i "
+		"WHERE i.kind = u.kind AND i.value = u.value LIMIT 1) AS i ON true "
 		"WHERE i.member_id IS DISTINCT FROM u.member_id",
 		3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}};
 	Columns		columns;
@@ -390,7 +393,8 @@ ClaimCards(Batch *batch)
 	static CrmQuery conflicts = {
 		"SELECT u.member_id, c.member_id, c.state, c.card_type "
 		"FROM unnest($1, $2, $3, $4) AS u (card_no, card_type, member_id, at) "
-		"LEFT JOIN crm_member.card AS c ON c.card_no = u.card_no "
+		"LEFT JOIN LATERAL (SELECT c.member_id, c.state, c.card_type FROM crm_member.card AS c "
+		"WHERE c.card_no = u.card_no LIMIT 1) AS c ON true "
 		"WHERE c.member_id IS DISTINCT FROM u.member_id",
 		4, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
 	Columns		columns;
@@ -441,9 +445,12 @@ IsOutWithRef(Registration *row)
 	return IsOut(row) && row->text[FIELD_REF] != NULL;
 }
 
-/* Rows that are out of the batch by now give back what they claimed. */
+/*
+ * Rows that are out of the batch by now give back what they claimed; none has an
+ * identity before contacts are claimed.
+ */
 static void
-ReleaseClaims(Batch *batch)
+ReleaseClaims(Batch *batch, bool identities_claimed)
 {
 	static CrmQuery identities = {
 		"DELETE FROM crm_member.identity WHERE member_id = ANY ($1)", 1, {INT8ARRAYOID}};
@@ -471,8 +478,11 @@ ReleaseClaims(Batch *batch)
 	}
 	if (Choose(&columns, batch, IsOut))
 	{
-		values[0] = ColumnArray(&columns, IdValue, 0, INT8OID);
-		RunQuery(&identities, values, NULL, false, 0);
+		if (identities_claimed)
+		{
+			values[0] = ColumnArray(&columns, IdValue, 0, INT8OID);
+			RunQuery(&identities, values, NULL, false, 0);
+		}
 		for (int i = 0; i < columns.n; i++)
 			batch->rows[columns.chosen[i]]->claims = false;
 	}
@@ -566,6 +576,39 @@ WriteCardEvents(Batch *batch, Columns *columns)
 	RunQuery(&events, values, batch->actor ? NULL : " n", false, 0);
 }
 
+static bool
+IsExisting(Registration *row)
+{
+	return row->outcome == OUTCOME_EXISTING;
+}
+
+/* Rows that name a member who has been merged mean the survivor. */
+static void
+FollowMerges(Batch *batch)
+{
+	static CrmQuery query = {
+		"SELECT count(*) FROM unnest($1) AS u (member_id) "
+		"CROSS JOIN LATERAL (SELECT m.merged_into FROM crm_member.member AS m "
+		"WHERE m.member_id = u.member_id LIMIT 1) AS m WHERE m.merged_into IS NOT NULL",
+		1, {INT8ARRAYOID}};
+	Columns		columns;
+	Datum		ids;
+	bool		isnull;
+
+	if (!Choose(&columns, batch, IsExisting))
+		return;
+	ids = ColumnArray(&columns, FoundValue, 0, INT8OID);
+	RunQuery(&query, &ids, NULL, false, 0);
+	if (DatumGetInt64(QueryColumn(0, 1, &isnull)) == 0)
+		return;
+	for (int i = 0; i < columns.n; i++)
+	{
+		Registration *row = batch->rows[columns.chosen[i]];
+
+		row->member_id = CanonicalMember(row->member_id, false);
+	}
+}
+
 /* One round over rows that are all OPEN; afterwards none is. */
 static void
 RegisterBatch(Batch *batch)
@@ -577,11 +620,11 @@ RegisterBatch(Batch *batch)
 
 	ClaimRefs(batch);
 	ClaimIdentities(batch, HasExternal, ExternalKind, ExternalValue, FIELD_EXTERNAL_ID);
-	ReleaseClaims(batch);
+	ReleaseClaims(batch, false);
 	ClaimContacts(batch);
-	ReleaseClaims(batch);
+	ReleaseClaims(batch, true);
 	ClaimCards(batch);
-	ReleaseClaims(batch);
+	ReleaseClaims(batch, true);
 	if (batch->keep)
 		ClaimContacts(batch);	/* what a row refused for its card had taken is free again */
 
@@ -599,13 +642,7 @@ RegisterBatch(Batch *batch)
 		row->member_id = batch->ids[columns.chosen[i]];
 		row->outcome = OUTCOME_REGISTERED;
 	}
-	for (int i = 0; i < batch->nrows; i++)
-	{
-		Registration *row = batch->rows[i];
-
-		if (row->outcome == OUTCOME_EXISTING)
-			row->member_id = CanonicalMember(row->member_id, false);
-	}
+	FollowMerges(batch);
 }
 
 void

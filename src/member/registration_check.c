@@ -88,7 +88,9 @@ CheckBirthday(Registration *row)
 
 	if (!row->has_birthday)
 		return;
-	if (DATE_NOT_FINITE(row->birthday) || row->birthday < earliest)
+	if (DATE_NOT_FINITE(row->birthday))
+		RefuseValue(row, pstrdup("birthday is not a day"), NULL, NULL);
+	else if (row->birthday < earliest)
 		RefuseValue(row, pstrdup("birthday is before 1900"), NULL, NULL);
 	else if (row->birthday > BusinessDate(GetCurrentTransactionStartTimestamp()))
 		RefuseValue(row, pstrdup("birthday is in the future"), NULL, NULL);
