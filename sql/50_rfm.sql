@@ -132,3 +132,9 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_rfm_grid';
 COMMENT ON FUNCTION crm_member.rfm_grid(text) IS
   'The members of each recency by frequency cell of the model''s last run, as a picture in text; NULL for NULL. Error RM501 for an unknown model';
+
+CREATE FUNCTION crm_member.note_purchase() RETURNS trigger
+LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_note_purchase';
+COMMENT ON FUNCTION crm_member.note_purchase() IS
+  'Trigger of the tables that purchases are measured from: appends the members concerned to rfm_change, so that the next run measures them anew';

@@ -53,11 +53,44 @@ COMMENT ON COLUMN crm_member.rfm_run.actor IS 'Role that ran it';
 
 CREATE TABLE crm_member.rfm_state (
   model_code  text PRIMARY KEY REFERENCES crm_member.rfm_model ON DELETE CASCADE,
-  run_id      bigint REFERENCES crm_member.rfm_run
+  run_id      bigint REFERENCES crm_member.rfm_run,
+  definition  text
 );
 
 COMMENT ON TABLE crm_member.rfm_state IS 'The run whose scores are in force for each model; a run locks its row';
 COMMENT ON COLUMN crm_member.rfm_state.run_id IS 'NULL: never run';
+COMMENT ON COLUMN crm_member.rfm_state.definition IS 'What counted as a purchase at that run: where it has changed since, the next run measures everyone anew';
+
+CREATE TABLE crm_member.rfm_change (
+  member_id   bigint NOT NULL,
+  model_code  text
+);
+
+COMMENT ON TABLE crm_member.rfm_change IS 'Members whose purchases changed since the last run, appended by triggers and taken by run_rfm()';
+COMMENT ON COLUMN crm_member.rfm_change.member_id IS '0: any member';
+COMMENT ON COLUMN crm_member.rfm_change.model_code IS 'The model that has yet to take it; NULL: all';
+
+CREATE TRIGGER rfm_insert AFTER INSERT ON crm_member.sale REFERENCING NEW TABLE AS new_row
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_update AFTER UPDATE ON crm_member.sale
+  FOR EACH ROW EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_delete AFTER DELETE ON crm_member.sale
+  FOR EACH ROW EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_truncate AFTER TRUNCATE ON crm_member.sale
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_insert AFTER INSERT ON crm_member.sale_line REFERENCING NEW TABLE AS new_row
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_update AFTER UPDATE ON crm_member.sale_line
+  FOR EACH ROW EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_delete AFTER DELETE ON crm_member.sale_line
+  FOR EACH ROW EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_truncate AFTER TRUNCATE ON crm_member.sale_line
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_merge AFTER UPDATE OF merged_into ON crm_member.member
+  FOR EACH ROW WHEN (OLD.merged_into IS DISTINCT FROM NEW.merged_into)
+  EXECUTE FUNCTION crm_member.note_purchase();
+
+CREATE INDEX member_merged_into ON crm_member.member (merged_into, member_id) WHERE merged_into IS NOT NULL;
 
 CREATE TABLE crm_member.rfm_member (
   member_id   bigint NOT NULL,

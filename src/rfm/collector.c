@@ -22,6 +22,7 @@
 #define BATCH_SIZE	  256
 #define INITIAL_SLOTS 4096
 #define HUGE_PAGE	  (2 * 1024 * 1024)
+#define GOLDEN		  UINT64CONST(0x9E3779B97F4A7C15)	/* 2^64 by the golden ratio */
 
 typedef struct Purchase
 {
@@ -31,6 +32,31 @@ typedef struct Purchase
 	int32		day;
 } Purchase;
 
+/* A member and a day on which it has bought. */
+typedef struct DayKey
+{
+	int64		member;
+	int32		day;
+} DayKey;
+
+typedef struct MemberDay
+{
+	DayKey		key;
+	char		status;
+} MemberDay;
+
+#define SH_PREFIX dayset
+#define SH_ELEMENT_TYPE MemberDay
+#define SH_KEY_TYPE DayKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) \
+	((uint32) (((uint64) (key).member ^ (uint64) (key).day << 40) * GOLDEN >> 32))
+#define SH_EQUAL(tb, a, b) ((a).member == (b).member && (a).day == (b).day)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 struct Collector
 {
 	MemoryContext context;
@@ -38,6 +64,7 @@ struct Collector
 	size_t		nslots;			/* a power of two */
 	size_t		nmembers;
 	int			shift;			/* 64 - log2(nslots) */
+	dayset_hash *days;			/* NULL: not counted by days */
 	int			npending;
 	Purchase	pending[BATCH_SIZE];
 };
@@ -46,7 +73,7 @@ struct Collector
 static inline size_t
 SlotOf(const Collector *collector, int64 member)
 {
-	return ((uint64) member * UINT64CONST(0x9E3779B97F4A7C15)) >> collector->shift;
+	return ((uint64) member * GOLDEN) >> collector->shift;
 }
 
 static void
@@ -71,13 +98,14 @@ AllocateSlots(Collector *collector, size_t nslots)
 }
 
 Collector *
-CreateCollector(void)
+CreateCollector(bool by_days)
 {
 	Collector  *collector = palloc(sizeof(Collector));
 
 	collector->context = CurrentMemoryContext;
 	collector->nmembers = 0;
 	collector->npending = 0;
+	collector->days = by_days ? dayset_create(CurrentMemoryContext, INITIAL_SLOTS, NULL) : NULL;
 	AllocateSlots(collector, INITIAL_SLOTS);
 	return collector;
 }
@@ -122,8 +150,17 @@ Flush(Collector *collector)
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < collector->npending; i++)
 	{
-		const Purchase *purchase = &collector->pending[i];
+		Purchase   *purchase = &collector->pending[i];
 		Tally	   *tally = FindSlot(collector, purchase->member);
+
+		if (collector->days != NULL)
+		{
+			DayKey		key = {purchase->member, purchase->day};
+			bool		known;
+
+			dayset_insert(collector->days, key, &known);
+			purchase->frequency = known ? 0 : 1;
+		}
 
 		if (tally->last_day == 0)
 		{

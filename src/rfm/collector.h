@@ -18,8 +18,11 @@ typedef struct Tally
 
 typedef struct Collector Collector;
 
-/* Lives in the current memory context. */
-extern Collector *CreateCollector(void);
+/*
+ * Lives in the current memory context.  by_days: a purchase adds 1 to the
+ * frequency if it is the first of its member and day, whatever frequency says.
+ */
+extern Collector *CreateCollector(bool by_days);
 extern void CollectPurchase(Collector *collector, int64 member, int32 day, int64 frequency,
 							int64 monetary);
 

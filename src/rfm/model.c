@@ -9,6 +9,32 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+/*
+ * The statement that yields a model's purchases: member, day, amount, then what
+ * to subtract from it (for what was paid) and the units (where they count).
+ */
+static char *
+PurchaseSql(const Model *model, bool of_members)
+{
+	StringInfoData sql;
+	const char *members =
+		of_members ? "s.member_id = ANY ($1)" : "s.member_id > 0";
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "SELECT s.member_id, s.sold_at, %s%s FROM crm_member.sale s "
+					 "WHERE s.settled_at IS NOT NULL AND %s",
+					 model->gross ? "s.amount" : "s.payable, s.shipping",
+					 model->frequency_of == FREQUENCY_UNITS ? ", 0::numeric" : "", members);
+	if (model->frequency_of == FREQUENCY_UNITS)
+		appendStringInfo(&sql,
+						 " UNION ALL SELECT s.member_id, s.sold_at, NULL%s, l.quantity "
+						 "FROM crm_member.sale s JOIN crm_member.sale_line l USING (member_id, sale_id) "
+						 "WHERE s.settled_at IS NOT NULL AND %s",
+						 model->gross ? "" : ", NULL", members);
+	return sql.data;
+}
+
 void
 ReadModel(const char *code, DateADT as_of, Model *model)
 {
@@ -18,8 +44,9 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 		"ARRAY(SELECT v::int FROM jsonb_array_elements_text(d.cuts->'recency') v), "
 		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'frequency') v), "
 		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'monetary') v), "
-		"d.cuts ? 'recency', d.cuts ? 'frequency', d.cuts ? 'monetary' "
-		"FROM crm_member.rfm_model d WHERE d.model_code = $1",
+		"d.cuts ? 'recency', d.cuts ? 'frequency', d.cuts ? 'monetary', "
+		"concat_ws(' ', extract(epoch FROM d.\"window\"), d.frequency_of, d.monetary_of, s.time_zone) "
+		"FROM crm_member.rfm_model d CROSS JOIN crm_member.setting s WHERE d.model_code = $1",
 		2, {TEXTOID, DATEOID}};
 	Datum		values[] = {CStringGetTextDatum(code), DateADTGetDatum(as_of)};
 	Datum		first_day;
@@ -58,4 +85,20 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 	if (given[MEASURE_MONETARY])
 		FixNumeric(&model->banding, MEASURE_MONETARY,
 				   DatumGetArrayTypeP(QueryColumn(0, 8, &isnull)), GetSetting()->money_scale);
+	model->definition = TextDatumGetCString(QueryColumn(0, 12, &isnull));
+	model->source = PurchaseSql(model, false);
+	model->source_of = PurchaseSql(model, true);
+}
+
+void
+ModelQuery(const Model *model, DateADT as_of, PurchaseQuery *query)
+{
+	memset(query, 0, sizeof(*query));
+	query->sql = model->source;
+	query->minus = !model->gross;
+	query->units = model->frequency_of == FREQUENCY_UNITS;
+	query->days = model->frequency_of == FREQUENCY_DAYS;
+	query->first_day = model->first_day;
+	query->as_of = as_of;
+	query->money_scale = GetSetting()->money_scale;
 }

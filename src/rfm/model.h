@@ -8,6 +8,7 @@
 #include "utils/date.h"
 
 #include "rfm/score.h"
+#include "rfm/source.h"
 
 typedef enum FrequencyOf
 {
@@ -16,9 +17,6 @@ typedef enum FrequencyOf
 	FREQUENCY_DAYS
 } FrequencyOf;
 
-/* Decimals of a frequency in units, as lines have them. */
-#define UNIT_SCALE 6
-
 typedef struct Model
 {
 	const char *code;
@@ -26,6 +24,9 @@ typedef struct Model
 	FrequencyOf frequency_of;
 	bool		gross;
 	Banding		banding;
+	char	   *definition;		/* what decides which purchases count, and how */
+	char	   *source;			/* the purchases of all members, as PurchaseQuery wants them */
+	char	   *source_of;		/* those of the members in $1 */
 } Model;
 
 /*
@@ -33,5 +34,8 @@ typedef struct Model
  * SPI_connect and SPI_finish.  RM501 for an unknown one, 22023 for bad cuts.
  */
 extern void ReadModel(const char *code, DateADT as_of, Model *model);
+
+/* What to collect; members and aliases are left to the caller. */
+extern void ModelQuery(const Model *model, DateADT as_of, PurchaseQuery *query);
 
 #endif

@@ -85,6 +85,7 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext work =
 		AllocSetContextCreate(CurrentMemoryContext, "rfm", ALLOCSET_DEFAULT_SIZES);
+	PurchaseQuery query = {0};
 	Purchases	purchases;
 	Banding		banding;
 	DateADT		as_of;
@@ -109,9 +110,12 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 				   FIRST_MONEY_SCALE);
 
 	InitMaterializedSRF(fcinfo, 0);
+	query.sql = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
+	query.first_day = DATEVAL_NOBEGIN;
+	query.as_of = as_of;
+	query.money_scale = FIRST_MONEY_SCALE;
 	SPI_connect();
-	CollectQuery(text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY)), DATEVAL_NOBEGIN + 1, as_of,
-				 FIRST_MONEY_SCALE, work, &purchases);
+	CollectPurchases(&query, work, &purchases);
 	SPI_finish();
 
 	if (!PG_ARGISNULL(ARG_MONETARY_CUTS))

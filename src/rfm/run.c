@@ -3,11 +3,12 @@
  */
 #include "crm_member.h"
 #include "query.h"
+#include "rfm/change.h"
 #include "rfm/day.h"
 #include "rfm/model.h"
 #include "rfm/source.h"
+#include "rfm/sort.h"
 #include "rfm/store.h"
-#include "setting.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -16,13 +17,17 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#define ST_SORT SortTallies
-#define ST_ELEMENT_TYPE Tally
-#define ST_COMPARE(a, b) ((a)->member < (b)->member ? -1 : (a)->member > (b)->member)
-#define ST_SCOPE static
-#define ST_CHECK_FOR_INTERRUPTS
-#define ST_DEFINE
-#include "lib/sort_template.h"
+/* Beyond this share of the members it is cheaper to read all sales than to look each member up. */
+#define FULL_SHARE 8
+
+/* What the model's last run left. */
+typedef struct LastRun
+{
+	bool		exists;
+	DateADT		as_of;
+	DateADT		first_day;
+	char	   *definition;
+} LastRun;
 
 /* Hold the model until the end of the transaction, or refuse. */
 static void
@@ -44,14 +49,36 @@ LockModel(const char *code)
 }
 
 static void
+ReadLastRun(const char *code, LastRun *last)
+{
+	static CrmQuery query = {
+		"SELECT r.as_of, coalesce(r.first_day, '-infinity'), c.definition "
+		"FROM crm_member.rfm_state c JOIN crm_member.rfm_run r USING (run_id) "
+		"WHERE c.model_code = $1",
+		1, {TEXTOID}};
+	Datum		values[] = {CStringGetTextDatum(code)};
+	bool		isnull;
+
+	last->exists = RunQuery(&query, values, NULL, true, 0) == 1;
+	if (last->exists)
+	{
+		last->as_of = DatumGetDateADT(QueryColumn(0, 1, &isnull));
+		last->first_day = DatumGetDateADT(QueryColumn(0, 2, &isnull));
+		last->definition = TextDatumGetCString(QueryColumn(0, 3, &isnull));
+	}
+}
+
+static void
 RecordRun(const Model *model, DateADT as_of, size_t members, uint64 changed, TimestampTz started)
 {
 	static CrmQuery query = {
 		"WITH run AS (INSERT INTO crm_member.rfm_run (model_code, as_of, first_day, bins, cuts, "
 		"members, changed, started_at, finished_at, actor) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), session_user) RETURNING run_id) "
-		"UPDATE crm_member.rfm_state SET run_id = run.run_id FROM run WHERE model_code = $1",
-		8, {TEXTOID, DATEOID, DATEOID, INT2OID, INT8ARRAYOID, INT8OID, INT8OID, TIMESTAMPTZOID}};
+		"UPDATE crm_member.rfm_state SET run_id = run.run_id, definition = $9 FROM run "
+		"WHERE model_code = $1",
+		9, {TEXTOID, DATEOID, DATEOID, INT2OID, INT8ARRAYOID, INT8OID, INT8OID, TIMESTAMPTZOID,
+			TEXTOID}};
 	Datum		values[] = {CStringGetTextDatum(model->code),
 							DateADTGetDatum(as_of),
 							DateADTGetDatum(model->first_day),
@@ -59,9 +86,137 @@ RecordRun(const Model *model, DateADT as_of, size_t members, uint64 changed, Tim
 							PointerGetDatum(BandingToArray(&model->banding)),
 							Int64GetDatum(members),
 							Int64GetDatum(changed),
-							TimestampTzGetDatum(started)};
+							TimestampTzGetDatum(started),
+							CStringGetTextDatum(model->definition)};
 
-	RunQuery(&query, values, model->first_day == DATEVAL_NOBEGIN ? "  n     " : NULL, false, 0);
+	RunQuery(&query, values, model->first_day == DATEVAL_NOBEGIN ? "  n      " : NULL, false, 0);
+}
+
+/*
+ * The members to measure anew: those whose purchases changed, and those with
+ * purchases that have left the window.  False when that is everyone.
+ */
+static bool
+ChangedMembers(const Model *model, DateADT as_of, const LastRun *last, const Changes *changes,
+			   const StoredTally *stored, size_t nstored, const Aliases *aliases,
+			   int64 **members, size_t *nmembers)
+{
+	int64	   *changed;
+	size_t		n = 0;
+	int32		first_day = model->first_day + POSTGRES_EPOCH_JDATE;
+
+	if (!last->exists || changes->any || as_of < last->as_of ||
+		model->first_day < last->first_day || strcmp(model->definition, last->definition) != 0)
+		return false;
+
+	changed = MemoryContextAllocExtended(CurrentMemoryContext,
+										 (changes->nmembers + nstored + 1) * sizeof(int64),
+										 MCXT_ALLOC_HUGE);
+	for (size_t i = 0; i < changes->nmembers; i++)
+		changed[n++] = changes->members[i];
+	if (model->first_day != DATEVAL_NOBEGIN)
+	{
+		for (size_t i = 0; i < nstored; i++)
+		{
+			if (stored[i].tally.first_day < first_day)
+				changed[n++] = stored[i].tally.member;
+		}
+	}
+	*nmembers = FamilyOf(aliases, changed, n, members);
+	pfree(changed);
+	return *nmembers <= nstored / FULL_SHARE + 1000;
+}
+
+static ArrayType *
+MembersArray(const int64 *members, size_t n)
+{
+	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
+
+	for (size_t i = 0; i < n; i++)
+		values[i] = Int64GetDatum(members[i]);
+	return construct_array(values, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE);
+}
+
+/*
+ * What is stored, without the members measured anew (ascending), together with
+ * their tallies (ascending): ascending.
+ */
+static size_t
+MergeTallies(const StoredTally *stored, size_t nstored, const int64 *members, size_t nmembers,
+			 const Tally *fresh, size_t nfresh, Tally **merged)
+{
+	size_t		n = 0;
+	size_t		f = 0;
+	size_t		m = 0;
+
+	*merged = MemoryContextAllocExtended(CurrentMemoryContext,
+										 Max(nstored + nfresh, 1) * sizeof(Tally), MCXT_ALLOC_HUGE);
+	for (size_t s = 0; s < nstored; s++)
+	{
+		int64		member = stored[s].tally.member;
+
+		while (f < nfresh && fresh[f].member <= member)
+			(*merged)[n++] = fresh[f++];
+		while (m < nmembers && members[m] < member)
+			m++;
+		if (m == nmembers || members[m] != member)
+			(*merged)[n++] = stored[s].tally;
+	}
+	while (f < nfresh)
+		(*merged)[n++] = fresh[f++];
+	return n;
+}
+
+/* Measure, cut and store under one snapshot; what was merged or changed after it is for the next run. */
+static void
+ScoreModel(Model *model, DateADT as_of, TimestampTz started)
+{
+	LastRun		last;
+	Changes		changes;
+	StoredTally *stored;
+	size_t		nstored;
+	Aliases    *aliases;
+	PurchaseQuery query;
+	Purchases	purchases;
+	Tally	   *tallies;
+	size_t		ntallies;
+	int64	   *members;
+	size_t		nmembers;
+	int64	   *later;
+	uint64		changed;
+
+	ReadLastRun(model->code, &last);
+	aliases = ReadAliases(CurrentMemoryContext);
+	nstored = LoadTallies(model->code, &stored);
+	TakeChanges(model->code, &changes);
+
+	ModelQuery(model, as_of, &query);
+	query.aliases = aliases;
+	if (ChangedMembers(model, as_of, &last, &changes, stored, nstored, aliases, &members, &nmembers))
+	{
+		query.sql = model->source_of;
+		query.members = MembersArray(members, nmembers);
+		CollectPurchases(&query, CurrentMemoryContext, &purchases);
+		SortTallies(purchases.tallies, purchases.ntallies);
+		ntallies = MergeTallies(stored, nstored, members, nmembers, purchases.tallies,
+								purchases.ntallies, &tallies);
+	}
+	else
+	{
+		CollectPurchases(&query, CurrentMemoryContext, &purchases);
+		tallies = purchases.tallies;
+		ntallies = purchases.ntallies;
+		SortTallies(tallies, ntallies);
+	}
+
+	FindCuts(&model->banding, tallies, ntallies, NULL);
+	changed = StoreTallies(model->code, stored, nstored, tallies, ntallies);
+
+	later = palloc_extended(Max(purchases.nlater, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (size_t i = 0; i < purchases.nlater; i++)
+		later[i] = purchases.later[i].member;
+	PutChanges(model->code, later, purchases.nlater);
+	RecordRun(model, as_of, ntallies, changed, started);
 }
 
 PG_FUNCTION_INFO_V1(crm_run_rfm);
@@ -70,36 +225,28 @@ crm_run_rfm(PG_FUNCTION_ARGS)
 {
 	MemoryContext work =
 		AllocSetContextCreate(CurrentMemoryContext, "rfm", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
 	TimestampTz started = GetCurrentTimestamp();
 	DateADT		as_of;
-	const char *code;
 	Model		model;
-	Purchases	purchases;
-	uint64		changed;
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("model must not be null")));
-	code = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	as_of = PG_ARGISNULL(0) ? Today() : PG_GETARG_DATEADT(0);
 	if (DATE_NOT_FINITE(as_of))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("as_of must be a finite date")));
 
 	SPI_connect();
-	ReadModel(code, as_of, &model);
-	LockModel(code);
-
+	old = MemoryContextSwitchTo(work);
+	ReadModel(text_to_cstring(PG_GETARG_TEXT_PP(1)), as_of, &model);
+	LockModel(model.code);
+	LockChanges();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	CollectQuery("SELECT member_id, sold_at, payable - shipping FROM crm_member.sale "
-				 "WHERE settled_at IS NOT NULL AND member_id > 0",
-				 model.first_day == DATEVAL_NOBEGIN ? DATEVAL_NOBEGIN + 1 : model.first_day, as_of,
-				 GetSetting()->money_scale, work, &purchases);
-	SortTallies(purchases.tallies, purchases.ntallies);
-	FindCuts(&model.banding, purchases.tallies, purchases.ntallies, NULL);
-	changed = StoreTallies(code, purchases.tallies, purchases.ntallies);
+	ScoreModel(&model, as_of, started);
 	PopActiveSnapshot();
-	RecordRun(&model, as_of, purchases.ntallies, changed, started);
+	MemoryContextSwitchTo(old);
 	SPI_finish();
 	MemoryContextDelete(work);
 	PG_RETURN_VOID();

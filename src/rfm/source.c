@@ -25,14 +25,17 @@
 typedef struct Receiver
 {
 	DestReceiver pub;
+	const PurchaseQuery *query;
 	MemoryContext context;		/* of the result */
 	MemoryContext row_context;
 	Collector  *collector;
+	Collector  *later;
 	Dictionary *dictionary;		/* NULL where members are integers */
 	DayCache	days;
-	DateADT		from;
-	DateADT		as_of;
 	int			money_scale;
+	int			columns;
+	int			minus_column;	/* -1: none */
+	int			units_column;
 	Oid			member_type;
 	Oid			day_type;
 	Oid			amount_type;
@@ -60,7 +63,7 @@ StartReceiver(DestReceiver *self, int operation, TupleDesc columns)
 	Receiver   *receiver = (Receiver *) self;
 	Form_pg_attribute member;
 
-	if (columns->natts != 3)
+	if (columns->natts != receiver->columns)
 		WrongColumns(columns);
 	member = TupleDescAttr(columns, 0);
 	receiver->member_type = getBaseType(member->atttypid);
@@ -205,13 +208,27 @@ PurchaseAmount(Receiver *receiver, Datum value)
 	}
 }
 
+static int64
+PurchaseUnits(Datum value)
+{
+	int64		units;
+
+	if (NumericUnits(value, UNIT_SCALE, &units) == UNITS_OVERFLOW)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("quantity of a purchase is out of range")));
+	return units;
+}
+
 static bool
 ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
 {
 	Receiver   *receiver = (Receiver *) self;
+	const PurchaseQuery *query = receiver->query;
 	MemoryContext old;
 	DateADT		day;
+	int64		member;
 	int64		amount = 0;
+	int64		frequency = 1;
 
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[0] || slot->tts_isnull[1])
@@ -219,12 +236,26 @@ ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
 
 	old = MemoryContextSwitchTo(receiver->row_context);
 	day = PurchaseDay(receiver, slot->tts_values[1]);
-	if (day <= receiver->as_of && day >= receiver->from)
+	if (day >= query->first_day)
 	{
-		if (!slot->tts_isnull[2])
-			amount = PurchaseAmount(receiver, slot->tts_values[2]);
-		CollectPurchase(receiver->collector, MemberKey(receiver, slot->tts_values[0]),
-						day + POSTGRES_EPOCH_JDATE, 1, amount);
+		member = RootOf(query->aliases, MemberKey(receiver, slot->tts_values[0]));
+		if (day > query->as_of)
+			CollectPurchase(receiver->later, member, day + POSTGRES_EPOCH_JDATE, 0, 0);
+		else
+		{
+			if (!slot->tts_isnull[2])
+				amount = PurchaseAmount(receiver, slot->tts_values[2]);
+			if (query->minus && !slot->tts_isnull[receiver->minus_column] &&
+				pg_sub_s64_overflow(
+					amount, PurchaseAmount(receiver, slot->tts_values[receiver->minus_column]),
+					&amount))
+				AmountOutOfRange();
+			if (query->units)
+				frequency = slot->tts_isnull[receiver->units_column] ?
+					0 : PurchaseUnits(slot->tts_values[receiver->units_column]);
+			CollectPurchase(receiver->collector, member, day + POSTGRES_EPOCH_JDATE, frequency,
+							amount);
+		}
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(receiver->row_context);
@@ -241,44 +272,65 @@ DestroyReceiver(DestReceiver *self)
 {
 }
 
-void
-CollectQuery(const char *query, DateADT from, DateADT as_of, int money_scale,
-			 MemoryContext context, Purchases *purchases)
+static void
+PrepareReceiver(Receiver *receiver, const PurchaseQuery *query, MemoryContext context)
 {
-	MemoryContext old;
-	Receiver	receiver = {{ReceivePurchase, StartReceiver, ShutdownReceiver, DestroyReceiver,
-							 DestNone}};
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	memset(receiver, 0, sizeof(*receiver));
+	receiver->pub.receiveSlot = ReceivePurchase;
+	receiver->pub.rStartup = StartReceiver;
+	receiver->pub.rShutdown = ShutdownReceiver;
+	receiver->pub.rDestroy = DestroyReceiver;
+	receiver->pub.mydest = DestNone;
+	receiver->query = query;
+	receiver->context = context;
+	receiver->row_context = AllocSetContextCreate(context, "purchase", ALLOCSET_SMALL_SIZES);
+	receiver->collector = CreateCollector(query->days);
+	receiver->later = CreateCollector(false);
+	receiver->money_scale = query->money_scale;
+	receiver->columns = 3;
+	if (query->minus)
+		receiver->minus_column = receiver->columns++;
+	if (query->units)
+		receiver->units_column = receiver->columns++;
+	MemoryContextSwitchTo(old);
+}
+
+void
+CollectPurchases(const PurchaseQuery *query, MemoryContext context, Purchases *purchases)
+{
+	static Oid	argument_types[] = {INT8ARRAYOID};
+	Receiver	receiver;
 	SPIExecuteOptions options = {0};
-	SPIPrepareOptions prepare = {0};
 	SPIPlanPtr	plan;
 
-	receiver.context = context;
-	receiver.row_context =
-		AllocSetContextCreate(CurrentMemoryContext, "purchase", ALLOCSET_SMALL_SIZES);
-	receiver.from = from;
-	receiver.as_of = as_of;
-	receiver.money_scale = money_scale;
-	old = MemoryContextSwitchTo(context);
-	receiver.collector = CreateCollector();
-	MemoryContextSwitchTo(old);
-
-	prepare.cursorOptions = CURSOR_OPT_PARALLEL_OK;
-	plan = SPI_prepare_extended(query, &prepare);
+	PrepareReceiver(&receiver, query, context);
+	plan = SPI_prepare_cursor(query->sql, query->members != NULL ? 1 : 0, argument_types,
+							  CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL || !SPI_is_cursor_plan(plan))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("query must be one statement that yields rows"),
 						errhint("Pass a SELECT of member, day and amount.")));
+	if (query->members != NULL)
+	{
+		options.params = makeParamList(1);
+		options.params->params[0].value = PointerGetDatum(query->members);
+		options.params->params[0].isnull = false;
+		options.params->params[0].ptype = INT8ARRAYOID;
+		options.params->params[0].pflags = PARAM_FLAG_CONST;
+	}
 	options.read_only = true;
 	options.dest = (DestReceiver *) &receiver;
 	if (SPI_execute_plan_extended(plan, &options) < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed");
 	SPI_freeplan(plan);
 
+	memset(purchases, 0, sizeof(*purchases));
 	purchases->ntallies = FinishCollector(receiver.collector, &purchases->tallies);
+	purchases->nlater = FinishCollector(receiver.later, &purchases->later);
 	purchases->money_scale = receiver.money_scale;
 	purchases->member_type = receiver.member_type;
-	purchases->members = NULL;
-	purchases->ranks = NULL;
 	if (receiver.dictionary != NULL)
 		DictionaryValues(receiver.dictionary, &purchases->members, &purchases->ranks);
 	MemoryContextDelete(receiver.row_context);

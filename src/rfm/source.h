@@ -8,13 +8,36 @@
 #include "utils/array.h"
 #include "utils/date.h"
 
+#include "rfm/alias.h"
 #include "rfm/collector.h"
 
-/* What a query of (member, day, amount) came to. */
+/* Decimals of a frequency in units, as lines have them. */
+#define UNIT_SCALE 6
+
+/*
+ * A query of (member, day, amount): member of any type, day a date or a
+ * timestamp, amount a number.  Rows without a member or a day, and those after
+ * as_of or before first_day, are left out; a NULL amount is zero.
+ */
+typedef struct PurchaseQuery
+{
+	const char *sql;
+	ArrayType  *members;		/* argument $1, NULL: the query has none */
+	bool		minus;			/* a further column is subtracted from amount */
+	bool		units;			/* a further column is the frequency, else each row counts 1 */
+	bool		days;			/* each day with a purchase counts 1 */
+	DateADT		first_day;		/* DATEVAL_NOBEGIN: no limit */
+	DateADT		as_of;
+	int			money_scale;	/* of the sums, or finer where an amount has more decimals */
+	const Aliases *aliases;
+} PurchaseQuery;
+
 typedef struct Purchases
 {
 	Tally	   *tallies;
 	size_t		ntallies;
+	Tally	   *later;			/* members with purchases after as_of */
+	size_t		nlater;
 	int			money_scale;	/* of monetary */
 	Oid			member_type;
 
@@ -23,13 +46,8 @@ typedef struct Purchases
 	int64	   *ranks;			/* place in the order of the type */
 } Purchases;
 
-/*
- * Run between SPI_connect and SPI_finish; the result lives in the context that
- * was current before.  Rows without a member or a day, and those after as_of
- * or before from, are left out; a NULL amount is zero.  Amounts are
- * summed at money_scale, or a finer one where an amount has more decimals.
- */
-extern void CollectQuery(const char *query, DateADT from, DateADT as_of, int money_scale,
-						 MemoryContext context, Purchases *purchases);
+/* Run between SPI_connect and SPI_finish; the result lives in context. */
+extern void CollectPurchases(const PurchaseQuery *query, MemoryContext context,
+							 Purchases *purchases);
 
 #endif

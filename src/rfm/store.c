@@ -1,9 +1,9 @@
 /*
  * store.c: bring the rows of rfm_member of a model up to date.
  *
- * One scan of the table finds what is stored; rows that differ are updated in
- * place where there is room, new ones inserted many at a time in the order of
- * member_id, which keeps the index from splitting in its middle.
+ * Rows that differ are updated, in their page where there is room; new ones are
+ * inserted many at a time in the order of member_id, which keeps the index from
+ * splitting in its middle.
  */
 #include "crm_member.h"
 #include "catalog.h"
@@ -46,12 +46,20 @@ typedef struct Store
 	TupleTableSlot *row;		/* for updates */
 } Store;
 
+static Relation
+OpenTallies(LOCKMODE mode)
+{
+	Relation	rel = table_open(CrmRelation("rfm_member"), mode);
+
+	if (RelationGetDescr(rel)->natts != COLUMN_COUNT)
+		elog(ERROR, "crm_member.rfm_member has %d columns", RelationGetDescr(rel)->natts);
+	return rel;
+}
+
 static void
 OpenStore(Store *store, const char *model_code)
 {
-	store->rel = table_open(CrmRelation("rfm_member"), RowExclusiveLock);
-	if (RelationGetDescr(store->rel)->natts != COLUMN_COUNT)
-		elog(ERROR, "crm_member.rfm_member has %d columns", RelationGetDescr(store->rel)->natts);
+	store->rel = OpenTallies(RowExclusiveLock);
 	store->estate = CreateExecutorState();
 	store->target = makeNode(ResultRelInfo);
 	InitResultRelInfo(store->target, store->rel, 1, NULL, 0);
@@ -107,72 +115,54 @@ UpdateRow(Store *store, ItemPointer tid, const Tally *tally)
 	MemoryContextReset(store->row_context);
 }
 
+/* Rows that wait to be inserted together. */
+typedef struct InsertBatch
+{
+	BulkInsertState bulk;
+	CommandId	command;
+	int			nrows;
+	TupleTableSlot *rows[WRITE_BATCH];
+} InsertBatch;
+
 static void
-InsertRows(Store *store, const Tally *tallies, size_t n, const bool *stored)
+FlushInserts(Store *store, InsertBatch *batch)
 {
-	BulkInsertState bulk = GetBulkInsertState();
-	CommandId	command = GetCurrentCommandId(true);
-	TupleTableSlot **rows = palloc(WRITE_BATCH * sizeof(TupleTableSlot *));
-	int			nrows = 0;
+	MemoryContext old = MemoryContextSwitchTo(store->row_context);
 
-	for (int i = 0; i < WRITE_BATCH; i++)
-		rows[i] = table_slot_create(store->rel, NULL);
-	for (size_t i = 0; i <= n; i++)
-	{
-		if (i < n && !stored[i])
-			FillRow(store, rows[nrows++], &tallies[i]);
-		if (nrows == WRITE_BATCH || (i == n && nrows > 0))
-		{
-			MemoryContext old = MemoryContextSwitchTo(store->row_context);
-
-			CHECK_FOR_INTERRUPTS();
-			table_multi_insert(store->rel, rows, nrows, command, 0, bulk);
-			for (int row = 0; row < nrows; row++)
-				InsertIndexEntries(store, rows[row], INDEX_WORK_ALL);
-			nrows = 0;
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(store->row_context);
-		}
-	}
-	for (int i = 0; i < WRITE_BATCH; i++)
-		ExecDropSingleTupleTableSlot(rows[i]);
-	FreeBulkInsertState(bulk);
-	pfree(rows);
+	CHECK_FOR_INTERRUPTS();
+	table_multi_insert(store->rel, batch->rows, batch->nrows, batch->command, 0, batch->bulk);
+	for (int row = 0; row < batch->nrows; row++)
+		InsertIndexEntries(store, batch->rows[row], INDEX_WORK_ALL);
+	batch->nrows = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(store->row_context);
 }
 
-/* Index of the member in the ascending tallies, or n.  Rows mostly come in order: *next is tried first. */
-static size_t
-FindTally(const Tally *tallies, size_t n, int64 member, size_t *next)
+static void
+InsertRow(Store *store, InsertBatch *batch, const Tally *tally)
 {
-	size_t		lo = 0;
-	size_t		hi = n;
-
-	if (*next < n && tallies[*next].member == member)
-		return (*next)++;
-	while (lo < hi)
+	if (batch->bulk == NULL)
 	{
-		size_t		mid = lo + (hi - lo) / 2;
-
-		if (tallies[mid].member < member)
-			lo = mid + 1;
-		else
-			hi = mid;
+		batch->bulk = GetBulkInsertState();
+		batch->command = GetCurrentCommandId(true);
+		for (int i = 0; i < WRITE_BATCH; i++)
+			batch->rows[i] = table_slot_create(store->rel, NULL);
 	}
-	*next = lo;
-	if (lo < n && tallies[lo].member == member)
-		return (*next)++;
-	return n;
+	FillRow(store, batch->rows[batch->nrows++], tally);
+	if (batch->nrows == WRITE_BATCH)
+		FlushInserts(store, batch);
 }
 
-static bool
-SameTally(const Tally *tally, TupleTableSlot *row)
+static void
+EndInserts(Store *store, InsertBatch *batch)
 {
-	return tally->first_day - POSTGRES_EPOCH_JDATE ==
-			   DatumGetDateADT(row->tts_values[COLUMN_FIRST_DAY]) &&
-		   tally->last_day - POSTGRES_EPOCH_JDATE ==
-			   DatumGetDateADT(row->tts_values[COLUMN_LAST_DAY]) &&
-		   tally->frequency == DatumGetInt64(row->tts_values[COLUMN_FREQUENCY]) &&
-		   tally->monetary == DatumGetInt64(row->tts_values[COLUMN_MONETARY]);
+	if (batch->bulk == NULL)
+		return;
+	if (batch->nrows > 0)
+		FlushInserts(store, batch);
+	for (int i = 0; i < WRITE_BATCH; i++)
+		ExecDropSingleTupleTableSlot(batch->rows[i]);
+	FreeBulkInsertState(batch->bulk);
 }
 
 static bool
@@ -184,52 +174,108 @@ SameText(text *a, Datum b)
 	return VARSIZE_ANY_EXHDR(other) == length && memcmp(VARDATA_ANY(a), VARDATA_ANY(other), length) == 0;
 }
 
-uint64
-StoreTallies(const char *model_code, const Tally *tallies, size_t n)
-{
-	Store		store;
-	TableScanDesc scan;
-	TupleTableSlot *row;
-	uint64		changed = 0;
-	size_t		nstored = 0;
-	size_t		next = 0;
-	bool	   *stored =
-		MemoryContextAllocExtended(CurrentMemoryContext, Max(n, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+#define ST_SORT SortStored
+#define ST_ELEMENT_TYPE StoredTally
+#define ST_COMPARE(a, b) ((a)->tally.member < (b)->tally.member ? -1 : (a)->tally.member > (b)->tally.member)
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
-	OpenStore(&store, model_code);
-	row = table_slot_create(store.rel, NULL);
-	scan = table_beginscan(store.rel, GetActiveSnapshot(), 0, NULL);
+size_t
+LoadTallies(const char *model_code, StoredTally **stored)
+{
+	Relation	rel = OpenTallies(AccessShareLock);
+	TupleTableSlot *row = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	text	   *model = cstring_to_text(model_code);
+	size_t		allocated = 4096;
+	size_t		n = 0;
+	bool		ascending = true;
+
+	*stored = palloc(allocated * sizeof(StoredTally));
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
-		size_t		i;
+		StoredTally *next;
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(row);
-		if (!SameText(store.model_code, row->tts_values[COLUMN_MODEL_CODE]))
+		if (!SameText(model, row->tts_values[COLUMN_MODEL_CODE]))
 			continue;
-		i = FindTally(tallies, n, DatumGetInt64(row->tts_values[COLUMN_MEMBER_ID]), &next);
-		if (i == n)
+		if (n == allocated)
 		{
-			simple_table_tuple_delete(store.rel, &row->tts_tid, GetActiveSnapshot());
-			changed++;
-			continue;
+			allocated *= 2;
+			*stored = repalloc_huge(*stored, allocated * sizeof(StoredTally));
 		}
-		stored[i] = true;
-		nstored++;
-		if (!SameTally(&tallies[i], row))
-		{
-			UpdateRow(&store, &row->tts_tid, &tallies[i]);
-			changed++;
-		}
+		next = &(*stored)[n++];
+		next->tid = row->tts_tid;
+		next->tally.member = DatumGetInt64(row->tts_values[COLUMN_MEMBER_ID]);
+		next->tally.frequency = DatumGetInt64(row->tts_values[COLUMN_FREQUENCY]);
+		next->tally.monetary = DatumGetInt64(row->tts_values[COLUMN_MONETARY]);
+		next->tally.first_day =
+			DatumGetDateADT(row->tts_values[COLUMN_FIRST_DAY]) + POSTGRES_EPOCH_JDATE;
+		next->tally.last_day =
+			DatumGetDateADT(row->tts_values[COLUMN_LAST_DAY]) + POSTGRES_EPOCH_JDATE;
+		if (n > 1 && next->tally.member < next[-1].tally.member)
+			ascending = false;
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(row);
+	table_close(rel, NoLock);
+	if (!ascending)
+		SortStored(*stored, n);
+	return n;
+}
 
-	if (nstored < n)
-		InsertRows(&store, tallies, n, stored);
-	changed += n - nstored;
+static bool
+SameTally(const Tally *a, const Tally *b)
+{
+	return a->frequency == b->frequency && a->monetary == b->monetary &&
+		   a->first_day == b->first_day && a->last_day == b->last_day;
+}
+
+uint64
+StoreTallies(const char *model_code, const StoredTally *stored, size_t nstored,
+			 const Tally *tallies, size_t n)
+{
+	Store		store;
+	InsertBatch inserts = {0};
+	uint64		changed = 0;
+	size_t		i = 0;
+	size_t		s = 0;
+
+	OpenStore(&store, model_code);
+	while (i < n || s < nstored)
+	{
+		if (s == nstored || (i < n && tallies[i].member < stored[s].tally.member))
+		{
+			InsertRow(&store, &inserts, &tallies[i++]);
+			changed++;
+		}
+		else if (i == n || stored[s].tally.member < tallies[i].member)
+		{
+			ItemPointerData tid = stored[s++].tid;
+
+			CHECK_FOR_INTERRUPTS();
+			simple_table_tuple_delete(store.rel, &tid, GetActiveSnapshot());
+			changed++;
+		}
+		else
+		{
+			ItemPointerData tid = stored[s].tid;
+
+			if (!SameTally(&tallies[i], &stored[s].tally))
+			{
+				CHECK_FOR_INTERRUPTS();
+				UpdateRow(&store, &tid, &tallies[i]);
+				changed++;
+			}
+			i++;
+			s++;
+		}
+	}
+	EndInserts(&store, &inserts);
 	CloseStore(&store);
-	pfree(stored);
 	CommandCounterIncrement();
 	return changed;
 }
