@@ -11,7 +11,9 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 # One line a feature: what the library is made of.
 OBJS = \
 	src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o \
-	src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o
+	src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/similar.o \
+	src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_plain.o \
+	src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o src/merge/match_weight.o src/merge/match_cluster.o
 
 MODULE_big = $(EXTENSION)
 
