@@ -167,10 +167,10 @@ Bits(int32 scaled)
 	return out.data;
 }
 
-/* {"prior": bits, "fields": [{column, comparator, level, m, u, weight, frequency}]} */
+/* {"prior": bits, "relation": bits, "fields": [{column, comparator, level, m, u, weight, frequency}]} */
 static char *
 Evidence(const MatchModel *model, const MatchData *data, const MatchEdge *edge, uint64 pattern,
-		 const uint32 *cluster)
+		 const uint32 *cluster, int32 relation)
 {
 	const uint32 *a = data->cells + (Size) edge->left * model->nfields,
 			   *b = data->cells + (Size) edge->right * model->nfields;
@@ -181,6 +181,8 @@ Evidence(const MatchModel *model, const MatchData *data, const MatchEdge *edge, 
 	initStringInfo(&out);
 	appendStringInfoString(&out, "{\"prior\": ");
 	AppendBits(&out, PriorWeight(model));
+	appendStringInfoString(&out, ", \"relation\": ");
+	AppendBits(&out, relation);
 	appendStringInfoString(&out, ", \"fields\": [");
 	for (int f = 0; f < model->nfields; f++)
 	{
@@ -288,14 +290,15 @@ WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, 
 		const char *swap;
 		MemoryContext old;
 		uint64		pattern;
-		int32		weight;
+		int32		weight,
+					relation;
 		double		p;
 
 		CHECK_FOR_INTERRUPTS();
 		old = MemoryContextSwitchTo(scratch);
 		pattern = ComparePattern(model, data->cells + (Size) edge->left * model->nfields,
 								 data->cells + (Size) edge->right * model->nfields);
-		weight = PairWeight(model, data, edge->left, edge->right, pattern, weighed);
+		weight = PairWeight(model, data, edge->left, edge->right, pattern, weighed, &relation);
 		p = WeightProbability(weight);
 		if (CompareKeys(left, right) > 0)
 		{
@@ -305,7 +308,7 @@ WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, 
 		}
 		AddToBatch(&batch, left, right, psprintf("%.8f", p), Bits(weight),
 				   edge->linked && (p >= model->auto_threshold || edge->weight == PG_INT32_MAX) ? "auto" : "review",
-				   Evidence(model, data, edge, pattern, weighed));
+				   Evidence(model, data, edge, pattern, weighed, relation));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
 	}
@@ -435,7 +438,8 @@ CollectEdges(MatchModel *model, MatchData *data, MatchPairs *pairs, const uint32
 	for (uint64 i = 0; i < pairs->count; i++)
 	{
 		MatchPair  *pair = &pairs->pairs[i];
-		int32		weight = PairWeight(model, data, pair->left, pair->right, pair->pattern, cluster);
+		int32		relation;
+		int32		weight = PairWeight(model, data, pair->left, pair->right, pair->pattern, cluster, &relation);
 
 		if (weight < threshold || InList(distinct, ndistinct, pair->left, pair->right) ||
 			InList(same, nsame, pair->left, pair->right))
@@ -463,7 +467,7 @@ WriteRun(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estima
 	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfo(&out, "{\"prior\": %.10g, \"fields\": [", model->prior);
+	appendStringInfo(&out, "{\"prior\": %.10g, \"related\": %.10g, \"fields\": [", model->prior, model->related);
 	for (int f = 0; f < model->nfields; f++)
 	{
 		MatchField *field = &model->fields[f];
@@ -472,8 +476,8 @@ WriteRun(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estima
 		escape_json(&out, field->column);
 		appendStringInfo(&out, ", \"comparator\": \"%s\", \"levels\": [", field->comparator->name);
 		for (int l = 0; l < field->comparator->nlevels; l++)
-			appendStringInfo(&out, "%s{\"level\": \"%s\", \"m\": %.6g, \"u\": %.6g}", l ? ", " : "",
-							 field->comparator->levels[l].name, field->m[l], field->u[l]);
+			appendStringInfo(&out, "%s{\"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"r\": %.6g}",
+							 l ? ", " : "", field->comparator->levels[l].name, field->m[l], field->u[l], field->r[l]);
 		appendStringInfoString(&out, "]}");
 	}
 	appendStringInfoString(&out, "]}");

@@ -51,7 +51,20 @@ typedef struct MatchValue
 	int32		year;
 	int32		month;
 	int32		day;
+	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
 } MatchValue;
+
+/*
+ * Besides pairs that match and pairs that have nothing in common there are related
+ * pairs: a family on one telephone, two shops in one house.  How a field behaves
+ * among them.
+ */
+typedef enum RelationRole
+{
+	ROLE_OWN,					/* as among strangers */
+	ROLE_SHARED,				/* as in a match: telephone, address */
+	ROLE_KIN					/* in its own way: names */
+} RelationRole;
 
 typedef struct Level
 {
@@ -67,7 +80,8 @@ typedef struct Comparator
 	Level		levels[MATCH_MAX_LEVELS];
 	bool		(*read) (struct MatchField *field, const char *text, MatchValue *value);
 	int			(*compare) (const struct MatchField *field, const MatchValue *a, const MatchValue *b);
-	bool		exclusive;		/* disagreement may be strong evidence against */
+	RelationRole role;
+	double		related[MATCH_MAX_LEVELS];	/* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
 
 /* Dense numbers for 64-bit hashes. */
@@ -96,6 +110,7 @@ typedef struct MatchField
 	uint32		token_size;
 	double		m[MATCH_MAX_LEVELS];
 	double		u[MATCH_MAX_LEVELS];
+	double		r[MATCH_MAX_LEVELS];	/* among related pairs */
 	bool		pinned;			/* m and u were given by the model */
 	double		rare[MATCH_MAX_FORMS];	/* expected other holders of a form that nobody else has */
 	double		holders[MATCH_MAX_FORMS];	/* entities that have a value */
@@ -113,6 +128,7 @@ typedef struct MatchModel
 	double		review_threshold;
 	int			max_block;
 	double		prior;			/* share of matches among all pairs */
+	double		related;		/* share of related pairs */
 	MemoryContext context;
 } MatchModel;
 
@@ -200,13 +216,14 @@ typedef struct Estimate
 	int			iterations;
 	bool		converged;
 	double		matches;		/* expected number of matching pairs */
+	double		related;		/* and of related ones */
 } Estimate;
 
 extern void EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate);
 extern void CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
 extern int32 PriorWeight(const MatchModel *model);
 extern int32 PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
-						uint64 pattern, const uint32 *cluster);
+						uint64 pattern, const uint32 *cluster, int32 *relation);
 extern int32 FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a,
 						 const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);

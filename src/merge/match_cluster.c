@@ -97,7 +97,8 @@ Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *
 			{
 				uint64		pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
 													 data->cells + (Size) y * model->nfields);
-				int32		evidence = PairWeight(model, data, x, y, pattern, cluster) - prior;
+				int32		relation;
+				int32		evidence = PairWeight(model, data, x, y, pattern, cluster, &relation) - prior;
 
 				against += Min(evidence, 0);
 				if (++looked == MAX_CROSS)

@@ -45,39 +45,41 @@ static const char *const short_names[] = {
 	"toby tobias", "leonard leo len lenny", "max maxwell maximilian", "dominic dom", "lucas luke", "evelyn eve evie",
 };
 
-static bool
-SameShortName(const Rune *a, int na, const Rune *b, int nb)
+/* The names a word is, or is short for, as bits. */
+static void
+ShortNameGroups(const Rune *word, int n, uint64 *groups)
 {
-	char		x[24],
-				y[24];
+	char		plain[24];
 
-	if (na < 2 || nb < 2 || na >= lengthof(x) || nb >= lengthof(y))
-		return false;
-	for (int i = 0; i < na; i++)
-		x[i] = a[i] < 128 ? (char) a[i] : '?';
-	for (int i = 0; i < nb; i++)
-		y[i] = b[i] < 128 ? (char) b[i] : '?';
+	groups[0] = groups[1] = 0;
+	if (n < 2 || n >= lengthof(plain))
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		if (word[i] >= 128)
+			return;
+		plain[i] = (char) word[i];
+	}
+	StaticAssertStmt(lengthof(short_names) <= 128, "two words of bits hold all groups");
 	for (int i = 0; i < lengthof(short_names); i++)
 	{
-		bool		has_x = false,
-					has_y = false;
-
 		for (const char *w = short_names[i]; *w;)
 		{
-			int			n = strcspn(w, " ");
+			int			length = strcspn(w, " ");
 
-			if (n == na && strncmp(w, x, n) == 0)
-				has_x = true;
-			if (n == nb && strncmp(w, y, n) == 0)
-				has_y = true;
-			w += n;
+			if (length == n && strncmp(w, plain, n) == 0)
+				groups[i / 64] |= UINT64CONST(1) << (i % 64);
+			w += length;
 			if (*w == ' ')
 				w++;
 		}
-		if (has_x && has_y)
-			return true;
 	}
-	return false;
+}
+
+static inline bool
+SameShortName(const MatchValue *a, int i, const MatchValue *b, int j)
+{
+	return (a->groups[i][0] & b->groups[j][0]) != 0 || (a->groups[i][1] & b->groups[j][1]) != 0;
 }
 
 /* lv, lyu and lü are one; so are nv, nyu and nü. */
@@ -174,6 +176,7 @@ TakeWords(MatchValue *value, const PersonName *name)
 	value->ntokens = name->nwords;
 	value->token_runes = palloc(name->nwords * sizeof(Rune *));
 	value->token_length = palloc(name->nwords * sizeof(int16));
+	value->groups = palloc(name->nwords * sizeof(uint64[2]));
 	value->runes = palloc(Max(name->nrunes, 1) * sizeof(Rune));
 	for (int i = 0; i < name->nwords; i++)
 	{
@@ -182,6 +185,7 @@ TakeWords(MatchValue *value, const PersonName *name)
 		memcpy(sorted + n, words[i].runes, words[i].n * sizeof(Rune));
 		value->token_runes[i] = value->runes + n;
 		value->token_length[i] = words[i].n;
+		ShortNameGroups(words[i].runes, words[i].n, value->groups[i]);
 		n += words[i].n;
 	}
 	memcpy(value->runes, sorted, n * sizeof(Rune));
@@ -498,7 +502,7 @@ CompareLatinNames(const MatchValue *a, const MatchValue *b)
 				score = 3;
 			else if ((nx == 1 || ny == 1) && x[0] == y[0])
 				score = 1;
-			else if ((nx > 2 && ny > 2 && JaroWinkler(x, nx, y, ny) >= 0.9) || SameShortName(x, nx, y, ny))
+			else if ((nx > 2 && ny > 2 && JaroWinkler(x, nx, y, ny) >= 0.9) || SameShortName(a, i, b, j))
 				score = 2;
 			if (score > best)
 			{
@@ -702,6 +706,11 @@ ReadWordName(MatchField *field, const char *text, MatchValue *value)
 	value->nrunes = name.nrunes;
 	value->runes = palloc(name.nrunes * sizeof(Rune));
 	memcpy(value->runes, name.runes, name.nrunes * sizeof(Rune));
+	value->ntokens = 1;
+	value->token_runes = &value->runes;
+	value->token_length = &value->nrunes;
+	value->groups = palloc(sizeof(uint64[2]));
+	ShortNameGroups(value->runes, value->nrunes, value->groups[0]);
 	letters[0] = '\0';
 	for (int i = 0; i < name.nrunes; i++)
 	{
@@ -735,7 +744,7 @@ CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *
 	if (a->nletters > 1 && a->nletters == b->nletters && strcmp(a->letters, b->letters) == 0)
 		return WORD_SOUND;
 	similarity = JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes);
-	if (similarity >= 0.92 || SameShortName(a->runes, a->nrunes, b->runes, b->nrunes) ||
+	if (similarity >= 0.92 || SameShortName(a, 0, b, 0) ||
 		(Min(a->nrunes, b->nrunes) >= 4 && EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1))
 		return WORD_SOUND;
 	if (similarity >= 0.84 || ((a->nrunes == 1 || b->nrunes == 1) && a->runes[0] == b->runes[0]) ||

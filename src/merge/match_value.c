@@ -11,25 +11,27 @@
 static const Comparator comparators[] = {
 	{"name", 8, {{"equal", 0.62, 0}, {"same_reading", 0.10, 1}, {"one_sign_off", 0.06, -1}, {"compatible", 0.14, 2},
 	{"hint", 0.03, -1}, {"sibling", 0.01, 2}, {"family_name", 0.01, 2}, {"different", 0.03, -1}},
-	ReadPersonName, ComparePersonName, true},
+	ReadPersonName, ComparePersonName, ROLE_KIN, {0.005, 0.005, 0.01, 0.05, 0.02, 0.12, 0.35, 0.44}},
 	{"nickname", 4, {{"equal", 0.5, 0}, {"spells_name", 0.2, -1}, {"hint", 0.1, -1}, {"different", 0.2, -1}},
 	ReadPersonName, CompareNickname},
 	{"given_name", 4, {{"equal", 0.75, 0}, {"sound_or_typo", 0.15, -1}, {"alike", 0.04, -1}, {"different", 0.06, -1}},
-	ReadWordName, CompareWordName},
+	ReadWordName, CompareWordName, ROLE_KIN, {0.01, 0.02, 0.05, 0.92}},
 	{"surname", 4, {{"equal", 0.75, 0}, {"sound_or_typo", 0.15, -1}, {"alike", 0.04, -1}, {"different", 0.06, -1}},
-	ReadWordName, CompareWordName},
+	ReadWordName, CompareWordName, ROLE_KIN, {0.6, 0.05, 0.02, 0.33}},
 	{"phone", 4, {{"equal", 0.7, 0}, {"masked", 0.05, -1}, {"one_digit_off", 0.05, -1}, {"different", 0.2, -1}},
-	ReadPhone, ComparePhone},
+	ReadPhone, ComparePhone, ROLE_SHARED},
 	{"email", 3, {{"equal", 0.7, 0}, {"near", 0.1, -1}, {"different", 0.2, -1}}, ReadEmail, CompareEmail},
 	{"date", 5, {{"equal", 0.85, 0}, {"one_digit_off", 0.06, -1}, {"same_day_or_year_month", 0.03, -1},
 	{"same_year", 0.02, -1}, {"different", 0.04, -1}}, ReadDate, CompareDate},
 	{"address", 4, {{"equal", 0.6, 0}, {"near", 0.15, -1}, {"same_street", 0.1, -1}, {"different", 0.15, -1}},
-	ReadAddress, CompareAddress},
-	{"place", 3, {{"equal", 0.85, 0}, {"alike", 0.05, -1}, {"different", 0.1, -1}}, ReadCategory, CompareCategory},
+	ReadAddress, CompareAddress, ROLE_SHARED},
+	{"place", 3, {{"equal", 0.85, 0}, {"alike", 0.05, -1}, {"different", 0.1, -1}}, ReadCategory, CompareCategory,
+	ROLE_SHARED},
 	{"category", 3, {{"equal", 0.7, 0}, {"alike", 0.1, -1}, {"different", 0.2, -1}}, ReadCategory, CompareCategory},
 	{"id", 3, {{"equal", 0.85, 0}, {"near", 0.1, -1}, {"different", 0.05, -1}}, ReadId, CompareId},
 	{"text", 6, {{"equal", 0.5, 0}, {"same_words", 0.2, -1}, {"close", 0.12, -1}, {"alike", 0.08, -1},
-	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText},
+	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText, ROLE_KIN,
+	{0.01, 0.01, 0.03, 0.05, 0.15, 0.75}},
 	{"number", 4, {{"equal", 0.8, 0}, {"within_1_percent", 0.08, -1}, {"within_10_percent", 0.05, -1},
 	{"different", 0.07, -1}}, ReadNumeric, CompareNumeric},
 	{"gender", 2, {{"equal", 0.97, -1}, {"different", 0.03, -1}}, ReadGender, CompareGender},
@@ -166,6 +168,7 @@ PackValue(MemoryContext context, const MatchValue *value, bool words)
 	{
 		size += MAXALIGN(value->ntokens * sizeof(uint32)) + MAXALIGN(value->ntokens * sizeof(Rune *)) +
 			MAXALIGN(value->ntokens * sizeof(int16));
+		size += MAXALIGN(value->groups ? value->ntokens * sizeof(uint64[2]) : 0);
 		for (int i = 0; i < value->ntokens; i++)
 			size += MAXALIGN(value->token_length[i] * sizeof(Rune));
 	}
@@ -180,6 +183,7 @@ PackValue(MemoryContext context, const MatchValue *value, bool words)
 	{
 		packed->tokens = value->tokens ? Keep(&at, value->tokens, value->ntokens * sizeof(uint32)) : NULL;
 		packed->token_length = Keep(&at, value->token_length, value->ntokens * sizeof(int16));
+		packed->groups = Keep(&at, value->groups, value->groups ? value->ntokens * sizeof(uint64[2]) : 0);
 		packed->token_runes = Keep(&at, value->token_runes, value->ntokens * sizeof(Rune *));
 		for (int i = 0; i < value->ntokens; i++)
 			packed->token_runes[i] = Keep(&at, value->token_runes[i], value->token_length[i] * sizeof(Rune));

@@ -25,14 +25,13 @@
 #define TOLERANCE 1e-6
 #define PRIOR_PAIRS 4.0			/* what the comparator's m counts for */
 #define LEAST_U 1e-9
-#define LEAST_M 1e-4
+#define LEAST_SHARE 1e-4
 #define MAX_RARITY 10.0			/* bits */
 
 typedef struct PatternCount
 {
 	uint64		pattern;
 	double		count;
-	double		p;
 	char		status;
 } PatternCount;
 
@@ -82,14 +81,45 @@ SampleLevels(const MatchModel *model, const MatchData *data, LevelTable table)
 	return taken;
 }
 
+/* Relations show where something is shared and something is told apart. */
+static bool
+HasRelations(const MatchModel *model)
+{
+	bool		shared = false,
+				kin = false;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		shared |= model->fields[f].comparator->role == ROLE_SHARED;
+		kin |= model->fields[f].comparator->role == ROLE_KIN;
+	}
+	return shared && kin;
+}
+
+static double
+PatternOdds(const MatchModel *model, uint64 pattern, LevelTable logs)
+{
+	double		sum = 0;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		int			level = PATTERN_LEVEL(pattern, f);
+
+		if (level >= 0)
+			sum += logs[f][level];
+	}
+	return exp(sum);
+}
+
+/* u from what is counted, less what matches and what is related. */
 static void
-SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable matched, double matches,
-	 LevelTable candidates, double all)
+SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, LevelTable candidates, double all)
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
 		MatchField *field = &model->fields[f];
 		int			nlevels = field->comparator->nlevels;
+		double		scale = nsampled / all;
 		double		total = 0,
 					sum = 0;
 
@@ -97,14 +127,12 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable matched,
 			continue;
 		for (int l = 0; l < nlevels; l++)
 			total += sampled[f][l];
-		if (total < 1)
-			total = 1;
+		total = Max(total, 1);
 		for (int l = 0; l < nlevels; l++)
 		{
-			double		scale = nsampled / all;
-			double		counted = sampled[f][l] - matched[f][l] * scale;
+			double		counted = sampled[f][l] - taken[f][l] * scale;
 			/* the candidates hold nearly all pairs that agree: a better count of what is rare */
-			double		seen = (candidates[f][l] - matched[f][l]) * scale;
+			double		seen = (candidates[f][l] - taken[f][l]) * scale;
 
 			field->u[l] = Max(Max(counted, seen) / total, LEAST_U);
 			if (nsampled >= all)
@@ -116,44 +144,44 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable matched,
 	}
 }
 
+/* Shares of the levels, where the start counts as some pairs. */
 static void
-SetM(MatchModel *model, LevelTable matched)
+SetShares(double *shares, const double *counted, const double *start, int nlevels)
+{
+	double		total = 0,
+				sum = 0;
+
+	for (int l = 0; l < nlevels; l++)
+		total += counted[l];
+	for (int l = 0; l < nlevels; l++)
+	{
+		shares[l] = Max((counted[l] + PRIOR_PAIRS * start[l]) / (total + PRIOR_PAIRS), LEAST_SHARE);
+		sum += shares[l];
+	}
+	for (int l = 0; l < nlevels; l++)
+		shares[l] /= sum;
+}
+
+static void
+SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
 		MatchField *field = &model->fields[f];
-		int			nlevels = field->comparator->nlevels;
-		double		total = 0,
-					sum = 0;
+		const Comparator *comparator = field->comparator;
+		double		start[MATCH_MAX_LEVELS];
 
-		if (field->pinned)
-			continue;
-		for (int l = 0; l < nlevels; l++)
-			total += matched[f][l];
-		for (int l = 0; l < nlevels; l++)
-		{
-			field->m[l] = (matched[f][l] + PRIOR_PAIRS * field->comparator->levels[l].m) / (total + PRIOR_PAIRS);
-			field->m[l] = Max(field->m[l], LEAST_M);
-			sum += field->m[l];
-		}
-		for (int l = 0; l < nlevels; l++)
-			field->m[l] /= sum;
+		for (int l = 0; l < comparator->nlevels; l++)
+			start[l] = comparator->levels[l].m;
+		if (!field->pinned)
+			SetShares(field->m, matched[f], start, comparator->nlevels);
+		if (comparator->role == ROLE_SHARED)
+			SetShares(field->r, related[f], start, comparator->nlevels);
+		else if (comparator->role == ROLE_KIN)
+			SetShares(field->r, related[f], comparator->related, comparator->nlevels);
+		else
+			memcpy(field->r, field->u, sizeof(field->r));
 	}
-}
-
-static double
-PatternProbability(const MatchModel *model, uint64 pattern, LevelTable logs)
-{
-	double		logodds = log(model->prior / (1 - model->prior));
-
-	for (int f = 0; f < model->nfields; f++)
-	{
-		int			level = PATTERN_LEVEL(pattern, f);
-
-		if (level >= 0)
-			logodds += logs[f][level];
-	}
-	return 1.0 / (1.0 + exp(-logodds));
 }
 
 void
@@ -162,13 +190,17 @@ EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *e
 	LevelTable	sampled = {{0}},
 				candidates = {{0}},
 				matched = {{0}},
-				logs;
+				related = {{0}},
+				taken = {{0}},
+				log_m,
+				log_r;
 	double		all = Max((double) data->nrows * (data->nrows - 1) / 2, 1);
-	double		nsampled = SampleLevels(model, data, sampled);
+	double		nsampled = Max(SampleLevels(model, data, sampled), 1);
 	pattern_hash *patterns = pattern_create(CurrentMemoryContext, 4096, NULL);
 	pattern_iterator iterator;
 	PatternCount *entry;
-	double		matches = Max(data->nrows * 0.1, 1);
+	double		nmatched = Max(data->nrows * 0.1, 1),
+				nrelated = HasRelations(model) ? Max(data->nrows * 0.02, 0.1) : 0;
 
 	for (uint64 i = 0; i < pairs->count; i++)
 	{
@@ -182,57 +214,64 @@ EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *e
 	pattern_start_iterate(patterns, &iterator);
 	while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
 		CountLevels(model, entry->pattern, entry->count, candidates);
-
-	for (int f = 0; f < model->nfields; f++)
-	{
-		if (model->fields[f].pinned)
-			continue;
-		for (int l = 0; l < model->fields[f].comparator->nlevels; l++)
-			model->fields[f].m[l] = model->fields[f].comparator->levels[l].m;
-	}
-	SetU(model, sampled, Max(nsampled, 1), matched, 0, candidates, all);
+	SetU(model, sampled, nsampled, taken, candidates, all);
+	SetClasses(model, matched, related);
 
 	estimate->converged = false;
 	for (estimate->iterations = 1; estimate->iterations <= MAX_ITERATIONS; estimate->iterations++)
 	{
-		double		before = matches;
+		double		before = nmatched;
 		double		change = 0;
 		LevelTable	m_before;
 
-		model->prior = Min(Max(matches, 0.5) / all, 0.5);
+		model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
+		model->related = Min(nrelated / all, 0.4);
 		for (int f = 0; f < model->nfields; f++)
 		{
 			for (int l = 0; l < model->fields[f].comparator->nlevels; l++)
 			{
-				logs[f][l] = log(model->fields[f].m[l] / model->fields[f].u[l]);
+				log_m[f][l] = log(model->fields[f].m[l] / model->fields[f].u[l]);
+				log_r[f][l] = log(model->fields[f].r[l] / model->fields[f].u[l]);
 				m_before[f][l] = model->fields[f].m[l];
 			}
 		}
 		memset(matched, 0, sizeof(matched));
-		matches = 0;
+		memset(related, 0, sizeof(related));
+		memset(taken, 0, sizeof(taken));
+		nmatched = nrelated = 0;
 		pattern_start_iterate(patterns, &iterator);
 		while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
 		{
-			entry->p = PatternProbability(model, entry->pattern, logs);
-			matches += entry->p * entry->count;
-			CountLevels(model, entry->pattern, entry->p * entry->count, matched);
+			double		rest = 1 - model->prior - model->related;
+			double		odds_m = model->prior / rest * PatternOdds(model, entry->pattern, log_m);
+			double		odds_r = model->related / rest * PatternOdds(model, entry->pattern, log_r);
+			double		p_m = odds_m / (1 + odds_m + odds_r),
+						p_r = odds_r / (1 + odds_m + odds_r);
+
+			nmatched += p_m * entry->count;
+			nrelated += p_r * entry->count;
+			CountLevels(model, entry->pattern, p_m * entry->count, matched);
+			CountLevels(model, entry->pattern, p_r * entry->count, related);
+			CountLevels(model, entry->pattern, (p_m + p_r) * entry->count, taken);
 		}
-		SetM(model, matched);
-		SetU(model, sampled, Max(nsampled, 1), matched, matches, candidates, all);
+		SetU(model, sampled, nsampled, taken, candidates, all);
+		SetClasses(model, matched, related);
 		for (int f = 0; f < model->nfields; f++)
 		{
 			for (int l = 0; l < model->fields[f].comparator->nlevels; l++)
 				change = Max(change, fabs(model->fields[f].m[l] - m_before[f][l]));
 		}
-		if (change < TOLERANCE && fabs(matches - before) < TOLERANCE * Max(matches, 1))
+		if (change < TOLERANCE && fabs(nmatched - before) < TOLERANCE * Max(nmatched, 1))
 		{
 			estimate->converged = true;
 			break;
 		}
 	}
 	estimate->iterations = Min(estimate->iterations, MAX_ITERATIONS);
-	estimate->matches = matches;
-	model->prior = Min(Max(matches, 0.5) / all, 0.5);
+	estimate->matches = nmatched;
+	estimate->related = nrelated;
+	model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
+	model->related = Min(nrelated / all, 0.4);
 	pattern_destroy(patterns);
 }
 
@@ -309,7 +348,7 @@ ScaledLog2(double ratio)
 int32
 PriorWeight(const MatchModel *model)
 {
-	return ScaledLog2(model->prior / (1 - model->prior));
+	return ScaledLog2(model->prior / (1 - model->prior - model->related));
 }
 
 double
@@ -340,25 +379,40 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
 	return ScaledLog2(field->m[level] / field->u[level]);
 }
 
+/*
+ * Sum of the prior, the weights of the fields, and what is taken off because a
+ * related pair would look the same: -log2(1 + odds of a related against a strange
+ * pair), in *relation.
+ */
 int32
 PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right, uint64 pattern,
-		   const uint32 *cluster)
+		   const uint32 *cluster, int32 *relation)
 {
 	const uint32 *a = data->cells + (Size) left * model->nfields,
 			   *b = data->cells + (Size) right * model->nfields;
 	int			shared = cluster[left] == cluster[right] ? 1 : 2;
 	int32		weight = PriorWeight(model);
+	double		kinship = 0;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
+		const MatchField *field = &model->fields[f];
 		int			level = PATTERN_LEVEL(pattern, f);
 		int32		adjustment;
 
 		if (level < 0)
 			continue;
-		weight += FieldWeight(model, f, level, a[f] ? model->fields[f].values[a[f]] : NULL,
-							  b[f] ? model->fields[f].values[b[f]] : NULL, shared, &adjustment);
+		weight += FieldWeight(model, f, level, a[f] ? field->values[a[f]] : NULL,
+							  b[f] ? field->values[b[f]] : NULL, shared, &adjustment);
 		weight += adjustment;
+		if (field->comparator->role != ROLE_OWN)
+			kinship += log2(field->r[level] / field->u[level]) + (double) adjustment / WEIGHT_SCALE;
 	}
-	return weight;
+	*relation = 0;
+	if (model->related > 0)
+	{
+		kinship += log2(model->related / (1 - model->prior - model->related));
+		*relation = -(int32) lrint(log2(1 + exp2(kinship)) * WEIGHT_SCALE);
+	}
+	return weight + *relation;
 }
