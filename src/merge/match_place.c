@@ -12,7 +12,7 @@
 
 enum
 {
-	TEXT_EQUAL, TEXT_WORDS, TEXT_CLOSE, TEXT_LIKE, TEXT_RELATED, TEXT_OTHER
+	TEXT_EQUAL, TEXT_WORDS, TEXT_INSIDE, TEXT_CLOSE, TEXT_RELATED, TEXT_OTHER
 };
 
 enum
@@ -356,17 +356,16 @@ CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return TEXT_EQUAL;
 	likeness = WordLikeness(field, a, b, &contained);
-	/* one text inside the other is nearly as good: a name with and without its suffix */
-	likeness = Max(likeness, contained * 0.85);
 	if (likeness < 0.85 && Min(a->nrunes, b->nrunes) >= 6)
 		likeness = Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.7) * 3.0);
 	if (likeness >= 0.88)
 		return TEXT_WORDS;
-	if (likeness >= 0.7)
+	/* one text inside the other: a name with and without its suffix */
+	if (contained >= 0.93)
+		return TEXT_INSIDE;
+	if (likeness >= 0.62)
 		return TEXT_CLOSE;
-	if (likeness >= 0.5)
-		return TEXT_LIKE;
-	return likeness >= 0.3 ? TEXT_RELATED : TEXT_OTHER;
+	return likeness >= 0.35 ? TEXT_RELATED : TEXT_OTHER;
 }
 
 bool
@@ -462,6 +461,9 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 	}
 	if (a->nnumbers == 0 && b->nnumbers == 0)
 		return likeness >= 0.75 ? ADDRESS_NEAR : likeness >= 0.45 ? ADDRESS_STREET : ADDRESS_OTHER;
+	/* northpoint, north point st.: glued words */
+	if (likeness < 0.55 && Min(a->nrunes, b->nrunes) >= 5)
+		likeness = Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.6) * 2.0);
 	if (shared > 0)
 		return likeness >= 0.55 || contained >= 0.75 ? ADDRESS_EQUAL :
 			likeness >= 0.25 ? ADDRESS_NEAR : ADDRESS_STREET;

@@ -24,6 +24,8 @@
 #define MAX_ITERATIONS 200
 #define TOLERANCE 1e-6
 #define PRIOR_PAIRS 4.0			/* what the comparator's m counts for */
+#define PRIOR_RELATED 4.0		/* relatives are few and must not take the inexact matches */
+#define PRIOR_SHARED 20.0
 #define LEAST_U 1e-9
 #define LEAST_SHARE 1e-4
 #define MAX_RARITY 10.0			/* bits */
@@ -146,7 +148,7 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, L
 
 /* Shares of the levels, where the start counts as some pairs. */
 static void
-SetShares(double *shares, const double *counted, const double *start, int nlevels)
+SetShares(double *shares, const double *counted, const double *start, double weight, int nlevels)
 {
 	double		total = 0,
 				sum = 0;
@@ -155,7 +157,7 @@ SetShares(double *shares, const double *counted, const double *start, int nlevel
 		total += counted[l];
 	for (int l = 0; l < nlevels; l++)
 	{
-		shares[l] = Max((counted[l] + PRIOR_PAIRS * start[l]) / (total + PRIOR_PAIRS), LEAST_SHARE);
+		shares[l] = Max((counted[l] + weight * start[l]) / (total + weight), LEAST_SHARE);
 		sum += shares[l];
 	}
 	for (int l = 0; l < nlevels; l++)
@@ -174,11 +176,11 @@ SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 		for (int l = 0; l < comparator->nlevels; l++)
 			start[l] = comparator->levels[l].m;
 		if (!field->pinned)
-			SetShares(field->m, matched[f], start, comparator->nlevels);
+			SetShares(field->m, matched[f], start, PRIOR_PAIRS, comparator->nlevels);
 		if (comparator->role == ROLE_SHARED)
-			SetShares(field->r, related[f], start, comparator->nlevels);
+			SetShares(field->r, related[f], start, PRIOR_SHARED, comparator->nlevels);
 		else if (comparator->role == ROLE_KIN)
-			SetShares(field->r, related[f], comparator->related, comparator->nlevels);
+			SetShares(field->r, related[f], comparator->related, PRIOR_RELATED, comparator->nlevels);
 		else
 			memcpy(field->r, field->u, sizeof(field->r));
 	}
@@ -373,6 +375,7 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
 		double		share = (others + field->rare[form]) / Max(field->holders[form], 1);
 		double		bits = log2(field->u[level] / share);
 
+		bits *= field->comparator->frequency;
 		bits = Min(Max(bits, -MAX_RARITY), MAX_RARITY);
 		*adjustment = (int32) lrint(bits * WEIGHT_SCALE);
 	}
