@@ -17,7 +17,8 @@
 
 #define FETCH_ROWS 1000
 #define WRITE_ROWS 2000
-#define ROUNDS 3				/* of grouping: the groups tell how often a value is held */
+#define CONTRARY_WEIGHT (10 * WEIGHT_SCALE)
+#define ROUNDS 4				/* of grouping: the groups tell how often a value is held */
 
 /* Rows in the order of what they say, so that the order of input does not matter. */
 typedef struct Row
@@ -210,6 +211,20 @@ Evidence(const MatchModel *model, const MatchData *data, const MatchEdge *edge, 
 	return out.data;
 }
 
+/*
+ * Merged without asking?  A family name without the given name, another title,
+ * another birthday ask for more than the threshold.
+ */
+static bool
+IsAutomatic(const MatchModel *model, uint64 pattern, int32 weight)
+{
+	int			contrary = 0;
+
+	for (int f = 0; f < model->nfields; f++)
+		contrary += PATTERN_LEVEL(pattern, f) >= model->fields[f].comparator->contrary;
+	return WeightProbability(weight - contrary * CONTRARY_WEIGHT) >= model->auto_threshold;
+}
+
 typedef struct Batch
 {
 	CrmQuery   *query;
@@ -307,7 +322,8 @@ WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, 
 			right = swap;
 		}
 		AddToBatch(&batch, left, right, psprintf("%.8f", p), Bits(weight),
-				   edge->linked && (p >= model->auto_threshold || edge->weight == PG_INT32_MAX) ? "auto" : "review",
+				   edge->linked && (edge->weight == PG_INT32_MAX ||
+									IsAutomatic(model, pattern, weight)) ? "auto" : "review",
 				   Evidence(model, data, edge, pattern, weighed, relation));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
@@ -542,7 +558,9 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	threshold = (int32) lrint(log2(model->review_threshold / (1 - model->review_threshold)) * WEIGHT_SCALE);
 	for (int round = 0; round < ROUNDS; round++)
 	{
-		CountEntities(model, &data, cluster);
+		/* the first round does without frequencies: it does not know yet who is one */
+		if (round > 0)
+			CountEntities(model, &data, cluster);
 		memcpy(weighed, cluster, data.nrows * sizeof(uint32));
 		nedges = CollectEdges(model, &data, &pairs, cluster, threshold, same, nsame, distinct, ndistinct, edges);
 		ClusterPairs(model, &data, edges, nedges, Max(threshold, 0), distinct, ndistinct, cluster);

@@ -80,6 +80,8 @@ typedef struct Comparator
 	Level		levels[MATCH_MAX_LEVELS];
 	bool		(*read) (struct MatchField *field, const char *text, MatchValue *value);
 	int			(*compare) (const struct MatchField *field, const MatchValue *a, const MatchValue *b);
+	double		least;			/* the ratio m / u goes no lower: disagreement says little */
+	int			contrary;		/* from this level on a pair needs more to be merged without asking */
 	double		frequency;		/* how far the frequency of a value counts */
 	RelationRole role;
 	double		related[MATCH_MAX_LEVELS];	/* ROLE_KIN: where estimation starts for relatives */

@@ -130,7 +130,7 @@ CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return EMAIL_EQUAL;
-	if (Min(na, nb) >= 5 && EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 8 ? 2 : 1))
+	if (Min(na, nb) >= 5 && EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 12 ? 2 : 1))
 		return EMAIL_NEAR;
 	return EMAIL_OTHER;
 }

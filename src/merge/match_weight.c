@@ -26,7 +26,7 @@
 #define PRIOR_PAIRS 4.0			/* what the comparator's m counts for */
 #define PRIOR_RELATED 4.0		/* relatives are few and must not take the inexact matches */
 #define PRIOR_SHARED 20.0
-#define LEAST_U 1e-9
+#define LEAST_U 1e-8
 #define LEAST_SHARE 1e-4
 #define MAX_RARITY 10.0			/* bits */
 
@@ -136,9 +136,8 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, L
 			/* the candidates hold nearly all pairs that agree: a better count of what is rare */
 			double		seen = (candidates[f][l] - taken[f][l]) * scale;
 
-			field->u[l] = Max(Max(counted, seen) / total, LEAST_U);
-			if (nsampled >= all)
-				field->u[l] = Max(field->u[l], 0.3 / total);
+			field->u[l] = Max(Max(counted, seen), 0.3 * scale) / total;
+			field->u[l] = Max(field->u[l], LEAST_U);
 			sum += field->u[l];
 		}
 		for (int l = 0; l < nlevels; l++)
@@ -379,7 +378,7 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
 		bits = Min(Max(bits, -MAX_RARITY), MAX_RARITY);
 		*adjustment = (int32) lrint(bits * WEIGHT_SCALE);
 	}
-	return ScaledLog2(field->m[level] / field->u[level]);
+	return ScaledLog2(Max(field->m[level] / field->u[level], field->comparator->least));
 }
 
 /*
