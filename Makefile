@@ -22,7 +22,7 @@ OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o sr
 	src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
 
 # text
-OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o
+OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/similar.o
 
 # members and cards
 OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/member/member.o src/member/card.o \
@@ -42,6 +42,11 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o
+
+# matching and merge
+OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o \
+	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
+	src/merge/match_weight.o src/merge/match_cluster.o
 
 MODULE_big = $(EXTENSION)
 

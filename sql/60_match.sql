@@ -27,3 +27,10 @@ AS 'MODULE_PATHNAME', 'crm_normalize_email';
 
 COMMENT ON FUNCTION crm_member.normalize_email(text) IS
   'An e-mail address as the mailbox behind it: casefolded, without +tag, Gmail without dots, common typing errors of domains corrected. NULL for what is no address or a placeholder such as no@no.com. Depends on normalizer_version(), hence STABLE';
+
+CREATE PROCEDURE crm_member.find_duplicates(model text DEFAULT 'member')
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_find_duplicates';
+
+COMMENT ON PROCEDURE crm_member.find_duplicates(text) IS
+  'Compare the records of a match_model and write duplicate_pair, duplicate_cluster and match_run, in place of what the last run wrote; verdicts stay and bind. Errors: RM601 unknown model, 22023 bad fields, 22004 a key is null';

@@ -19,7 +19,7 @@
 
 /* 0 is "not asked yet". */
 static uint16 simplified[HAN_COUNT];
-static uint16 reading[2][HAN_COUNT];	/* 1 + index of syllable; [1] as a family name */
+static uint16 reading[3][HAN_COUNT];	/* 1 + index of syllable; [1] as a family name, [2] the other */
 static char syllable[MAX_SYLLABLES][SYLLABLE_SIZE];
 static int	nsyllables = 0;
 static uint8 is_surname[HAN_COUNT];
@@ -45,7 +45,7 @@ static const char *const compound_surnames[] = {
 	"欧阳", "司马", "上官", "诸葛", "尉迟", "东方", "皇甫", "公孙", "慕容", "令狐", "司徒", "夏侯",
 	"宇文", "长孙", "端木", "南宫", "百里", "呼延", "万俟", "轩辕", "申屠", "太史", "闻人", "独孤",
 	"拓跋", "赫连", "澹台", "公冶", "宗政", "濮阳", "淳于", "单于", "钟离", "鲜于", "闾丘", "司空",
-	"西门", "东郭", "南门", "公羊", "第五", "纳兰", "完颜", "叶赫", "耶律", "欧陽",
+	"西门", "东郭", "南门", "公羊", "第五", "纳兰", "完颜", "叶赫", "耶律",
 };
 
 /* Pairs of family names that are written for each other. */
@@ -148,6 +148,7 @@ LoadLists(void)
 	for (int i = 0; i < lengthof(compound_surnames); i++)
 		DecodeText(compound_surnames[i], compound[i], 2);
 	LoadReadings(surname_readings, lengthof(surname_readings), 1);
+	LoadReadings(second_readings, lengthof(second_readings), 2);
 
 	n = DecodeText(surname_variants, runes, lengthof(runes));
 	nsurname_pairs = 0;
@@ -242,15 +243,77 @@ HanReading(Rune rune, bool surname)
 const char *
 OtherReading(Rune rune)
 {
-	for (int i = 0; i < lengthof(second_readings); i++)
-	{
-		Rune		first;
+	uint16		slot;
 
-		DecodeText(second_readings[i], &first, 1);
-		if (first == rune)
-			return second_readings[i] + 3;
+	if (rune < HAN_FIRST || rune > HAN_LAST)
+		return NULL;
+	LoadLists();
+	slot = reading[2][rune - HAN_FIRST];
+	return slot == 0 ? NULL : syllable[slot - 1];
+}
+
+static int
+SyllableEnd(const char *s, int n, bool *ends)
+{
+	static const char *const initials[] = {"zh", "ch", "sh", "b", "p", "m", "f", "d", "t", "n", "l", "g",
+	"k", "h", "j", "q", "x", "r", "z", "c", "s", "y", "w", ""};
+	static const char *const finals[] = {"a", "o", "e", "i", "u", "ai", "ei", "ao", "ou", "an", "en",
+		"ang", "eng", "ong", "er", "ia", "ie", "iao", "iu", "ian", "in", "iang", "ing", "iong", "ua",
+	"uo", "uai", "ui", "uan", "un", "uang", "ue", "ve", "v"};
+	int			found = 0;
+
+	for (int i = 0; i < lengthof(initials); i++)
+	{
+		int			skip = strlen(initials[i]);
+
+		if (skip > n || strncmp(s, initials[i], skip) != 0)
+			continue;
+		for (int f = 0; f < lengthof(finals); f++)
+		{
+			int			length = skip + strlen(finals[f]);
+
+			/* no syllable begins with i, u or v, or with o and more */
+			if (skip == 0 && (finals[f][0] == 'i' || finals[f][0] == 'u' || finals[f][0] == 'v'))
+				continue;
+			if (length <= n && strncmp(s + skip, finals[f], length - skip) == 0)
+			{
+				ends[length] = true;
+				found++;
+			}
+		}
 	}
-	return NULL;
+	return found;
+}
+
+/* Could these plain letters be one to four syllables of Mandarin? */
+bool
+IsPinyin(const char *letters)
+{
+	bool		reach[5][32] = {{false}};
+	int			n = strlen(letters);
+
+	if (n < 1 || n > 24)
+		return false;
+	reach[0][0] = true;
+	for (int k = 0; k < 4; k++)
+	{
+		for (int at = 0; at < n; at++)
+		{
+			bool		ends[32] = {false};
+
+			if (!reach[k][at])
+				continue;
+			SyllableEnd(letters + at, n - at, ends);
+			for (int length = 1; length <= n - at && length < 8; length++)
+			{
+				if (ends[length])
+					reach[k + 1][at + length] = true;
+			}
+		}
+		if (reach[k + 1][n])
+			return true;
+	}
+	return false;
 }
 
 int

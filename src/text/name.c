@@ -231,7 +231,8 @@ ParseName(const char *s, PersonName *name)
 	}
 	decorated = count[CLASS_SYMBOL] > 0;
 
-	if (count[CLASS_HAN] > 0 && count[CLASS_LETTER] == 0)
+	/* 张伟2 is 张伟; 惠92023 is a user name */
+	if (count[CLASS_HAN] > 0 && count[CLASS_LETTER] == 0 && count[CLASS_DIGIT] <= 2)
 	{
 		bool		jointed = false,
 					digits = false;
@@ -256,9 +257,6 @@ ParseName(const char *s, PersonName *name)
 			else if (class == CLASS_DIGIT)
 				digits = true;
 		}
-		/* 张伟2 is 张伟; 宇76983 is a user name */
-		if (count[CLASS_DIGIT] > 2)
-			decorated = true;
 		SetRunes(name, runes, kept);
 		ParseHan(name, count[CLASS_HIDDEN] > 0, jointed, decorated);
 		return;

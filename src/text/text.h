@@ -27,6 +27,7 @@ extern Rune Simplified(Rune rune);
 extern int	HanDigit(Rune rune);	/* 0 to 9, or -1 */
 extern const char *HanReading(Rune rune, bool surname); /* tone-free syllable, "" where unknown */
 extern const char *OtherReading(Rune rune);	/* a second reading in use, or NULL */
+extern bool IsPinyin(const char *letters);
 extern int	SurnameLength(const Rune *name, int n); /* 2 compound, 1 single, 0 none */
 extern bool SameSurnameVariant(Rune a, Rune b);
 extern bool LookAlike(Rune a, Rune b);

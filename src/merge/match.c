@@ -1,0 +1,578 @@
+/*
+ * match.c: find_duplicates: read the source, find the pairs, weigh them, group
+ * them, write what was found.
+ */
+#include "merge/match.h"
+#include "catalog.h"
+#include "query.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include <math.h>
+
+#define FETCH_ROWS 1000
+#define WRITE_ROWS 2000
+#define CONTRARY_WEIGHT (10 * WEIGHT_SCALE)
+#define ROUNDS 4				/* of grouping: the groups tell how often a value is held */
+
+/* Rows in the order of what they say, so that the order of input does not matter. */
+typedef struct Row
+{
+	uint64		hash;
+	char	   *key;
+	uint32	   *cells;
+} Row;
+
+static int
+CompareKeys(const char *a, const char *b)
+{
+	size_t		na = strlen(a),
+				nb = strlen(b);
+
+	/* numbers by value */
+	if (na != nb && strspn(a, "0123456789") == na && strspn(b, "0123456789") == nb)
+		return na < nb ? -1 : 1;
+	return strcmp(a, b);
+}
+
+static inline int
+CompareRow(const Row *a, const Row *b)
+{
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return CompareKeys(a->key, b->key);
+}
+
+#define ST_SORT SortRows
+#define ST_ELEMENT_TYPE Row
+#define ST_COMPARE(a, b) CompareRow(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* A name that only repeats the nickname is no name. */
+static void
+DropNicknames(MatchModel *model, uint32 *cells)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+		const MatchValue *nickname,
+				   *name;
+
+		if (field->comparator->compare != CompareNickname || field->partner < 0 ||
+			cells[f] == 0 || cells[field->partner] == 0)
+			continue;
+		nickname = field->values[cells[f]];
+		name = model->fields[field->partner].values[cells[field->partner]];
+		if ((name->kind == NAME_ALIAS || (name->kind == NAME_LATIN && name->ntokens == 1)) &&
+			SameRunes(nickname->runes, nickname->nrunes, name->runes, name->nrunes))
+			cells[field->partner] = 0;
+	}
+}
+
+static void
+LoadRows(MatchModel *model, MatchData *data)
+{
+	char	   *sql = ModelQuery(model);
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+	Portal		portal;
+	Row		   *rows = NULL;
+	uint32		size = 0;
+	MemoryContext scratch = AllocSetContextCreate(model->context, "crm_member match text",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(model->context);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		if (SPI_processed == 0)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			HeapTuple	tuple = SPI_tuptable->vals[i];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			char	   *key = SPI_getvalue(tuple, desc, 1);
+			Row		   *row;
+
+			if (key == NULL)
+				ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+								errmsg("a row of the source of model \"%s\" has no key", model->code),
+								errdetail("Column \"%s\" is null.", model->key)));
+			if (data->nrows == size)
+			{
+				size = Max(1024, size * 2);
+				rows = rows == NULL ? palloc_extended(size * sizeof(Row), MCXT_ALLOC_HUGE) :
+					repalloc_huge(rows, size * sizeof(Row));
+			}
+			row = &rows[data->nrows++];
+			row->key = pstrdup(key);
+			row->hash = 0;
+			row->cells = palloc0(model->nfields * sizeof(uint32));
+			pfree(key);
+			for (int f = 0; f < model->nfields; f++)
+			{
+				char	   *text = SPI_getvalue(tuple, desc, f + 2);
+
+				if (text == NULL)
+					continue;
+				row->cells[f] = ReadValue(&model->fields[f], text, scratch);
+				row->hash += MixHash(f + 1, HashBytes64(text, strlen(text), 0));
+				pfree(text);
+			}
+			DropNicknames(model, row->cells);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+
+	if (data->nrows > 0)
+		SortRows(rows, data->nrows);
+	data->keys = palloc_extended(Max(data->nrows, 1) * sizeof(char *), MCXT_ALLOC_HUGE);
+	data->cells = palloc_extended(Max((Size) data->nrows * model->nfields, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < data->nrows; i++)
+	{
+		data->keys[i] = rows[i].key;
+		memcpy(data->cells + (Size) i * model->nfields, rows[i].cells, model->nfields * sizeof(uint32));
+		pfree(rows[i].cells);
+	}
+	if (rows != NULL)
+		pfree(rows);
+	MemoryContextDelete(scratch);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+AppendBits(StringInfo out, int32 scaled)
+{
+	appendStringInfo(out, "%s%d.%04d", scaled < 0 ? "-" : "", abs(scaled) / WEIGHT_SCALE,
+					 abs(scaled) % WEIGHT_SCALE);
+}
+
+static char *
+Bits(int32 scaled)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	AppendBits(&out, scaled);
+	return out.data;
+}
+
+/* {"prior": bits, "relation": bits, "fields": [{column, comparator, level, m, u, weight, frequency}]} */
+static char *
+Evidence(const MatchModel *model, const MatchData *data, const MatchEdge *edge, uint64 pattern,
+		 const uint32 *cluster, int32 relation)
+{
+	const uint32 *a = data->cells + (Size) edge->left * model->nfields,
+			   *b = data->cells + (Size) edge->right * model->nfields;
+	int			shared = cluster[edge->left] == cluster[edge->right] ? 1 : 2;
+	StringInfoData out;
+	bool		first = true;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{\"prior\": ");
+	AppendBits(&out, PriorWeight(model));
+	appendStringInfoString(&out, ", \"relation\": ");
+	AppendBits(&out, relation);
+	appendStringInfoString(&out, ", \"fields\": [");
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const MatchField *field = &model->fields[f];
+		int			level = PATTERN_LEVEL(pattern, f);
+		int32		weight,
+					adjustment;
+
+		if (level < 0)
+			continue;
+		weight = FieldWeight(model, f, level, a[f] ? field->values[a[f]] : NULL,
+							 b[f] ? field->values[b[f]] : NULL, shared, &adjustment);
+		appendStringInfoString(&out, first ? "{\"column\": " : ", {\"column\": ");
+		escape_json(&out, field->column);
+		appendStringInfo(&out, ", \"comparator\": \"%s\", \"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"weight\": ",
+						 field->comparator->name, field->comparator->levels[level].name,
+						 field->m[level], field->u[level]);
+		AppendBits(&out, weight);
+		appendStringInfoString(&out, ", \"frequency\": ");
+		AppendBits(&out, adjustment);
+		appendStringInfoChar(&out, '}');
+		first = false;
+	}
+	appendStringInfoString(&out, "]}");
+	return out.data;
+}
+
+/*
+ * Merged without asking?  A family name without the given name, another title,
+ * another birthday ask for more than the threshold.
+ */
+static bool
+IsAutomatic(const MatchModel *model, uint64 pattern, int32 weight)
+{
+	int			contrary = 0;
+
+	for (int f = 0; f < model->nfields; f++)
+		contrary += PATTERN_LEVEL(pattern, f) >= model->fields[f].comparator->contrary;
+	return WeightProbability(weight - contrary * CONTRARY_WEIGHT) >= model->auto_threshold;
+}
+
+typedef struct Batch
+{
+	CrmQuery   *query;
+	const char *model;
+	int			ncolumns;
+	int			n;
+	Datum	   *columns[6];
+	MemoryContext context;
+} Batch;
+
+static void
+InitBatch(Batch *batch, CrmQuery *query, const char *model, int ncolumns)
+{
+	batch->query = query;
+	batch->model = model;
+	batch->ncolumns = ncolumns;
+	batch->n = 0;
+	for (int c = 0; c < ncolumns; c++)
+		batch->columns[c] = palloc(WRITE_ROWS * sizeof(Datum));
+	batch->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match batch", ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+FlushBatch(Batch *batch)
+{
+	Datum		values[QUERY_MAX_ARGS];
+	MemoryContext old;
+
+	if (batch->n == 0)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	values[0] = CStringGetTextDatum(batch->model);
+	for (int c = 0; c < batch->ncolumns; c++)
+		values[c + 1] = PointerGetDatum(construct_array(batch->columns[c], batch->n, TEXTOID, -1, false,
+														TYPALIGN_INT));
+	RunQuery(batch->query, values, NULL, false, 0);
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(batch->context);
+	batch->n = 0;
+}
+
+static void
+AddToBatch(Batch *batch, ...)
+{
+	va_list		args;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	va_start(args, batch);
+	for (int c = 0; c < batch->ncolumns; c++)
+		batch->columns[c][batch->n] = CStringGetTextDatum(va_arg(args, const char *));
+	va_end(args);
+	MemoryContextSwitchTo(old);
+	if (++batch->n == WRITE_ROWS)
+		FlushBatch(batch);
+}
+
+static void
+WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, const uint32 *cluster,
+		   const uint32 *weighed)
+{
+	static CrmQuery insert = {
+		"INSERT INTO crm_member.duplicate_pair (model_code, left_key, right_key, probability, weight, decision, "
+		"evidence) SELECT $1, l, r, p::numeric, w::numeric, d, e::jsonb "
+		"FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS t(l, r, p, w, d, e)",
+		7, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	Batch		batch;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "crm_member match evidence",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	InitBatch(&batch, &insert, model->code, 6);
+	for (uint64 i = 0; i < nedges; i++)
+	{
+		MatchEdge  *edge = &edges[i];
+		const char *left = data->keys[edge->left],
+				   *right = data->keys[edge->right];
+		const char *swap;
+		MemoryContext old;
+		uint64		pattern;
+		int32		weight,
+					relation;
+		double		p;
+
+		CHECK_FOR_INTERRUPTS();
+		old = MemoryContextSwitchTo(scratch);
+		pattern = ComparePattern(model, data->cells + (Size) edge->left * model->nfields,
+								 data->cells + (Size) edge->right * model->nfields);
+		weight = PairWeight(model, data, edge->left, edge->right, pattern, weighed, &relation);
+		p = WeightProbability(weight);
+		if (CompareKeys(left, right) > 0)
+		{
+			swap = left;
+			left = right;
+			right = swap;
+		}
+		AddToBatch(&batch, left, right, psprintf("%.8f", p), Bits(weight),
+				   edge->linked && (edge->weight == PG_INT32_MAX ||
+									IsAutomatic(model, pattern, weight)) ? "auto" : "review",
+				   Evidence(model, data, edge, pattern, weighed, relation));
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(scratch);
+	}
+	FlushBatch(&batch);
+	MemoryContextDelete(scratch);
+}
+
+static void
+WriteClusters(MatchModel *model, MatchData *data, const uint32 *cluster)
+{
+	static CrmQuery insert = {
+		"INSERT INTO crm_member.duplicate_cluster (model_code, cluster_id, key) "
+		"SELECT $1, c, k FROM unnest($2::text[], $3::text[]) AS t(c, k)",
+		3, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	Batch		batch;
+	uint32	   *first = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	uint32	   *size = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	/* a cluster is named by its least key */
+	for (uint32 i = 0; i < data->nrows; i++)
+	{
+		uint32		c = cluster[i];
+
+		if (size[c]++ == 0 || CompareKeys(data->keys[i], data->keys[first[c]]) < 0)
+			first[c] = i;
+	}
+	InitBatch(&batch, &insert, model->code, 2);
+	for (uint32 i = 0; i < data->nrows; i++)
+	{
+		if (size[cluster[i]] > 1)
+			AddToBatch(&batch, data->keys[first[cluster[i]]], data->keys[i]);
+	}
+	FlushBatch(&batch);
+	pfree(first);
+	pfree(size);
+}
+
+static int
+CompareKeyIndex(const void *x, const void *y, void *arg)
+{
+	MatchData  *data = arg;
+
+	return strcmp(data->keys[*(const uint32 *) x], data->keys[*(const uint32 *) y]);
+}
+
+static uint32
+FindKey(MatchData *data, const uint32 *sorted, const char *key)
+{
+	int64		low = 0,
+				high = (int64) data->nrows - 1;
+
+	while (low <= high)
+	{
+		int64		middle = (low + high) / 2;
+		int			order = strcmp(key, data->keys[sorted[middle]]);
+
+		if (order == 0)
+			return sorted[middle];
+		if (order < 0)
+			high = middle - 1;
+		else
+			low = middle + 1;
+	}
+	return UINT32_MAX;
+}
+
+/* Verdicts: pairs that are the same, and pairs that are not, for ever. */
+static void
+ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame, MatchEdge **distinct,
+			 uint64 *ndistinct)
+{
+	static CrmQuery query = {
+		"SELECT left_key, right_key, verdict FROM crm_member.match_verdict "
+		"WHERE model_code = $1 AND verdict IN ('same', 'different')", 1, {TEXTOID}
+	};
+	Datum		value = CStringGetTextDatum(model->code);
+	uint64		n = RunQuery(&query, &value, NULL, true, 0);
+	uint32	   *sorted;
+
+	*nsame = *ndistinct = 0;
+	*same = palloc(Max(n, 1) * sizeof(MatchEdge));
+	*distinct = palloc(Max(n, 1) * sizeof(MatchEdge));
+	if (n == 0)
+		return;
+	sorted = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < data->nrows; i++)
+		sorted[i] = i;
+	qsort_arg(sorted, data->nrows, sizeof(uint32), CompareKeyIndex, data);
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+		uint32		a = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 1, &isnull)));
+		uint32		b = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 2, &isnull)));
+		char	   *verdict = TextDatumGetCString(QueryColumn(i, 3, &isnull));
+
+		if (a == UINT32_MAX || b == UINT32_MAX || a == b)
+			continue;
+		if (strcmp(verdict, "same") == 0)
+			(*same)[(*nsame)++] = (MatchEdge) {Min(a, b), Max(a, b), PG_INT32_MAX};
+		else
+			(*distinct)[(*ndistinct)++] = (MatchEdge) {Min(a, b), Max(a, b), 0};
+	}
+	pfree(sorted);
+}
+
+static bool
+InList(const MatchEdge *list, uint64 n, uint32 left, uint32 right)
+{
+	for (uint64 i = 0; i < n; i++)
+	{
+		if (list[i].left == left && list[i].right == right)
+			return true;
+	}
+	return false;
+}
+
+/* Pairs above the review threshold, verdicts applied. */
+static uint64
+CollectEdges(MatchModel *model, MatchData *data, MatchPairs *pairs, const uint32 *cluster, int32 threshold,
+			 MatchEdge *same, uint64 nsame, MatchEdge *distinct, uint64 ndistinct, MatchEdge *edges)
+{
+	uint64		n = 0;
+
+	for (uint64 i = 0; i < nsame; i++)
+		edges[n++] = same[i];
+	for (uint64 i = 0; i < pairs->count; i++)
+	{
+		MatchPair  *pair = &pairs->pairs[i];
+		int32		relation;
+		int32		weight = PairWeight(model, data, pair->left, pair->right, pair->pattern, cluster, &relation);
+
+		if (weight < threshold || InList(distinct, ndistinct, pair->left, pair->right) ||
+			InList(same, nsame, pair->left, pair->right))
+			continue;
+		edges[n++] = (MatchEdge) {pair->left, pair->right, weight};
+	}
+	return n;
+}
+
+static void
+WriteRun(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate, uint64 found, StringInfo hot)
+{
+	static CrmQuery insert = {
+		"INSERT INTO crm_member.match_run (model_code, run_at, finished_at, records, candidates, pairs, "
+		"expected_matches, iterations, converged, normalizer, parameters, crowded) "
+		"VALUES ($1, now(), clock_timestamp(), $2, $3, $4, $5::numeric, $6, $7, $8, $9::jsonb, $10::jsonb) "
+		"ON CONFLICT (model_code, run_at) DO UPDATE SET finished_at = excluded.finished_at, "
+		"records = excluded.records, candidates = excluded.candidates, pairs = excluded.pairs, "
+		"expected_matches = excluded.expected_matches, iterations = excluded.iterations, "
+		"converged = excluded.converged, normalizer = excluded.normalizer, parameters = excluded.parameters, "
+		"crowded = excluded.crowded",
+		10, {TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT4OID, BOOLOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		values[10];
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "{\"prior\": %.10g, \"related\": %.10g, \"fields\": [", model->prior, model->related);
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+
+		appendStringInfoString(&out, f ? ", {\"column\": " : "{\"column\": ");
+		escape_json(&out, field->column);
+		appendStringInfo(&out, ", \"comparator\": \"%s\", \"levels\": [", field->comparator->name);
+		for (int l = 0; l < field->comparator->nlevels; l++)
+			appendStringInfo(&out, "%s{\"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"r\": %.6g}",
+							 l ? ", " : "", field->comparator->levels[l].name, field->m[l], field->u[l], field->r[l]);
+		appendStringInfoString(&out, "]}");
+	}
+	appendStringInfoString(&out, "]}");
+	values[0] = CStringGetTextDatum(model->code);
+	values[1] = Int64GetDatum(data->nrows);
+	values[2] = Int64GetDatum(pairs->count);
+	values[3] = Int64GetDatum(found);
+	values[4] = CStringGetTextDatum(psprintf("%.2f", estimate->matches));
+	values[5] = Int32GetDatum(estimate->iterations);
+	values[6] = BoolGetDatum(estimate->converged);
+	values[7] = CStringGetTextDatum(NormalizerVersion());
+	values[8] = CStringGetTextDatum(out.data);
+	values[9] = CStringGetTextDatum(hot->data);
+	RunQuery(&insert, values, NULL, false, 0);
+}
+
+PG_FUNCTION_INFO_V1(crm_find_duplicates);
+Datum
+crm_find_duplicates(PG_FUNCTION_ARGS)
+{
+	static CrmQuery lock = {"SELECT FROM crm_member.match_model WHERE model_code = $1 FOR UPDATE", 1, {TEXTOID}};
+	static CrmQuery clear_pairs = {"DELETE FROM crm_member.duplicate_pair WHERE model_code = $1", 1, {TEXTOID}};
+	static CrmQuery clear_clusters = {"DELETE FROM crm_member.duplicate_cluster WHERE model_code = $1", 1, {TEXTOID}};
+	Datum		code;
+	MatchModel *model;
+	MatchData	data = {0};
+	MatchPairs	pairs = {0};
+	MatchEdge  *edges,
+			   *same,
+			   *distinct;
+	uint64		nedges,
+				nsame,
+				ndistinct;
+	uint32	   *cluster,
+			   *weighed;
+	Estimate	estimate = {0};
+	StringInfoData hot;
+	int32		threshold;
+	MemoryContext old;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("model must not be null")));
+	code = PG_GETARG_DATUM(0);
+	CrmRelation("match_model");
+	SPI_connect();
+	/* two runs of one model take turns */
+	RunQuery(&lock, &code, NULL, false, 0);
+	model = LoadModel(TextDatumGetCString(code));
+	LoadRows(model, &data);
+
+	old = MemoryContextSwitchTo(model->context);
+	initStringInfo(&hot);
+	FindCandidates(model, &data, &pairs, &hot);
+	EstimateModel(model, &data, &pairs, &estimate);
+	ReadVerdicts(model, &data, &same, &nsame, &distinct, &ndistinct);
+
+	cluster = palloc_extended(Max(data.nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	weighed = palloc_extended(Max(data.nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < data.nrows; i++)
+		cluster[i] = i;
+	edges = palloc_extended(Max(pairs.count + nsame, 1) * sizeof(MatchEdge), MCXT_ALLOC_HUGE);
+	threshold = (int32) lrint(log2(model->review_threshold / (1 - model->review_threshold)) * WEIGHT_SCALE);
+	for (int round = 0; round < ROUNDS; round++)
+	{
+		/* the first round does without frequencies: it does not know yet who is one */
+		if (round > 0)
+			CountEntities(model, &data, cluster);
+		memcpy(weighed, cluster, data.nrows * sizeof(uint32));
+		nedges = CollectEdges(model, &data, &pairs, cluster, threshold, same, nsame, distinct, ndistinct, edges);
+		ClusterPairs(model, &data, edges, nedges, Max(threshold, 0), distinct, ndistinct, cluster);
+	}
+
+	RunQuery(&clear_pairs, &code, NULL, false, 0);
+	RunQuery(&clear_clusters, &code, NULL, false, 0);
+	WritePairs(model, &data, edges, nedges, cluster, weighed);
+	WriteClusters(model, &data, cluster);
+	WriteRun(model, &data, &pairs, &estimate, nedges, &hot);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(model->context);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,238 @@
+/*
+ * match.h: finding records that mean the same person or thing.
+ *
+ * A model says which columns of a source are compared and how.  Each distinct
+ * value of a column is read once into a MatchValue; a record is one value
+ * number a field; a pair of records is a pattern of agreement levels, four bits
+ * a field, from which its weight follows (Fellegi & Sunter 1969).
+ */
+#ifndef CRM_MATCH_H
+#define CRM_MATCH_H
+
+#include "crm_member.h"
+#include "text/similar.h"
+#include "text/text.h"
+
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+
+#define MATCH_MAX_FIELDS 16
+#define MATCH_MAX_LEVELS 8
+#define MATCH_MAX_FORMS 3
+#define MATCH_MAX_TOKENS 24
+#define MATCH_MAX_NUMBERS 8
+#define WEIGHT_SCALE 10000		/* a weight is stored as an integer of 1/10000 bit */
+
+struct MatchField;
+
+/* One distinct value of a column, read and folded. */
+typedef struct MatchValue
+{
+	uint32		form[MATCH_MAX_FORMS];	/* numbers of the forms whose frequency counts; 0 none */
+	uint8		kind;			/* NameKind, or the comparator's own */
+	char		gender;
+	uint8		nsurname;
+	uint8		nwords;
+	int16		nrunes;
+	int16		nletters;		/* of the reading in plain letters */
+	int16		ntokens;
+	int16		nnumbers;
+	int16		nkeys;
+	int16		nweak;			/* the last keys only narrow a crowded block */
+	Rune	   *runes;			/* the canonical form */
+	char	   *letters;		/* reading: family name first */
+	int16		surname_letters;
+	uint32	   *tokens;			/* numbers in the field's token table */
+	Rune	  **token_runes;
+	int16	   *token_length;
+	int32	   *numbers;
+	uint64	   *keys;			/* blocking keys */
+	double		number;
+	int32		year;
+	int32		month;
+	int32		day;
+	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
+} MatchValue;
+
+/*
+ * Besides pairs that match and pairs that have nothing in common there are related
+ * pairs: a family on one telephone, two shops in one house.  How a field behaves
+ * among them.
+ */
+typedef enum RelationRole
+{
+	ROLE_OWN,					/* as among strangers */
+	ROLE_SHARED,				/* as in a match: telephone, address */
+	ROLE_KIN					/* in its own way: names */
+} RelationRole;
+
+typedef struct Level
+{
+	const char *name;
+	double		m;				/* where estimation starts */
+	int			form;			/* form whose frequency adjusts the weight, or -1 */
+} Level;
+
+typedef struct Comparator
+{
+	const char *name;
+	int			nlevels;		/* the last one is disagreement */
+	Level		levels[MATCH_MAX_LEVELS];
+	bool		(*read) (struct MatchField *field, const char *text, MatchValue *value);
+	int			(*compare) (const struct MatchField *field, const MatchValue *a, const MatchValue *b);
+	double		least;			/* the ratio m / u goes no lower: disagreement says little */
+	int			contrary;		/* from this level on a pair needs more to be merged without asking */
+	double		frequency;		/* how far the frequency of a value counts */
+	RelationRole role;
+	double		related[MATCH_MAX_LEVELS];	/* ROLE_KIN: where estimation starts for relatives */
+} Comparator;
+
+/* Dense numbers for 64-bit hashes. */
+typedef struct Interner
+{
+	uint32		count;			/* numbers 1..count are in use */
+	uint32		size;
+	uint64	   *hashes;
+	uint32	   *slots;
+} Interner;
+
+typedef struct MatchField
+{
+	char	   *column;
+	const Comparator *comparator;
+	int			partner;		/* the name a nickname goes with, family to given name; or -1 */
+	int			within;			/* counts only where this field does not agree; or -1 */
+	int			column_number;
+	Interner	texts;
+	MatchValue **values;		/* [1 .. texts.count]; NULL: illegible */
+	uint32		values_size;
+	Interner	forms[MATCH_MAX_FORMS];
+	uint32	   *entities[MATCH_MAX_FORMS];	/* how many entities hold each form */
+	Interner	tokens;
+	uint32	   *token_count;	/* records that hold each token */
+	uint32		token_size;
+	double		m[MATCH_MAX_LEVELS];
+	double		u[MATCH_MAX_LEVELS];
+	double		r[MATCH_MAX_LEVELS];	/* among related pairs */
+	bool		pinned;			/* m and u were given by the model */
+	double		rare[MATCH_MAX_FORMS];	/* expected other holders of a form that nobody else has */
+	double		holders[MATCH_MAX_FORMS];	/* entities that have a value */
+	MemoryContext context;
+} MatchField;
+
+typedef struct MatchModel
+{
+	char	   *code;
+	char	   *source;
+	char	   *key;
+	int			nfields;
+	MatchField	fields[MATCH_MAX_FIELDS];
+	double		auto_threshold;
+	double		review_threshold;
+	int			max_block;
+	double		prior;			/* share of matches among all pairs */
+	double		related;		/* share of related pairs */
+	MemoryContext context;
+} MatchModel;
+
+typedef struct MatchData
+{
+	uint32		nrows;
+	uint32		size;
+	char	  **keys;			/* of the source */
+	uint32	   *cells;			/* nrows x nfields numbers of values; 0 null */
+} MatchData;
+
+/* A candidate: left < right are row numbers. */
+typedef struct MatchPair
+{
+	uint32		left;
+	uint32		right;
+	uint64		pattern;
+} MatchPair;
+
+typedef struct MatchPairs
+{
+	MatchPair  *pairs;
+	uint64		count;
+	uint64		size;
+} MatchPairs;
+
+typedef struct MatchEdge
+{
+	uint32		left;
+	uint32		right;
+	int32		weight;			/* scaled */
+	bool		linked;			/* both ends are in one cluster */
+} MatchEdge;
+
+#define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) * 4)) & 15) - 1)
+
+/* match_value.c */
+extern uint32 InternHash(Interner *interner, uint64 hash);
+extern uint32 InternForm(MatchField *field, int form, uint64 hash);
+extern const Comparator *FindComparator(const char *name);
+extern const Comparator *ComparatorAt(int i);
+extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scratch);
+extern void AddKey(MatchValue *value, int kind, uint64 hash);
+extern void AddWeakKey(MatchValue *value, int kind, uint64 hash);
+
+/* match_name.c, match_place.c, match_plain.c: readers and comparers */
+extern bool ReadPersonName(MatchField *field, const char *text, MatchValue *value);
+extern int	ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadWordName(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int	NicknameHint(const MatchValue *nickname, const MatchValue *name);
+extern int	CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadAddress(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadFreeText(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadCategory(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareCategory(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadPhone(MatchField *field, const char *text, MatchValue *value);
+extern int	ComparePhone(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadEmail(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadDate(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadId(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareId(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadNumeric(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadGender(MatchField *field, const char *text, MatchValue *value);
+extern int	CompareGender(const MatchField *field, const MatchValue *a, const MatchValue *b);
+
+/* match_model.c */
+extern MatchModel *LoadModel(const char *code);
+extern char *ModelQuery(MatchModel *model);
+
+/* match_pair.c */
+extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
+
+/* match_block.c */
+extern void FindCandidates(MatchModel *model, MatchData *data, MatchPairs *pairs, StringInfo hot);
+
+/* match_weight.c */
+typedef struct Estimate
+{
+	int			iterations;
+	bool		converged;
+	double		matches;		/* expected number of matching pairs */
+	double		related;		/* and of related ones */
+} Estimate;
+
+extern void EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate);
+extern void CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
+extern int32 PriorWeight(const MatchModel *model);
+extern int32 PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+						uint64 pattern, const uint32 *cluster, int32 *relation);
+extern int32 FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a,
+						 const MatchValue *b, int shared, int32 *adjustment);
+extern double WeightProbability(int32 weight);
+
+/* match_cluster.c */
+extern void ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
+						 int32 threshold, MatchEdge *distinct, uint64 ndistinct, uint32 *cluster);
+
+#endif

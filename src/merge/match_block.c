@@ -1,0 +1,244 @@
+/*
+ * match_block.c: which pairs are worth comparing.
+ *
+ * Each value offers keys; records that share a key form a block.  A block that is
+ * too large is split by the other fields' keys of its records; what is still too
+ * large is left out and reported.
+ */
+#include "merge/match.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+typedef struct KeyRow
+{
+	uint64		key;
+	uint32		row;
+	uint32		field;
+} KeyRow;
+
+static inline int
+CompareKeyRow(const KeyRow *a, const KeyRow *b)
+{
+	if (a->key != b->key)
+		return a->key < b->key ? -1 : 1;
+	return a->row < b->row ? -1 : a->row > b->row;
+}
+
+#define ST_SORT SortKeyRows
+#define ST_ELEMENT_TYPE KeyRow
+#define ST_COMPARE(a, b) CompareKeyRow(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static inline int
+ComparePair64(const uint64 *a, const uint64 *b)
+{
+	return *a < *b ? -1 : *a > *b;
+}
+
+#define ST_SORT SortPairs
+#define ST_ELEMENT_TYPE uint64
+#define ST_COMPARE(a, b) ComparePair64(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+typedef struct KeyRows
+{
+	KeyRow	   *rows;
+	uint64		count;
+	uint64		size;
+} KeyRows;
+
+typedef struct PairList
+{
+	uint64	   *pairs;
+	uint64		count;
+	uint64		size;
+	uint64		unique;			/* the first ones are sorted and distinct */
+} PairList;
+
+static void
+AddKeyRow(KeyRows *list, uint64 key, uint32 row, uint32 field)
+{
+	if (list->count == list->size)
+	{
+		list->size = Max(4096, list->size * 2);
+		list->rows = list->rows == NULL ? palloc_extended(list->size * sizeof(KeyRow), MCXT_ALLOC_HUGE) :
+			repalloc_huge(list->rows, list->size * sizeof(KeyRow));
+	}
+	list->rows[list->count++] = (KeyRow) {key, row, field};
+}
+
+static void
+MakeUnique(PairList *list)
+{
+	uint64		kept = 0;
+
+	SortPairs(list->pairs, list->count);
+	for (uint64 i = 0; i < list->count; i++)
+	{
+		if (i == 0 || list->pairs[i] != list->pairs[kept - 1])
+			list->pairs[kept++] = list->pairs[i];
+	}
+	list->count = list->unique = kept;
+}
+
+static void
+AddPair(PairList *list, uint32 a, uint32 b)
+{
+	if (list->count == list->size)
+	{
+		/* most pairs share several keys: try to shrink before growing */
+		if (list->size > 0)
+			MakeUnique(list);
+		if (list->count >= list->size / 2)
+		{
+			list->size = Max(65536, list->size * 2);
+			list->pairs = list->pairs == NULL ? palloc_extended(list->size * sizeof(uint64), MCXT_ALLOC_HUGE) :
+				repalloc_huge(list->pairs, list->size * sizeof(uint64));
+		}
+	}
+	list->pairs[list->count++] = a < b ? ((uint64) a << 32) | b : ((uint64) b << 32) | a;
+}
+
+/* Fields that are each other's partner share their keys: swapped names meet. */
+static uint64
+FieldSpace(const MatchModel *model, int f)
+{
+	const MatchField *field = &model->fields[f];
+
+	return field->partner >= 0 && field->partner < f ? field->partner : f;
+}
+
+static void
+AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, KeyRows *split)
+{
+	for (uint64 i = 0; i < n; i++)
+	{
+		const uint32 *cells = data->cells + (Size) block[i].row * model->nfields;
+
+		for (int f = 0; f < model->nfields; f++)
+		{
+			const MatchValue *value;
+
+			if (f == block[i].field || cells[f] == 0)
+				continue;
+			value = model->fields[f].values[cells[f]];
+			for (int k = 0; k < value->nkeys; k++)
+				AddKeyRow(split, MixHash(block[i].key, MixHash(FieldSpace(model, f) + 101, value->keys[k])),
+						  block[i].row, block[i].field);
+		}
+	}
+}
+
+static void
+AddBlockPairs(const KeyRow *block, uint64 n, PairList *pairs)
+{
+	for (uint64 i = 0; i < n; i++)
+	{
+		for (uint64 j = i + 1; j < n; j++)
+		{
+			if (block[i].row != block[j].row)
+				AddPair(pairs, block[i].row, block[j].row);
+		}
+	}
+}
+
+/* Go through the blocks; the crowded ones are split once, then left out. */
+static void
+WalkBlocks(MatchModel *model, MatchData *data, KeyRows *keys, KeyRows *split, PairList *pairs,
+		   uint64 *left_out, uint64 *largest)
+{
+	SortKeyRows(keys->rows, keys->count);
+	for (uint64 start = 0; start < keys->count;)
+	{
+		uint64		end = start + 1;
+
+		CHECK_FOR_INTERRUPTS();
+		while (end < keys->count && keys->rows[end].key == keys->rows[start].key)
+			end++;
+		if (end - start > model->max_block)
+		{
+			int			f = keys->rows[start].field;
+
+			if (split != NULL)
+				AddSplitKeys(model, data, keys->rows + start, end - start, split);
+			else
+			{
+				left_out[f]++;
+				largest[f] = Max(largest[f], end - start);
+			}
+		}
+		else if (end - start > 1)
+			AddBlockPairs(keys->rows + start, end - start, pairs);
+		start = end;
+	}
+}
+
+void
+FindCandidates(MatchModel *model, MatchData *data, MatchPairs *result, StringInfo hot)
+{
+	KeyRows		keys = {0},
+				split = {0};
+	PairList	pairs = {0};
+	uint64		left_out[MATCH_MAX_FIELDS] = {0},
+				largest[MATCH_MAX_FIELDS] = {0};
+
+	for (uint32 row = 0; row < data->nrows; row++)
+	{
+		const uint32 *cells = data->cells + (Size) row * model->nfields;
+
+		for (int f = 0; f < model->nfields; f++)
+		{
+			const MatchValue *value;
+
+			if (cells[f] == 0)
+				continue;
+			value = model->fields[f].values[cells[f]];
+			for (int k = 0; k < value->nkeys - value->nweak; k++)
+				AddKeyRow(&keys, MixHash(FieldSpace(model, f) + 1, value->keys[k]), row, f);
+		}
+	}
+	WalkBlocks(model, data, &keys, &split, &pairs, left_out, largest);
+	if (keys.rows)
+		pfree(keys.rows);
+	WalkBlocks(model, data, &split, NULL, &pairs, left_out, largest);
+	if (split.rows)
+		pfree(split.rows);
+	if (pairs.count > 0)
+		MakeUnique(&pairs);
+
+	result->count = pairs.count;
+	result->pairs = palloc_extended(Max(pairs.count, 1) * sizeof(MatchPair), MCXT_ALLOC_HUGE);
+	for (uint64 i = 0; i < pairs.count; i++)
+	{
+		MatchPair  *pair = &result->pairs[i];
+
+		if (i % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
+		pair->left = pairs.pairs[i] >> 32;
+		pair->right = (uint32) pairs.pairs[i];
+		pair->pattern = ComparePattern(model, data->cells + (Size) pair->left * model->nfields,
+									   data->cells + (Size) pair->right * model->nfields);
+	}
+	if (pairs.pairs)
+		pfree(pairs.pairs);
+
+	appendStringInfoChar(hot, '[');
+	for (int f = 0; f < model->nfields; f++)
+	{
+		if (left_out[f] == 0)
+			continue;
+		if (hot->len > 1)
+			appendStringInfoString(hot, ", ");
+		appendStringInfoString(hot, "{\"column\": ");
+		escape_json(hot, model->fields[f].column);
+		appendStringInfo(hot, ", \"blocks\": " UINT64_FORMAT ", \"largest\": " UINT64_FORMAT "}",
+						 left_out[f], largest[f]);
+	}
+	appendStringInfoChar(hot, ']');
+}

@@ -1,0 +1,166 @@
+/*
+ * match_cluster.c: from pairs to groups.
+ *
+ * Links are taken from the strongest to the weakest.  Two groups become one when
+ * the link outweighs what all the other pairs between them say against it, and no
+ * verdict keeps any of them apart; so one weak link cannot glue two groups.  The
+ * result depends on the links alone, not on the order in which they come.
+ */
+#include "merge/match.h"
+
+#include "miscadmin.h"
+
+#include <math.h>
+
+#define MAX_CROSS 64			/* pairs between two groups that are looked at */
+
+typedef struct Forest
+{
+	uint32	   *parent;
+	uint32	   *next;			/* circular list of each group */
+	uint32	   *size;
+} Forest;
+
+static uint32
+FindRoot(Forest *forest, uint32 x)
+{
+	while (forest->parent[x] != x)
+		x = forest->parent[x] = forest->parent[forest->parent[x]];
+	return x;
+}
+
+static void
+Unite(Forest *forest, uint32 a, uint32 b)
+{
+	uint32		swap;
+
+	if (forest->size[a] < forest->size[b])
+	{
+		swap = a;
+		a = b;
+		b = swap;
+	}
+	forest->parent[b] = a;
+	forest->size[a] += forest->size[b];
+	swap = forest->next[a];
+	forest->next[a] = forest->next[b];
+	forest->next[b] = swap;
+}
+
+static inline int
+CompareEdge(const MatchEdge *a, const MatchEdge *b)
+{
+	if (a->weight != b->weight)
+		return a->weight > b->weight ? -1 : 1;
+	if (a->left != b->left)
+		return a->left < b->left ? -1 : 1;
+	return a->right < b->right ? -1 : a->right > b->right;
+}
+
+#define ST_SORT SortEdges
+#define ST_ELEMENT_TYPE MatchEdge
+#define ST_COMPARE(a, b) CompareEdge(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static bool
+KeptApart(Forest *forest, uint32 a, uint32 b, MatchEdge *distinct, uint64 ndistinct)
+{
+	for (uint64 i = 0; i < ndistinct; i++)
+	{
+		uint32		x = FindRoot(forest, distinct[i].left),
+					y = FindRoot(forest, distinct[i].right);
+
+		if ((x == a && y == b) || (x == b && y == a))
+			return true;
+	}
+	return false;
+}
+
+/* Mean of what the pairs between two groups say against their being one; not positive. */
+static double
+Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *edge, const uint32 *cluster)
+{
+	int32		prior = PriorWeight(model);
+	double		against = 0;
+	int			looked = 0;
+	uint32		x = edge->left;
+
+	do
+	{
+		uint32		y = edge->right;
+
+		do
+		{
+			if (x != edge->left || y != edge->right)
+			{
+				uint64		pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
+													 data->cells + (Size) y * model->nfields);
+				int32		relation;
+				int32		evidence = PairWeight(model, data, x, y, pattern, cluster, &relation) - prior;
+
+				against += Min(evidence, 0);
+				if (++looked == MAX_CROSS)
+					return against / looked;
+			}
+			y = forest->next[y];
+		} while (y != edge->right);
+		x = forest->next[x];
+	} while (x != edge->left);
+	return looked == 0 ? 0 : against / looked;
+}
+
+void
+ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, int32 threshold,
+			 MatchEdge *distinct, uint64 ndistinct, uint32 *cluster)
+{
+	Forest		forest;
+	uint32	   *before = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+
+	memcpy(before, cluster, data->nrows * sizeof(uint32));
+	forest.parent = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	forest.next = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	forest.size = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < data->nrows; i++)
+	{
+		forest.parent[i] = forest.next[i] = i;
+		forest.size[i] = 1;
+	}
+
+	SortEdges(edges, nedges);
+	for (uint64 i = 0; i < nedges && edges[i].weight >= threshold; i++)
+	{
+		uint32		a = FindRoot(&forest, edges[i].left),
+					b = FindRoot(&forest, edges[i].right);
+
+		if (i % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (a == b)
+			continue;
+		if (ndistinct > 0 && KeptApart(&forest, a, b, distinct, ndistinct))
+			continue;
+		if (forest.size[a] + forest.size[b] > 2 && edges[i].weight < PG_INT32_MAX &&
+			edges[i].weight + Opposition(model, data, &forest, &edges[i], before) < threshold)
+			continue;
+		Unite(&forest, a, b);
+	}
+
+	/* a group is named after its first record */
+	for (uint32 i = 0; i < data->nrows; i++)
+		before[i] = UINT32_MAX;
+	for (uint32 i = 0; i < data->nrows; i++)
+	{
+		uint32		root = FindRoot(&forest, i);
+
+		if (before[root] == UINT32_MAX)
+			before[root] = i;
+		cluster[i] = before[root];
+	}
+	for (uint64 i = 0; i < nedges; i++)
+		edges[i].linked = cluster[edges[i].left] == cluster[edges[i].right];
+	pfree(forest.parent);
+	pfree(forest.next);
+	pfree(forest.size);
+	pfree(before);
+}

@@ -1,0 +1,552 @@
+/*
+ * match_place.c: comparing words: addresses, places, titles and names of firms.
+ *
+ * A text becomes tokens: words in letters, overlapping pairs of Han characters.
+ * A token weighs the logarithm of how rare it is in the column; two texts are as
+ * alike as the weight of the tokens they share, where a misspelt, shortened or
+ * glued word counts in part.
+ */
+#include "merge/match.h"
+
+#include <math.h>
+
+enum
+{
+	TEXT_EQUAL, TEXT_WORDS, TEXT_INSIDE, TEXT_CLOSE, TEXT_RELATED, TEXT_OTHER
+};
+
+enum
+{
+	ADDRESS_EQUAL, ADDRESS_NEAR, ADDRESS_STREET, ADDRESS_OTHER
+};
+
+enum
+{
+	PLACE_EQUAL, PLACE_LIKE, PLACE_OTHER
+};
+
+typedef struct Abbreviation
+{
+	const char *word;
+	const char *short_form;
+} Abbreviation;
+
+static const Abbreviation abbreviations[] = {
+	{"street", "st"}, {"str", "st"}, {"avenue", "ave"}, {"av", "ave"}, {"boulevard", "blvd"}, {"blv", "blvd"},
+	{"bvd", "blvd"}, {"road", "rd"}, {"drive", "dr"}, {"lane", "ln"}, {"place", "pl"}, {"court", "ct"},
+	{"crt", "ct"}, {"circuit", "cct"}, {"circle", "cir"}, {"crescent", "cres"}, {"cr", "cres"}, {"highway", "hwy"},
+	{"parkway", "pkwy"}, {"square", "sq"}, {"terrace", "tce"}, {"close", "cl"}, {"north", "n"}, {"south", "s"},
+	{"east", "e"}, {"west", "w"}, {"mount", "mt"}, {"saint", "st"}, {"fort", "ft"}, {"building", "bldg"},
+	{"suite", "ste"}, {"floor", "fl"}, {"apartment", "apt"}, {"between", "bet"}, {"btwn", "bet"}, {"betw", "bet"},
+	{"first", "1st"}, {"second", "2nd"}, {"third", "3rd"}, {"fourth", "4th"}, {"fifth", "5th"}, {"sixth", "6th"},
+	{"seventh", "7th"}, {"eighth", "8th"}, {"ninth", "9th"}, {"tenth", "10th"}, {"and", "&"},
+	{"company", "co"}, {"corporation", "corp"}, {"incorporated", "inc"}, {"limited", "ltd"},
+	{"international", "intl"}, {"brothers", "bros"}, {"restaurant", "rest"}, {"delicatessen", "deli"},
+};
+
+/* Words of a Chinese address that only name the kind of the number before or after them. */
+static const char address_units[] = "号楼栋幢座单元室弄层省市区县镇乡村路街道巷";
+
+typedef struct PlaceName
+{
+	const char *name;
+	const char *reading;
+} PlaceName;
+
+/* Places whose characters are read otherwise than alone. */
+static const PlaceName place_names[] = {
+	{"重庆", "chongqing"}, {"厦门", "xiamen"}, {"长沙", "changsha"}, {"长春", "changchun"}, {"成都", "chengdu"},
+	{"大同", "datong"}, {"六安", "luan"}, {"蚌埠", "bengbu"}, {"台州", "taizhou"}, {"西安", "xian"},
+	{"香港", "hongkong"}, {"澳门", "macau"}, {"广东", "guangdong"}, {"陕西", "shaanxi"},
+};
+
+#define MAX_TEXT 160
+
+static bool
+IsWordRune(Rune rune)
+{
+	return (rune >= 'a' && rune <= 'z') || (rune >= '0' && rune <= '9') || (rune >= 0xC0 && !IsHan(rune) &&
+			rune < 0x2000) || (rune >= 0x3040 && rune <= 0x30FF) || (rune >= 0xAC00 && rune <= 0xD7A3);
+}
+
+static uint64
+HashRunes(const Rune *runes, int n, uint64 seed)
+{
+	return HashBytes64(runes, n * sizeof(Rune), seed);
+}
+
+static void
+AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n)
+{
+	uint32		token;
+	MemoryContext old;
+
+	if (value->ntokens == MATCH_MAX_TOKENS || n == 0)
+		return;
+	old = MemoryContextSwitchTo(field->context);
+	token = InternHash(&field->tokens, HashRunes(runes, n, 11));
+	MemoryContextSwitchTo(old);
+	if (token >= field->token_size)
+	{
+		uint32		size = Max(1024, field->token_size * 2);
+
+		field->token_count = field->token_count == NULL ?
+			MemoryContextAllocHuge(field->context, size * sizeof(uint32)) :
+			repalloc_huge(field->token_count, size * sizeof(uint32));
+		memset(field->token_count + field->token_size, 0, (size - field->token_size) * sizeof(uint32));
+		field->token_size = size;
+	}
+	for (int i = 0; i < value->ntokens; i++)
+	{
+		if (value->tokens[i] == token)
+			return;
+	}
+	field->token_count[token]++;
+	value->tokens[value->ntokens] = token;
+	value->token_runes[value->ntokens] = palloc(n * sizeof(Rune));
+	memcpy(value->token_runes[value->ntokens], runes, n * sizeof(Rune));
+	value->token_length[value->ntokens++] = n;
+}
+
+static int
+Abbreviate(const Rune *word, int n, Rune *out)
+{
+	char		plain[24];
+
+	if (n < lengthof(plain))
+	{
+		for (int i = 0; i < n; i++)
+			plain[i] = word[i] < 128 ? (char) word[i] : '?';
+		plain[n] = '\0';
+		for (int i = 0; i < lengthof(abbreviations); i++)
+		{
+			if (strcmp(plain, abbreviations[i].word) == 0)
+				return DecodeText(abbreviations[i].short_form, out, 24);
+		}
+	}
+	n = Min(n, 24);
+	memcpy(out, word, n * sizeof(Rune));
+	return n;
+}
+
+static bool
+IsAddressUnit(Rune rune)
+{
+	static Rune units[32];
+	static int	n = 0;
+
+	if (n == 0)
+		n = DecodeText(address_units, units, lengthof(units));
+	for (int i = 0; i < n; i++)
+	{
+		if (units[i] == rune)
+			return true;
+	}
+	return false;
+}
+
+/* Words, pairs of Han characters and, for an address, its numbers. */
+static void
+Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
+{
+	Rune		runes[MAX_TEXT],
+				joined[MAX_TEXT * 2];
+	char	   *folded = LatinText(FoldText(text));
+	char	   *o = folded;
+	int			n,
+				njoined = 0;
+	int32		numbers[MATCH_MAX_NUMBERS];
+
+	/* art's is arts: an apostrophe joins */
+	for (char *c = folded; *c; c++)
+	{
+		if (*c != '\'' && *c != '`')
+			*o++ = *c;
+	}
+	*o = '\0';
+	n = DecodeText(folded, runes, lengthof(runes));
+	value->tokens = palloc(MATCH_MAX_TOKENS * sizeof(uint32));
+	value->token_runes = palloc(MATCH_MAX_TOKENS * sizeof(Rune *));
+	value->token_length = palloc(MATCH_MAX_TOKENS * sizeof(int16));
+	for (int i = 0; i < n; i++)
+		runes[i] = Simplified(runes[i]);
+
+	for (int i = 0; i < n;)
+	{
+		int			start = i;
+
+		if (IsHan(runes[i]))
+		{
+			value->kind = 1;
+			while (i < n && IsHan(runes[i]))
+				i++;
+			for (int j = start; j < i; j++)
+				joined[njoined++] = runes[j];
+			for (int j = start; j + 1 < i; j++)
+			{
+				if (address && (IsAddressUnit(runes[j]) || IsAddressUnit(runes[j + 1])))
+					continue;
+				AddToken(field, value, runes + j, 2);
+			}
+			if (i - start == 1 && !(address && IsAddressUnit(runes[start])))
+				AddToken(field, value, runes + start, 1);
+		}
+		else if (address && runes[i] >= '0' && runes[i] <= '9')
+		{
+			int64		number = 0;
+			int			digits = 0;
+
+			while (i < n && runes[i] >= '0' && runes[i] <= '9')
+			{
+				if (digits++ < 9)
+					number = number * 10 + (int) (runes[i] - '0');
+				i++;
+			}
+			/* 5th is a word */
+			if (i < n && runes[i] >= 'a' && runes[i] <= 'z' && digits <= 3 &&
+				i + 1 < n && runes[i + 1] >= 'a' && runes[i + 1] <= 'z')
+			{
+				while (i < n && IsWordRune(runes[i]))
+					i++;
+				AddToken(field, value, runes + start, i - start);
+				for (int j = start; j < i; j++)
+					joined[njoined++] = runes[j];
+				continue;
+			}
+			if (value->nnumbers < MATCH_MAX_NUMBERS)
+			{
+				numbers[value->nnumbers++] = (int32) number;
+				/* the sign before a number anchors it: 路133, 江南22 */
+				if (value->kind == 1 && njoined >= 2)
+					AddKey(value, 3, MixHash(HashRunes(joined + njoined - 2, 2, 13), number));
+			}
+			continue;
+		}
+		else if (IsWordRune(runes[i]))
+		{
+			Rune		word[32];
+			int			length;
+
+			while (i < n && IsWordRune(runes[i]))
+				i++;
+			length = Abbreviate(runes + start, i - start, word);
+			AddToken(field, value, word, length);
+			for (int j = 0; j < length; j++)
+				joined[njoined++] = word[j];
+		}
+		else
+			i++;
+	}
+
+	if (value->nnumbers > 0)
+	{
+		value->numbers = palloc(value->nnumbers * sizeof(int32));
+		memcpy(value->numbers, numbers, value->nnumbers * sizeof(int32));
+	}
+	value->nrunes = njoined;
+	value->runes = palloc(Max(njoined, 1) * sizeof(Rune));
+	memcpy(value->runes, joined, njoined * sizeof(Rune));
+}
+
+static double
+TokenWeight(const MatchField *field, uint32 token)
+{
+	return log(1.0 + (double) field->texts.count / Max(field->token_count[token], 1));
+}
+
+static double
+TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
+{
+	const Rune *x = a->token_runes[i],
+			   *y = b->token_runes[j];
+	int			nx = a->token_length[i],
+				ny = b->token_length[j];
+	int			shorter = Min(nx, ny);
+	double		similarity;
+
+	if (a->tokens[i] == b->tokens[j])
+		return 1.0;
+	if (shorter < 3 || IsHan(x[0]) || IsHan(y[0]))
+		return 0.0;
+	if (shorter >= 4 && memcmp(x, y, shorter * sizeof(Rune)) == 0)
+		return 0.9;
+	if (x[0] != y[0] && Abs(nx - ny) > 2)
+		return 0.0;
+	similarity = JaroWinkler(x, nx, y, ny);
+	return similarity >= 0.9 ? similarity * similarity : 0.0;
+}
+
+/* Shared weight over the mean weight; and in *contained over the lesser weight. */
+static double
+WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, double *contained)
+{
+	double		weight_a = 0,
+				weight_b = 0,
+				shared = 0;
+	uint32		used = 0;
+
+	for (int j = 0; j < b->ntokens; j++)
+		weight_b += TokenWeight(field, b->tokens[j]);
+	for (int i = 0; i < a->ntokens; i++)
+	{
+		double		weight = TokenWeight(field, a->tokens[i]),
+					best = 0;
+		int			at = -1;
+
+		weight_a += weight;
+		for (int j = 0; j < b->ntokens; j++)
+		{
+			double		likeness;
+
+			if (used & (1u << j))
+				continue;
+			likeness = TokenLikeness(a, i, b, j);
+			if (likeness > best)
+			{
+				best = likeness;
+				at = j;
+				if (likeness == 1.0)
+					break;
+			}
+		}
+		if (at >= 0)
+		{
+			used |= 1u << at;
+			shared += best * Min(weight, TokenWeight(field, b->tokens[at]));
+		}
+	}
+	if (weight_a == 0 || weight_b == 0)
+	{
+		*contained = 0;
+		return 0;
+	}
+	*contained = shared / Min(weight_a, weight_b);
+	return 2 * shared / (weight_a + weight_b);
+}
+
+bool
+ReadFreeText(MatchField *field, const char *text, MatchValue *value)
+{
+	uint64		all = 0;
+
+	Tokenize(field, text, value, false);
+	if (value->nrunes == 0)
+		return false;
+	value->form[0] = InternForm(field, 0, HashRunes(value->runes, value->nrunes, 1));
+	for (int i = 0; i < value->ntokens; i++)
+	{
+		uint64		token = HashRunes(value->token_runes[i], value->token_length[i], 11);
+
+		all += token;
+		AddKey(value, 1, token);
+		if (i + 1 < value->ntokens)
+			AddKey(value, 2, token + HashRunes(value->token_runes[i + 1], value->token_length[i + 1], 11));
+	}
+	AddKey(value, 3, all);
+	AddKey(value, 4, HashRunes(value->runes, Min(value->nrunes, 5), 19));
+	return true;
+}
+
+int
+CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *b)
+{
+	double		contained,
+				likeness;
+
+	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
+		return TEXT_EQUAL;
+	likeness = WordLikeness(field, a, b, &contained);
+	if (likeness < 0.85 && Min(a->nrunes, b->nrunes) >= 6)
+		likeness = Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.7) * 3.0);
+	if (likeness >= 0.88)
+		return TEXT_WORDS;
+	/* one text inside the other: a name with and without its suffix */
+	if (contained >= 0.93)
+		return TEXT_INSIDE;
+	if (likeness >= 0.62)
+		return TEXT_CLOSE;
+	return likeness >= 0.35 ? TEXT_RELATED : TEXT_OTHER;
+}
+
+bool
+ReadAddress(MatchField *field, const char *text, MatchValue *value)
+{
+	uint64		hash;
+
+	Tokenize(field, text, value, true);
+	if (value->nrunes + value->nnumbers == 0)
+		return false;
+	hash = HashRunes(value->runes, value->nrunes, 1);
+	for (int i = 0; i < value->nnumbers; i++)
+		hash = MixHash(hash, value->numbers[i]);
+	value->form[0] = InternForm(field, 0, hash);
+	AddKey(value, 1, hash);
+	if (value->kind == 1)
+	{
+		int			n = value->nnumbers;
+
+		if (n >= 2)
+		{
+			AddKey(value, 2, MixHash(value->numbers[n - 1], value->numbers[n - 2]));
+			AddKey(value, 2, MixHash(value->numbers[n - 1], value->numbers[0]));
+			if (n >= 3)
+				AddKey(value, 2, MixHash(value->numbers[n - 1], value->numbers[n - 3]));
+		}
+		if (n >= 1)
+			AddWeakKey(value, 4, value->numbers[n - 1]);
+		return true;
+	}
+	for (int i = 0; i < value->ntokens; i++)
+	{
+		uint64		token = HashRunes(value->token_runes[i], value->token_length[i], 11);
+
+		if (value->token_length[i] < 3)
+			continue;
+		AddKey(value, 5, token);
+		for (int j = 0; j < value->nnumbers; j++)
+			AddKey(value, 6, MixHash(token, value->numbers[j]));
+	}
+	return true;
+}
+
+/* How many numbers two addresses share, and whether a large one is among them. */
+static int
+SharedNumbers(const MatchValue *a, const MatchValue *b, bool *large)
+{
+	uint32		used = 0;
+	int			shared = 0;
+
+	*large = false;
+	for (int i = 0; i < a->nnumbers; i++)
+	{
+		for (int j = 0; j < b->nnumbers; j++)
+		{
+			if (a->numbers[i] == b->numbers[j] && !(used & (1u << j)))
+			{
+				used |= 1u << j;
+				shared++;
+				if (a->numbers[i] >= 100)
+					*large = true;
+				break;
+			}
+		}
+	}
+	return shared;
+}
+
+int
+CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b)
+{
+	bool		large;
+	int			shared = SharedNumbers(a, b, &large);
+	double		contained;
+	double		likeness;
+
+	if (a->form[0] == b->form[0])
+		return ADDRESS_EQUAL;
+	likeness = WordLikeness(field, a, b, &contained);
+	if (a->kind == 1 || b->kind == 1)
+	{
+		bool		same_end = a->nnumbers > 0 && b->nnumbers > 0 &&
+			a->numbers[a->nnumbers - 1] == b->numbers[b->nnumbers - 1];
+
+		if (same_end && shared >= 2 && contained >= 0.3)
+			return ADDRESS_EQUAL;
+		if (shared >= 1 && large && contained >= 0.5)
+			return ADDRESS_NEAR;
+		if (shared >= 2 && shared == Min(a->nnumbers, b->nnumbers) && contained >= 0.5)
+			return ADDRESS_NEAR;
+		return likeness >= 0.6 || (Min(a->nnumbers, b->nnumbers) == 0 && contained >= 0.7) ?
+			ADDRESS_STREET : ADDRESS_OTHER;
+	}
+	if (a->nnumbers == 0 && b->nnumbers == 0)
+		return likeness >= 0.75 ? ADDRESS_NEAR : likeness >= 0.45 ? ADDRESS_STREET : ADDRESS_OTHER;
+	/* northpoint, north point st.: glued words */
+	if (likeness < 0.55 && Min(a->nrunes, b->nrunes) >= 5)
+		likeness = Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.6) * 2.0);
+	if (shared > 0)
+		return likeness >= 0.55 || contained >= 0.75 ? ADDRESS_EQUAL :
+			likeness >= 0.25 ? ADDRESS_NEAR : ADDRESS_STREET;
+	if (Min(a->nnumbers, b->nnumbers) == 0 && contained >= 0.7)
+		return ADDRESS_NEAR;
+	return likeness >= 0.6 ? ADDRESS_STREET : ADDRESS_OTHER;
+}
+
+/* Cities, kinds, colours: few values, compared as a whole. */
+bool
+ReadCategory(MatchField *field, const char *text, MatchValue *value)
+{
+	Rune		runes[64],
+				kept[64];
+	char		letters[128];
+	int			n = DecodeText(LatinText(FoldText(text)), runes, lengthof(runes));
+	int			m = 0,
+				l = 0;
+	uint64		hash;
+
+	for (int i = 0; i < n; i++)
+	{
+		Rune		rune = Simplified(runes[i]);
+
+		if (IsHan(rune) || IsWordRune(rune))
+			kept[m++] = rune;
+	}
+	if (m == 0)
+		return false;
+	/* 中国重庆市 is 重庆 */
+	if (m > 3 && kept[0] == 0x4E2D && kept[1] == 0x56FD)
+	{
+		m -= 2;
+		memmove(kept, kept + 2, m * sizeof(Rune));
+	}
+	if (m > 2 && kept[m - 1] == 0x5E02)
+		m--;
+	value->nrunes = m;
+	value->runes = palloc(m * sizeof(Rune));
+	memcpy(value->runes, kept, m * sizeof(Rune));
+
+	letters[0] = '\0';
+	for (int i = 0; i < m && l < 100; i++)
+	{
+		bool		named = false;
+
+		for (int p = 0; i + 1 < m && p < lengthof(place_names); p++)
+		{
+			Rune		place[2];
+
+			DecodeText(place_names[p].name, place, 2);
+			if (place[0] == kept[i] && place[1] == kept[i + 1])
+			{
+				l += snprintf(letters + l, sizeof(letters) - l, "%s", place_names[p].reading);
+				named = true;
+				i++;
+				break;
+			}
+		}
+		if (named)
+			continue;
+		if (IsHan(kept[i]))
+			l += snprintf(letters + l, sizeof(letters) - l, "%s", HanReading(kept[i], false));
+		else
+			l += EncodeRune(kept[i], letters + l);
+		letters[l] = '\0';
+	}
+	value->letters = pstrdup(letters);
+	value->nletters = l;
+	hash = HashBytes64(letters, l, 1);
+	value->form[0] = InternForm(field, 0, hash);
+	AddWeakKey(value, 1, hash);
+	return true;
+}
+
+int
+CompareCategory(const MatchField *field, const MatchValue *a, const MatchValue *b)
+{
+	if (a->form[0] == b->form[0])
+		return PLACE_EQUAL;
+	if (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) >= 0.88 ||
+		(Min(a->nletters, b->nletters) >= 5 &&
+		 (strstr(a->letters, b->letters) != NULL || strstr(b->letters, a->letters) != NULL)))
+		return PLACE_LIKE;
+	return PLACE_OTHER;
+}

@@ -1,0 +1,420 @@
+/*
+ * match_weight.c: what each level of agreement is worth.
+ *
+ * Fellegi & Sunter, "A Theory for Record Linkage" (1969): the weight of a level is
+ * log2(m / u), m and u being its shares among matching and other pairs.  u is
+ * counted on all pairs, or on a fixed sample of them; m and the share of matches
+ * follow by expectation maximisation (Dempster, Laird & Rubin 1977) on the counted
+ * patterns of the candidates, every other pair being taken as no match.  No random
+ * number is drawn.  m starts at the comparator's share, which also counts as a few
+ * pairs, so that no level is ever impossible.
+ *
+ * A level of equality is worth more for a rare value: u gives way to the share of
+ * the entities, other than these two, that hold the value.
+ */
+#include "merge/match.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+
+#include <math.h>
+
+#define ALL_PAIRS_LIMIT 1500000
+#define SAMPLE_PAIRS 600000
+#define MAX_ITERATIONS 200
+#define TOLERANCE 1e-6
+#define PRIOR_PAIRS 4.0			/* what the comparator's m counts for */
+#define PRIOR_RELATED 4.0		/* relatives are few and must not take the inexact matches */
+#define PRIOR_SHARED 20.0
+#define LEAST_U 1e-8
+#define LEAST_SHARE 1e-4
+#define MAX_RARITY 10.0			/* bits */
+
+typedef struct PatternCount
+{
+	uint64		pattern;
+	double		count;
+	char		status;
+} PatternCount;
+
+#define SH_PREFIX pattern
+#define SH_ELEMENT_TYPE PatternCount
+#define SH_KEY_TYPE uint64
+#define SH_KEY pattern
+#define SH_HASH_KEY(tb, key) ((uint32) MixHash(key, 7))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+typedef double LevelTable[MATCH_MAX_FIELDS][MATCH_MAX_LEVELS];
+
+static void
+CountLevels(const MatchModel *model, uint64 pattern, double weight, LevelTable table)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		int			level = PATTERN_LEVEL(pattern, f);
+
+		if (level >= 0)
+			table[f][level] += weight;
+	}
+}
+
+/* Levels of all pairs, or of pairs at fixed distances in the order of contents. */
+static double
+SampleLevels(const MatchModel *model, const MatchData *data, LevelTable table)
+{
+	double		all = (double) data->nrows * (data->nrows - 1) / 2;
+	uint64		taken = 0;
+	uint64		wanted = all <= ALL_PAIRS_LIMIT ? (uint64) all : SAMPLE_PAIRS;
+
+	for (uint32 step = 1; step < data->nrows && taken < wanted; step++)
+	{
+		for (uint32 i = 0; i + step < data->nrows && taken < wanted; i++, taken++)
+		{
+			if (taken % 65536 == 0)
+				CHECK_FOR_INTERRUPTS();
+			CountLevels(model, ComparePattern(model, data->cells + (Size) i * model->nfields,
+											  data->cells + (Size) (i + step) * model->nfields), 1.0, table);
+		}
+	}
+	return taken;
+}
+
+/* Relations show where something is shared and something is told apart. */
+static bool
+HasRelations(const MatchModel *model)
+{
+	bool		shared = false,
+				kin = false;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		shared |= model->fields[f].comparator->role == ROLE_SHARED;
+		kin |= model->fields[f].comparator->role == ROLE_KIN;
+	}
+	return shared && kin;
+}
+
+static double
+PatternOdds(const MatchModel *model, uint64 pattern, LevelTable logs)
+{
+	double		sum = 0;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		int			level = PATTERN_LEVEL(pattern, f);
+
+		if (level >= 0)
+			sum += logs[f][level];
+	}
+	return exp(sum);
+}
+
+/* u from what is counted, less what matches and what is related. */
+static void
+SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, LevelTable candidates, double all)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+		int			nlevels = field->comparator->nlevels;
+		double		scale = nsampled / all;
+		double		total = 0,
+					sum = 0;
+
+		if (field->pinned)
+			continue;
+		for (int l = 0; l < nlevels; l++)
+			total += sampled[f][l];
+		total = Max(total, 1);
+		for (int l = 0; l < nlevels; l++)
+		{
+			double		counted = sampled[f][l] - taken[f][l] * scale;
+			/* the candidates hold nearly all pairs that agree: a better count of what is rare */
+			double		seen = (candidates[f][l] - taken[f][l]) * scale;
+
+			field->u[l] = Max(Max(counted, seen), 0.3 * scale) / total;
+			field->u[l] = Max(field->u[l], LEAST_U);
+			sum += field->u[l];
+		}
+		for (int l = 0; l < nlevels; l++)
+			field->u[l] /= sum;
+	}
+}
+
+/* Shares of the levels, where the start counts as some pairs. */
+static void
+SetShares(double *shares, const double *counted, const double *start, double weight, int nlevels)
+{
+	double		total = 0,
+				sum = 0;
+
+	for (int l = 0; l < nlevels; l++)
+		total += counted[l];
+	for (int l = 0; l < nlevels; l++)
+	{
+		shares[l] = Max((counted[l] + weight * start[l]) / (total + weight), LEAST_SHARE);
+		sum += shares[l];
+	}
+	for (int l = 0; l < nlevels; l++)
+		shares[l] /= sum;
+}
+
+static void
+SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+		const Comparator *comparator = field->comparator;
+		double		start[MATCH_MAX_LEVELS];
+
+		for (int l = 0; l < comparator->nlevels; l++)
+			start[l] = comparator->levels[l].m;
+		if (!field->pinned)
+			SetShares(field->m, matched[f], start, PRIOR_PAIRS, comparator->nlevels);
+		if (comparator->role == ROLE_SHARED)
+			SetShares(field->r, related[f], start, PRIOR_SHARED, comparator->nlevels);
+		else if (comparator->role == ROLE_KIN)
+			SetShares(field->r, related[f], comparator->related, PRIOR_RELATED, comparator->nlevels);
+		else
+			memcpy(field->r, field->u, sizeof(field->r));
+	}
+}
+
+void
+EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate)
+{
+	LevelTable	sampled = {{0}},
+				candidates = {{0}},
+				matched = {{0}},
+				related = {{0}},
+				taken = {{0}},
+				log_m,
+				log_r;
+	double		all = Max((double) data->nrows * (data->nrows - 1) / 2, 1);
+	double		nsampled = Max(SampleLevels(model, data, sampled), 1);
+	pattern_hash *patterns = pattern_create(CurrentMemoryContext, 4096, NULL);
+	pattern_iterator iterator;
+	PatternCount *entry;
+	double		nmatched = Max(data->nrows * 0.1, 1),
+				nrelated = HasRelations(model) ? Max(data->nrows * 0.02, 0.1) : 0;
+
+	for (uint64 i = 0; i < pairs->count; i++)
+	{
+		bool		found;
+
+		entry = pattern_insert(patterns, pairs->pairs[i].pattern, &found);
+		if (!found)
+			entry->count = 0;
+		entry->count++;
+	}
+	pattern_start_iterate(patterns, &iterator);
+	while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
+		CountLevels(model, entry->pattern, entry->count, candidates);
+	SetU(model, sampled, nsampled, taken, candidates, all);
+	SetClasses(model, matched, related);
+
+	estimate->converged = false;
+	for (estimate->iterations = 1; estimate->iterations <= MAX_ITERATIONS; estimate->iterations++)
+	{
+		double		before = nmatched;
+		double		change = 0;
+		LevelTable	m_before;
+
+		model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
+		model->related = Min(nrelated / all, 0.4);
+		for (int f = 0; f < model->nfields; f++)
+		{
+			for (int l = 0; l < model->fields[f].comparator->nlevels; l++)
+			{
+				log_m[f][l] = log(model->fields[f].m[l] / model->fields[f].u[l]);
+				log_r[f][l] = log(model->fields[f].r[l] / model->fields[f].u[l]);
+				m_before[f][l] = model->fields[f].m[l];
+			}
+		}
+		memset(matched, 0, sizeof(matched));
+		memset(related, 0, sizeof(related));
+		memset(taken, 0, sizeof(taken));
+		nmatched = nrelated = 0;
+		pattern_start_iterate(patterns, &iterator);
+		while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
+		{
+			double		rest = 1 - model->prior - model->related;
+			double		odds_m = model->prior / rest * PatternOdds(model, entry->pattern, log_m);
+			double		odds_r = model->related / rest * PatternOdds(model, entry->pattern, log_r);
+			double		p_m = odds_m / (1 + odds_m + odds_r),
+						p_r = odds_r / (1 + odds_m + odds_r);
+
+			nmatched += p_m * entry->count;
+			nrelated += p_r * entry->count;
+			CountLevels(model, entry->pattern, p_m * entry->count, matched);
+			CountLevels(model, entry->pattern, p_r * entry->count, related);
+			CountLevels(model, entry->pattern, (p_m + p_r) * entry->count, taken);
+		}
+		SetU(model, sampled, nsampled, taken, candidates, all);
+		SetClasses(model, matched, related);
+		for (int f = 0; f < model->nfields; f++)
+		{
+			for (int l = 0; l < model->fields[f].comparator->nlevels; l++)
+				change = Max(change, fabs(model->fields[f].m[l] - m_before[f][l]));
+		}
+		if (change < TOLERANCE && fabs(nmatched - before) < TOLERANCE * Max(nmatched, 1))
+		{
+			estimate->converged = true;
+			break;
+		}
+	}
+	estimate->iterations = Min(estimate->iterations, MAX_ITERATIONS);
+	estimate->matches = nmatched;
+	estimate->related = nrelated;
+	model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
+	model->related = Min(nrelated / all, 0.4);
+	pattern_destroy(patterns);
+}
+
+/* How many entities hold each form, and what to expect of a form nobody else holds. */
+void
+CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster)
+{
+	uint32	   *start = palloc_extended((data->nrows + 2) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint32	   *rows = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+
+	for (uint32 i = 0; i < data->nrows; i++)
+		start[cluster[i] + 1]++;
+	for (uint32 i = 0; i < data->nrows; i++)
+		start[i + 1] += start[i];
+	for (uint32 i = 0; i < data->nrows; i++)
+		rows[start[cluster[i]]++] = i;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+
+		for (int form = 0; form < MATCH_MAX_FORMS; form++)
+		{
+			uint32		count = field->forms[form].count;
+			uint32	   *last;
+			uint32		previous = UINT32_MAX;
+			double		once = 0,
+						twice = 0;
+
+			if (count == 0)
+				continue;
+			if (field->entities[form] == NULL)
+				field->entities[form] = MemoryContextAllocHuge(field->context, (count + 1) * sizeof(uint32));
+			memset(field->entities[form], 0, (count + 1) * sizeof(uint32));
+			last = palloc_extended((count + 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+			memset(last, 0xff, (count + 1) * sizeof(uint32));
+			field->holders[form] = 0;
+			for (uint32 i = 0; i < data->nrows; i++)
+			{
+				uint32		cell = data->cells[(Size) rows[i] * model->nfields + f];
+				uint32		id = cell == 0 ? 0 : field->values[cell]->form[form];
+				uint32		c = cluster[rows[i]];
+
+				if (id == 0)
+					continue;
+				if (c != previous)
+					field->holders[form]++;
+				previous = c;
+				if (last[id] == c)
+					continue;
+				last[id] = c;
+				field->entities[form][id]++;
+			}
+			for (uint32 id = 1; id <= count; id++)
+			{
+				once += field->entities[form][id] == 1;
+				twice += field->entities[form][id] == 2;
+			}
+			/* Good & Turing: what was seen once stands for 2 N2 / N1 */
+			field->rare[form] = Min(Max((2 * twice + 1) / (once + 1), 0.02), 1.0);
+			pfree(last);
+		}
+	}
+	pfree(start);
+	pfree(rows);
+}
+
+static int32
+ScaledLog2(double ratio)
+{
+	return (int32) lrint(log2(ratio) * WEIGHT_SCALE);
+}
+
+int32
+PriorWeight(const MatchModel *model)
+{
+	return ScaledLog2(model->prior / (1 - model->prior - model->related));
+}
+
+double
+WeightProbability(int32 weight)
+{
+	return 1.0 / (1.0 + exp2(-(double) weight / WEIGHT_SCALE));
+}
+
+/* shared: entities among the holders of the value that are this pair itself, 1 or 2. */
+int32
+FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, const MatchValue *b,
+			int shared, int32 *adjustment)
+{
+	const MatchField *field = &model->fields[f];
+	int			form = field->comparator->levels[level].form;
+
+	*adjustment = 0;
+	if (form >= 0 && a != NULL && b != NULL && a->form[form] != 0 && a->form[form] == b->form[form] &&
+		field->entities[form] != NULL)
+	{
+		double		others = Max((double) field->entities[form][a->form[form]] - shared, 0);
+		double		share = (others + field->rare[form]) / Max(field->holders[form], 1);
+		double		bits = log2(field->u[level] / share);
+
+		bits *= field->comparator->frequency;
+		bits = Min(Max(bits, -MAX_RARITY), MAX_RARITY);
+		*adjustment = (int32) lrint(bits * WEIGHT_SCALE);
+	}
+	return ScaledLog2(Max(field->m[level] / field->u[level], field->comparator->least));
+}
+
+/*
+ * Sum of the prior, the weights of the fields, and what is taken off because a
+ * related pair would look the same: -log2(1 + odds of a related against a strange
+ * pair), in *relation.
+ */
+int32
+PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right, uint64 pattern,
+		   const uint32 *cluster, int32 *relation)
+{
+	const uint32 *a = data->cells + (Size) left * model->nfields,
+			   *b = data->cells + (Size) right * model->nfields;
+	int			shared = cluster[left] == cluster[right] ? 1 : 2;
+	int32		weight = PriorWeight(model);
+	double		kinship = 0;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const MatchField *field = &model->fields[f];
+		int			level = PATTERN_LEVEL(pattern, f);
+		int32		adjustment;
+
+		if (level < 0)
+			continue;
+		weight += FieldWeight(model, f, level, a[f] ? field->values[a[f]] : NULL,
+							  b[f] ? field->values[b[f]] : NULL, shared, &adjustment);
+		weight += adjustment;
+		if (field->comparator->role != ROLE_OWN)
+			kinship += log2(field->r[level] / field->u[level]) + (double) adjustment / WEIGHT_SCALE;
+	}
+	*relation = 0;
+	if (model->related > 0)
+	{
+		kinship += log2(model->related / (1 - model->prior - model->related));
+		*relation = -(int32) lrint(log2(1 + exp2(kinship)) * WEIGHT_SCALE);
+	}
+	return weight + *relation;
+}
