@@ -1,11 +1,11 @@
--- A dozen rules for a grocer. Fuel is counted in thousandths of a gallon.
+-- A dozen rules for a grocer.
 INSERT INTO crm_member.points_rule
   (rule_code, name, scope, condition, award, points, per, whole_multiples, max_points, stack_group, priority, valid_from, valid_to)
 VALUES
   ('base', '1 point a dollar, fuel apart', 'line', $$line.attr('department') <> 'FUEL'$$,
    'per_amount', 1, 1, false, NULL, NULL, 100, NULL, NULL),
   ('fuel', '1 point a gallon', 'line', $$line.attr('department') = 'FUEL'$$,
-   'per_unit', 1, 1000, false, NULL, NULL, 90, NULL, NULL),
+   'per_unit', 1, 1, false, NULL, NULL, 90, NULL, NULL),
   ('own_brand', '1 more a dollar of our own brand', 'line', $$line.brand = 'Private'$$,
    'per_amount', 1, 1, false, NULL, NULL, 80, NULL, NULL),
   ('fresh', '2 for each fruit or vegetable, 20 at most', 'line', $$line.attr('department') = 'PRODUCE'$$,

@@ -79,20 +79,13 @@ $custom->stop;
 my $schema = new_node('schema');
 $schema->safe_psql('postgres', "CREATE DATABASE crm TEMPLATE template0 ENCODING 'UTF8'");
 $schema->safe_psql('crm', 'CREATE EXTENSION crm_member');
-my $list = $schema->safe_psql('crm', q{SELECT 1});
 $schema->run_log([ 'pg_restore', '-d', 'crm', "$dir/schema" ]);
 check_restored($schema, 'schema');
 $schema->stop;
 
 # Data alone: setup() has written configuration of its own, which goes first.
 my $data = set_up(new_node('data'));
-$data->safe_psql('crm', q{
-	DO $$
-	BEGIN
-	  EXECUTE (SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
-			   WHERE relnamespace = 'crm_member'::regnamespace AND relkind = 'r');
-	END
-	$$});
+$data->safe_psql('crm', 'DELETE FROM crm_member.' . $_) for qw(setting points_type identity_kind card_type);
 $data->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/data.sql", 'crm' ],
 	'data alone: restored');
 check_restored($data, 'data alone');

@@ -15,6 +15,17 @@ use constant { CLIENTS => 6, SALES => 400 };
 my $node = set_up(new_node('main', conf => "fsync = on\nrestart_after_crash = on\n"));
 fill($node);
 my $before = balances($node);
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+# A client that runs statements and writes their output to a file of its name.
+sub client
+{
+	my ($name, $sql) = @_;
+	append_to_file("$dir/$name.sql", $sql);
+	return IPC::Run::start(
+		[ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('crm'), '-f', "$dir/$name.sql" ],
+		'>', "$dir/$name.out", '2>', "$dir/$name.err");
+}
 
 # Kill the postmaster and, as it cannot any more, all it started; then start anew.
 sub crash
@@ -43,15 +54,14 @@ my $load = q{
 	SET application_name = 'lines';
 	INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, quantity, price) SELECT member_id, sale_id, 1, 1, 10 FROM incoming;
 	COMMIT;};
-my ($in, $out, $err) = ($load, '', '');
-my $psql = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('crm') ], '<', \$in, '>', \$out, '2>', \$err);
+my $psql = client('load', $load);
 ok( $node->poll_query_until('crm', q{
 		SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'lines' AND state = 'active'
 					   AND clock_timestamp() - query_start > interval '50 ms')}),
 	'the load is under way');
 crash();
 IPC::Run::finish($psql);
-isnt($psql->result(0), 0, 'and did not end well');
+isnt($psql->result(0), 0, 'and was cut off');
 is(balances($node), $before, 'after the crash in mid-load: balances as before it');
 is($node->safe_psql('crm', q{SELECT count(*) FROM crm_member.sale WHERE source = 'load'}),
 	'0', 'no sale of the load is there');
@@ -78,22 +88,11 @@ sub checkouts
 	} 1 .. SALES;
 }
 
-my @client;
-for my $n (1 .. CLIENTS)
-{
-	my $client = { in => checkouts($n), out => '', err => '' };
-	$client->{run} = IPC::Run::start(
-		[ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('crm') ],
-		'<', \$client->{in}, '>', \$client->{out}, '2>', \$client->{err});
-	push @client, $client;
-}
+my @client = map { client("till$_", checkouts($_)) } 1 .. CLIENTS;
 $node->poll_query_until('crm', q{SELECT count(*) >= 200 FROM crm_member.sale WHERE source = 'till'});
 crash();
-for my $client (@client)
-{
-	IPC::Run::finish($client->{run});
-}
-my @acknowledged = map { split /\n/, $_->{out} } @client;
+IPC::Run::finish($_) for @client;
+my @acknowledged = map { split /\n/, slurp_file("$dir/till$_.out") } 1 .. CLIENTS;
 my $written = $node->safe_psql('crm', q{SELECT count(*) FROM crm_member.sale WHERE source = 'till'});
 note(@acknowledged . " checkouts acknowledged, $written written");
 cmp_ok(scalar(@acknowledged), '>', 0, 'the crash came while checkouts were acknowledged');

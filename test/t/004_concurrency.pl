@@ -30,7 +30,7 @@ $node->pgbench('--no-vacuum --client=16 --transactions=60', 0, [qr{960/960}], [q
 	{ spend => q{
 		\set n random(1, 1000000000000)
 		INSERT INTO tried SELECT try_spend(:client_id || '-' || :n);
-	} }, '--dbname=crm');
+	} }, 'crm');
 is($node->safe_psql('crm', 'SELECT count(*) FILTER (WHERE spent), count(*) FROM tried'),
 	'714|960', 'as many succeed as the balance allows');
 is($node->safe_psql('crm', 'SELECT crm_member.points_balance(one())'), '2', 'the rest is left');
@@ -41,7 +41,7 @@ $node->pgbench('--no-vacuum --client=16 --transactions=50', 0, [qr{800/800}], [q
 	{ award => q{
 		\set n random(1, 40)
 		SELECT crm_member.award_points(one(), :n, 'test', 'award ' || :n);
-	} }, '--dbname=crm');
+	} }, 'crm');
 is( $node->safe_psql('crm', q{
 		SELECT count(*) = count(DISTINCT ref), sum(points) = sum(split_part(ref, ' ', 2)::int)
 		FROM crm_member.points_entry WHERE ref LIKE 'award %'}),
@@ -54,7 +54,7 @@ $node->pgbench('--no-vacuum --client=16 --transactions=50', 0, [qr{800/800}], [q
 		SELECT crm_member.checkout(jsonb_build_object('ref', 'C' || :n, 'source', 'till', 'member_id', one(),
 		  'sold_at', '2026-05-01T10:00:00+08:00',
 		  'lines', jsonb_build_array(jsonb_build_object('line_no', 1, 'quantity', 1, 'price', :n))));
-	} }, '--dbname=crm');
+	} }, 'crm');
 is( $node->safe_psql('crm', q{
 		SELECT count(*) = count(DISTINCT ref), count(*) = (SELECT count(*) FROM crm_member.points_entry WHERE kind = 'earn'),
 			   sum(amount) = (SELECT sum(points) FROM crm_member.points_entry WHERE kind = 'earn')
