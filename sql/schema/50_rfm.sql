@@ -90,8 +90,6 @@ CREATE TRIGGER rfm_merge AFTER UPDATE OF merged_into ON crm_member.member
   FOR EACH ROW WHEN (OLD.merged_into IS DISTINCT FROM NEW.merged_into)
   EXECUTE FUNCTION crm_member.note_purchase();
 
-CREATE INDEX member_merged_into ON crm_member.member (merged_into, member_id) WHERE merged_into IS NOT NULL;
-
 CREATE TABLE crm_member.rfm_member (
   member_id   bigint NOT NULL,
   first_day   date NOT NULL,

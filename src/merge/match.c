@@ -79,7 +79,7 @@ DropNicknames(MatchModel *model, uint32 *cells)
 static void
 LoadRows(MatchModel *model, MatchData *data)
 {
-	char	   *sql = ModelQuery(model);
+	char	   *sql = MatchSourceQuery(model);
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 	Portal		portal;
 	Row		   *rows = NULL;

@@ -205,7 +205,7 @@ extern int	CompareGender(const MatchField *field, const MatchValue *a, const Mat
 
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);
-extern char *ModelQuery(MatchModel *model);
+extern char *MatchSourceQuery(MatchModel *model);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);

@@ -344,7 +344,7 @@ FindPartners(MatchModel *model)
 }
 
 char *
-ModelQuery(MatchModel *model)
+MatchSourceQuery(MatchModel *model)
 {
 	StringInfoData sql;
 	char	   *source = SourceOf(model);
