@@ -18,6 +18,23 @@ TextColumn(int column)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+static void
+UnknownMember(int64 member_id)
+{
+	ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
+					errmsg("member " INT64_FORMAT " does not exist", member_id),
+					errhint("member_id() finds a member by mobile, card or another identity.")));
+}
+
+static void
+RefusedStatus(int64 member_id, const char *status)
+{
+	ereport(ERROR, (errcode(ERRCODE_CRM_MEMBER_STATUS),
+					errmsg("member " INT64_FORMAT " is %s", member_id, status),
+					errdetail("A member of this status may not do this."),
+					errhint("set_member_status() makes a member active again.")));
+}
+
 static Member *
 ReadMember(int64 member_id, int64 *merged_into)
 {
@@ -100,8 +117,7 @@ RequireMember(int64 member_id, const char *const *allowed)
 		member_id = next;
 		SPI_connect();
 		if (RunQuery(&query, values, NULL, false, 1) == 0)
-			ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-							errmsg("member " INT64_FORMAT " does not exist", member_id)));
+			UnknownMember(member_id);
 		value = QueryColumn(0, 1, &isnull);
 		next = isnull ? CRM_GUEST : DatumGetInt64(value);
 		status = MemoryContextStrdup(caller, TextDatumGetCString(QueryColumn(0, 2, &isnull)));
@@ -111,20 +127,23 @@ RequireMember(int64 member_id, const char *const *allowed)
 	while (*allowed != NULL && strcmp(*allowed, status) != 0)
 		allowed++;
 	if (*allowed == NULL)
-		ereport(ERROR, (errcode(ERRCODE_CRM_MEMBER_STATUS),
-						errmsg("member " INT64_FORMAT " is %s", member_id, status),
-						errhint("set_member_status() makes a member active again.")));
+		RefusedStatus(member_id, status);
 	return member_id;
 }
 
-/* Only an active member buys and spends; the error says which status forbids it. */
-void
-RefuseInactive(const Member *member)
+Member *
+LoadBuyer(int64 member_id)
 {
+	Member	   *member;
+
+	if (member_id == CRM_GUEST)
+		return NULL;
+	member = LoadMember(member_id);
+	if (member == NULL)
+		UnknownMember(member_id);
 	if (strcmp(member->status, "active") != 0)
-		ereport(ERROR, (errcode(ERRCODE_CRM_MEMBER_STATUS),
-						errmsg("member " INT64_FORMAT " is %s", member->member_id, member->status),
-						errhint("set_member_status() makes a member active again.")));
+		RefusedStatus(member->member_id, member->status);
+	return member;
 }
 
 static int64

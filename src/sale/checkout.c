@@ -13,16 +13,10 @@ static void
 FindBuyer(SaleDocument *document)
 {
 	Sale	   *sale = &document->sale;
-	int64		member_id = ResolveBuyer(document);
 
-	if (member_id == CRM_GUEST)
-		return;
-	sale->member = LoadMember(member_id);
-	if (sale->member == NULL)
-		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-						errmsg("member " INT64_FORMAT " does not exist", member_id)));
-	RefuseInactive(sale->member);
-	sale->member_id = sale->member->member_id;
+	sale->member = LoadBuyer(ResolveBuyer(document));
+	if (sale->member != NULL)
+		sale->member_id = sale->member->member_id;
 }
 
 static int64

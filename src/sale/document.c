@@ -89,7 +89,8 @@ Malformed(const char *path, const char *key, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("malformed sale document"),
-					errdetail("\"%s%s\" %s.", path, key, what)));
+					errdetail("\"%s%s\" %s.", path, key, what),
+					errhint("Send the sale as the documentation of checkout() describes it.")));
 }
 
 static void
@@ -97,7 +98,8 @@ OutOfRange(const char *path, const char *key, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					errmsg("number in sale document is out of range"),
-					errdetail("\"%s%s\" %s.", path, key, what)));
+					errdetail("\"%s%s\" %s.", path, key, what),
+					errhint("Look for a decimal point in the wrong place, or for a missing one.")));
 }
 
 static char *
@@ -122,7 +124,7 @@ ReadDecimal(const JsonbValue *value, int64 limit, int scale, const char *path, c
 
 	if (value->type != jbvNumeric)
 		Malformed(path, key, "must be a number");
-	decimal = NumericToDecimal(value->val.numeric, key);
+	decimal = NumericToDecimal(value->val.numeric, psprintf("\"%s%s\"", path, key));
 	if (CompareDecimal(decimal, zero) < 0)
 		Malformed(path, key, "must not be negative");
 	if (CompareDecimal(decimal, bound) >= 0)
@@ -130,6 +132,31 @@ ReadDecimal(const JsonbValue *value, int64 limit, int scale, const char *path, c
 	if (decimal.scale > scale)
 		OutOfRange(path, key, psprintf("must have at most %d decimals", scale));
 	return decimal;
+}
+
+/* A moment; where the text names no time zone it is the business's wall clock. */
+static TimestampTz
+ReadMoment(const JsonbValue *value, const char *path, const char *key)
+{
+	char	   *text = ReadText(value, path, key);
+	pg_tz	   *session = session_timezone;
+	TimestampTz moment = 0;
+
+	session_timezone = GetSetting()->time_zone;
+	PG_TRY();
+	{
+		moment = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
+														 ObjectIdGetDatum(InvalidOid),
+														 Int32GetDatum(-1)));
+	}
+	PG_FINALLY();
+	{
+		session_timezone = session;
+	}
+	PG_END_TRY();
+	if (TIMESTAMP_NOT_FINITE(moment))
+		Malformed(path, key, "must be a moment in time");
+	return moment;
 }
 
 static int64
@@ -228,13 +255,7 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDoc
 			*(char **) place = ReadText(value, path, key);
 			break;
 		case FORM_TIMESTAMP:
-			*(TimestampTz *) place =
-				DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-														CStringGetDatum(ReadText(value, path, key)),
-														ObjectIdGetDatum(InvalidOid),
-														Int32GetDatum(-1)));
-			if (TIMESTAMP_NOT_FINITE(*(TimestampTz *) place))
-				Malformed(path, key, "must be a moment in time");
+			*(TimestampTz *) place = ReadMoment(value, path, key);
 			break;
 		case FORM_ID:
 			*(int64 *) place = ReadInteger(value, PG_INT64_MAX / 10, path, key);
@@ -329,7 +350,8 @@ ReadSaleDocument(Jsonb *jsonb)
 	if (!JB_ROOT_IS_OBJECT(jsonb))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("malformed sale document"),
-						errdetail("It must be a JSON object.")));
+						errdetail("It must be a JSON object."),
+					errhint("Send the sale as the documentation of checkout() describes it.")));
 	ReadObject(&jsonb->root, sale_fields, "", document, document);
 
 	if (document->sale.nlines == 0)

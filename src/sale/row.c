@@ -265,7 +265,8 @@ LoadSale(Sale *sale)
 	found = RunQuery(&query, values, NULL, false, 0);
 	if (found == 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_SALE),
-						errmsg("sale " INT64_FORMAT " does not exist", sale->sale_id)));
+						errmsg("sale " INT64_FORMAT " does not exist", sale->sale_id),
+						errdetail("Its directory entry is there, but no header with lines.")));
 	old = MemoryContextSwitchTo(caller);
 	sale->nlines = 0;
 	for (uint64 row = 0; row < found; row++)

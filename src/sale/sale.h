@@ -97,7 +97,8 @@ extern Member *LoadMember(int64 member_id);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
-extern void RefuseInactive(const Member *member);
+/* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
+extern Member *LoadBuyer(int64 member_id);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
 extern Sale *QuotedSale(Jsonb *jsonb);

@@ -88,22 +88,6 @@ typedef struct Settlement
 	int64		member_id;
 } Settlement;
 
-/* Buyers are checked as checkout() does. */
-static const Member *
-LoadBuyer(int64 member_id)
-{
-	Member	   *member;
-
-	if (member_id == CRM_GUEST)
-		return NULL;
-	member = LoadMember(member_id);
-	if (member == NULL)
-		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-						errmsg("member " INT64_FORMAT " does not exist", member_id)));
-	RefuseInactive(member);
-	return member;
-}
-
 static void
 PostBatch(Settlement *settlement)
 {
