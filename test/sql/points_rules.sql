@@ -71,7 +71,7 @@ SELECT pg_temp.check_case('ceil', '[{"rule_code": "a", "award": "per_amount", "r
 SELECT pg_temp.check_case('half up', '[{"rule_code": "a", "award": "per_amount", "rounding": "half_up"}]', '{"lines": [{"price": 19.5}]}', 'a=20');
 SELECT pg_temp.check_case('half down', '[{"rule_code": "a", "award": "per_amount", "rounding": "half_down"}]', '{"lines": [{"price": 19.5}]}', 'a=19');
 SELECT pg_temp.check_case('half even up', '[{"rule_code": "a", "award": "per_amount", "rounding": "half_even"}]', '{"lines": [{"price": 19.5}]}', 'a=20');
-SELECT pg_temp.check_case('half even down', '[{"rule_code": "a", "award": "per_amount", "rounding": "half_even"}]', '{"lines": [{"price": 18.5}]}', 'a=17');
+SELECT pg_temp.check_case('half even down', '[{"rule_code": "a", "award": "per_amount", "rounding": "half_even"}]', '{"lines": [{"price": 18.5}]}', 'a=18');
 SELECT pg_temp.check_case('each base rule rounds by itself: 19 + 9', '[{"rule_code": "a", "award": "per_amount"}, {"rule_code": "b", "award": "per_amount", "points": 0.5}]', '{"lines": [{"price": 19.5}]}', 'a=19 b=9');
 SELECT pg_temp.check_case('19 x 1.5 floor', '[{"rule_code": "a", "award": "per_amount"}, {"rule_code": "m", "award": "multiplier", "points": 1.5}]', '{"lines": [{"price": 19}]}', 'a=19 m=9');
 SELECT pg_temp.check_case('19 x 1.5 half up', '[{"rule_code": "a", "award": "per_amount"}, {"rule_code": "m", "award": "multiplier", "points": 1.5, "rounding": "half_up"}]', '{"lines": [{"price": 19}]}', 'a=19 m=10');
