@@ -120,8 +120,11 @@ Datum
 crm_condition_hash(PG_FUNCTION_ARGS)
 {
 	Condition  *condition = PG_GETARG_CONDITION(0);
+	Datum		hash = hash_any((unsigned char *) VARDATA(condition),
+								VARSIZE(condition) - VARHDRSZ);
 
-	return hash_any((unsigned char *) VARDATA(condition), VARSIZE(condition) - VARHDRSZ);
+	PG_FREE_IF_COPY(condition, 0);
+	return hash;
 }
 
 PG_FUNCTION_INFO_V1(crm_condition_hash_extended);
@@ -129,9 +132,11 @@ Datum
 crm_condition_hash_extended(PG_FUNCTION_ARGS)
 {
 	Condition  *condition = PG_GETARG_CONDITION(0);
+	Datum		hash = hash_any_extended((unsigned char *) VARDATA(condition),
+										 VARSIZE(condition) - VARHDRSZ, PG_GETARG_INT64(1));
 
-	return hash_any_extended((unsigned char *) VARDATA(condition), VARSIZE(condition) - VARHDRSZ,
-							 PG_GETARG_INT64(1));
+	PG_FREE_IF_COPY(condition, 0);
+	return hash;
 }
 
 /* ---- what is there, and what it means in SQL ---- */
