@@ -361,7 +361,7 @@ ImportBatch(Import *import, Registration **rows, int nrows)
 	for (int i = 0; i < nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		CheckRegistration(rows[i]);
+		CheckRegistration(rows[i], import->keep);
 	}
 	RegisterMembers(rows, nrows, import->keep, import->import_id, import->actor);
 	for (int i = 0; i < nrows; i++)

@@ -56,7 +56,7 @@ crm_register_member(PG_FUNCTION_ARGS)
 		actor = text_to_cstring(PG_GETARG_TEXT_PP(ARG_ACTOR));
 
 	SPI_connect();
-	CheckRegistration(row);
+	CheckRegistration(row, false);
 	RegisterMembers(&row, 1, false, 0, actor);
 	if (row->outcome == OUTCOME_REFUSED)
 		RaiseRefusal(&row->why);

@@ -61,8 +61,11 @@ typedef struct Registration
 	Refusal		why;
 } Registration;
 
-/* registration_check.c: sets why where the row cannot be registered by itself. */
-extern void CheckRegistration(Registration *row);
+/*
+ * registration_check.c: sets why where the row cannot be registered by itself.
+ * keep: a mobile or e-mail that nobody could be found by is recorded as it is.
+ */
+extern void CheckRegistration(Registration *row, bool keep);
 
 /*
  * registration.c, between SPI_connect and SPI_finish, with search_path pg_catalog.

@@ -46,7 +46,7 @@ TrimFields(Registration *row)
 }
 
 static char *
-Identity(Registration *row, MemberField field)
+Identity(Registration *row, MemberField field, bool keep)
 {
 	Refusal		why = {0};
 	char	   *normal;
@@ -54,7 +54,7 @@ Identity(Registration *row, MemberField field)
 	if (row->text[field] == NULL || row->why.sqlstate != 0)
 		return NULL;
 	normal = NormalizeIdentity(member_field_names[field], row->text[field], &why);
-	if (normal == NULL)
+	if (normal == NULL && !keep)
 		RefuseValue(row, psprintf("%s \"%s\" is not usable", member_field_names[field],
 								  row->text[field]), why.detail, why.hint);
 	return normal;
@@ -96,6 +96,7 @@ CheckBirthday(Registration *row)
 		RefuseValue(row, pstrdup("birthday is in the future"), NULL, NULL);
 }
 
+/* Letters, words, and the codes of ISO 5218 and GB/T 2261.1. */
 static void
 CheckGender(Registration *row)
 {
@@ -105,8 +106,10 @@ CheckGender(Registration *row)
 		const char *gender;
 	}			words[] = {
 		{"m", "M"}, {"f", "F"}, {"x", "X"}, {"male", "M"}, {"female", "F"}, {"other", "X"},
+		{"1", "M"}, {"2", "F"}, {"0", NULL}, {"9", NULL}, {"u", NULL}, {"unknown", NULL},
 		{"\xE7\x94\xB7", "M"},	/* man */
 		{"\xE5\xA5\xB3", "F"},	/* woman */
+		{"\xE6\x9C\xAA\xE7\x9F\xA5", NULL}, /* unknown */
 	};
 	char	   *said = row->text[FIELD_GENDER];
 
@@ -116,7 +119,7 @@ CheckGender(Registration *row)
 	{
 		if (pg_strcasecmp(said, words[i].said) == 0)
 		{
-			row->text[FIELD_GENDER] = pstrdup(words[i].gender);
+			row->text[FIELD_GENDER] = words[i].gender ? pstrdup(words[i].gender) : NULL;
 			return;
 		}
 	}
@@ -180,15 +183,15 @@ Fingerprint(Registration *row)
 }
 
 void
-CheckRegistration(Registration *row)
+CheckRegistration(Registration *row, bool keep)
 {
 	static const char *const kinds[] = {"consumer", "dealer"};
 	static const char *const statuses[] = {"active", "inactive", "lost", "cancelled"};
 	const MemberConfig *config = GetMemberConfig();
 
 	TrimFields(row);
-	row->identity_mobile = Identity(row, FIELD_MOBILE);
-	row->identity_email = Identity(row, FIELD_EMAIL);
+	row->identity_mobile = Identity(row, FIELD_MOBILE, keep);
+	row->identity_email = Identity(row, FIELD_EMAIL, keep);
 	CheckExternal(row);
 	CheckBirthday(row);
 	CheckGender(row);

@@ -62,6 +62,8 @@ SELECT p.name, p.mobile, member_id('mobile', p.mobile) = p.member_id AS found_by
 SELECT rows_read, rows_imported, rows_existing, rows_rejected FROM import_members(
   $$SELECT * FROM (VALUES ('first', '13800000099', 'none'), ('second', '13800000099', NULL)) AS v (name, mobile, card_no)$$, 'keep');
 SELECT name FROM person WHERE member_id = member_id('mobile', '13800000099');
+SELECT name, mobile FROM person WHERE mobile = 'unknown';
+SELECT count(*) FROM identity WHERE value = 'unknown';
 
 -- a wrong source writes nothing
 SELECT count(*) AS imports FROM import \gset before_

@@ -50,6 +50,8 @@ SELECT name FROM person WHERE member_id = :zhang;
 SELECT register_member(name => repeat('名', 200), birthday => '1900-01-01', store => repeat('s', 100)) > 0 AS ok;
 SELECT register_member(birthday => (now() AT TIME ZONE 'Asia/Shanghai')::date) > 0 AS ok;
 SELECT register_member(status => 'inactive', gender => 'X', kind => 'consumer') > 0 AS ok;
+CREATE TEMP TABLE said AS SELECT g, register_member(gender => g) AS member_id FROM unnest('{1,2,0,9,男,女,未知,male,FEMALE,other,U}'::text[]) AS g;
+SELECT gender, array_agg(g ORDER BY g COLLATE "C") FROM said JOIN person USING (member_id) GROUP BY 1 ORDER BY 1;
 -- a sample number is a number: whoever states it first has it
 SELECT register_member(mobile => '13800138000', email => 'test@example.com') > 0 AS ok;
 
