@@ -81,6 +81,52 @@ CheckExternal(Registration *row)
 		row->text[FIELD_EXTERNAL_ID] = normal;
 }
 
+/* A JSON object of kind to value. */
+static void
+CheckOthers(Registration *row)
+{
+	JsonbIterator *it;
+	JsonbValue	item;
+	JsonbIteratorToken token;
+	char	   *kind = NULL;
+
+	if (row->identities == NULL || row->why.sqlstate != 0)
+		return;
+	if (!JB_ROOT_IS_OBJECT(row->identities))
+	{
+		RefuseValue(row, pstrdup("identities is not a JSON object"), NULL,
+					pstrdup("Write {\"kind\": \"value\", ...}."));
+		return;
+	}
+	row->others = palloc(JB_ROOT_COUNT(row->identities) * sizeof(OtherIdentity));
+	it = JsonbIteratorInit(&row->identities->root);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE && row->why.sqlstate == 0)
+	{
+		char	   *value;
+
+		if (token == WJB_KEY)
+			kind = pnstrdup(item.val.string.val, item.val.string.len);
+		if (token != WJB_VALUE || item.type == jbvNull)
+			continue;
+		if (item.type != jbvString)
+		{
+			RefuseValue(row, psprintf("value of identity kind \"%s\" is not a JSON string", kind),
+						NULL, NULL);
+			return;
+		}
+		if (strcmp(kind, CARD_KIND) == 0)
+		{
+			RefuseValue(row, pstrdup("a card is not bound as an identity"), NULL,
+						pstrdup("Name it in card_no."));
+			return;
+		}
+		value = NormalizeIdentity(kind, pnstrdup(item.val.string.val, item.val.string.len),
+								  &row->why);
+		row->others[row->nothers].kind = kind;
+		row->others[row->nothers++].value = value;
+	}
+}
+
 static void
 CheckBirthday(Registration *row)
 {
@@ -179,6 +225,8 @@ Fingerprint(Registration *row)
 		appendStringInfo(&said, "j" INT64_FORMAT ";", row->joined_at);
 	if (row->attrs != NULL)
 		appendStringInfo(&said, "a%s;", JsonbToCString(NULL, &row->attrs->root, 0));
+	if (row->identities != NULL)
+		appendStringInfo(&said, "i%s;", JsonbToCString(NULL, &row->identities->root, 0));
 	return (int64) hash_bytes_extended((unsigned char *) said.data, said.len, 0);
 }
 
@@ -193,6 +241,7 @@ CheckRegistration(Registration *row, bool keep)
 	row->identity_mobile = Identity(row, FIELD_MOBILE, keep);
 	row->identity_email = Identity(row, FIELD_EMAIL, keep);
 	CheckExternal(row);
+	CheckOthers(row);
 	CheckBirthday(row);
 	CheckGender(row);
 	CheckWord(row, FIELD_KIND, kinds, lengthof(kinds));

@@ -55,6 +55,17 @@ SELECT gender, array_agg(g ORDER BY g COLLATE "C") FROM said JOIN person USING (
 -- a sample number is a number: whoever states it first has it
 SELECT register_member(mobile => '13800138000', email => 'test@example.com') > 0 AS ok;
 
+-- further identities at once
+SELECT register_member(name => 'W', mobile => '13911110000', identities => '{"wechat_unionid": " u1 ", "wechat_openid:app": "o1", "mobile": "139-1111-0000", "email": null}') AS w \gset
+SELECT kind, value FROM identity WHERE member_id = :w ORDER BY kind;
+SELECT register_member(identities => '{"wechat_unionid": "u1"}');
+SELECT register_member(identities => '{"wechat_unionid": 1}');
+SELECT register_member(identities => '{"wechat_unionid": {}}');
+SELECT register_member(identities => '{"wechat_openid": "o2"}');
+SELECT register_member(identities => '{"card": "C1"}');
+SELECT register_member(identities => '{"mobile": "x"}');
+SELECT register_member(identities => '["mobile"]');
+
 -- refused, and nothing written
 SELECT count(*) AS members FROM member \gset before_
 SELECT register_member(mobile => 'abc');
