@@ -26,8 +26,8 @@ OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/
 
 # members and cards
 OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/member/member.o src/member/card.o \
-	src/member/registration_check.o src/member/registration.o src/member/register_member.o src/member/import.o \
-	src/member/privilege.o
+	src/member/registration_check.o src/member/batch.o src/member/claim.o src/member/registration.o \
+	src/member/register_member.o src/member/import.o src/member/privilege.o
 
 # sales
 OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \

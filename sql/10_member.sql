@@ -46,6 +46,7 @@ CREATE FUNCTION crm_member.register_member(
   joined_at timestamptz DEFAULT NULL,
   card_no text DEFAULT NULL,
   card_type text DEFAULT NULL,
+  identities jsonb DEFAULT NULL,
   ref text DEFAULT NULL,
   actor text DEFAULT NULL)
 RETURNS bigint
@@ -53,8 +54,8 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_register_member';
 
-COMMENT ON FUNCTION crm_member.register_member(text, text, text, date, text, text, text, text, text, text, jsonb, text, text, timestamptz, text, text, text, text) IS
-  'Register a member and return its identifier. Mobile, e-mail and (source, external_id) become identities; card_no hands out a card made ahead of use, or makes one where card_type is said, and enables it; joined_at NULL is now. Repeating (source, ref) or (source, external_id) returns the member of the first call. Empty texts are NULL. Errors: 22023 bad argument, RM001 ref used for another registration, RM103 an identity is bound to another member, RM104 unknown card, RM105 the card cannot be issued';
+COMMENT ON FUNCTION crm_member.register_member(text, text, text, date, text, text, text, text, text, text, jsonb, text, text, timestamptz, text, text, jsonb, text, text) IS
+  'Register a member and return its identifier. Mobile, e-mail, (source, external_id) and identities, an object of kind to value, become identities; card_no hands out a card made ahead of use, or makes one where card_type is said, and enables it; joined_at NULL is now; gender is M, F, X, a word for it or its code in ISO 5218. Repeating (source, ref) or (source, external_id) returns the member of the first call. Empty texts are NULL. Errors: 22023 bad argument, RM001 ref used for another registration, RM103 an identity is bound to another member, RM104 unknown card, RM105 the card cannot be issued';
 
 CREATE FUNCTION crm_member.act_done(members bigint[], act text, ref text, fingerprint bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -54,10 +54,10 @@ CREATE TABLE crm_member.person (
 COMMENT ON TABLE crm_member.person IS 'Personal data of members, apart from everything else so that it can be erased';
 COMMENT ON COLUMN crm_member.person.member_id IS 'The member';
 COMMENT ON COLUMN crm_member.person.name IS 'Name as given, without blanks around it, up to 200 characters';
-COMMENT ON COLUMN crm_member.person.mobile IS 'Mobile, normalised by normalize_phone(); several members may state the same, only one is found by it';
-COMMENT ON COLUMN crm_member.person.email IS 'E-mail, normalised by normalize_email(); several members may state the same, only one is found by it';
+COMMENT ON COLUMN crm_member.person.mobile IS 'Mobile, normalised by normalize_phone(), or as it came from import_members() with keep; several members may state the same, only one is found by it';
+COMMENT ON COLUMN crm_member.person.email IS 'E-mail as given, without blanks around it; several members may state the same, only one is found by it';
 COMMENT ON COLUMN crm_member.person.birthday IS 'Date of birth, 1900-01-01 or later';
-COMMENT ON COLUMN crm_member.person.gender IS 'M, F or X; NULL unknown';
+COMMENT ON COLUMN crm_member.person.gender IS 'M, F or X; NULL: unknown';
 
 CREATE TABLE crm_member.member_tier (
   member_id  bigint PRIMARY KEY REFERENCES crm_member.member,

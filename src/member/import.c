@@ -36,7 +36,8 @@ enum
 {
 	COLUMN_BIRTHDAY = MEMBER_FIELDS,
 	COLUMN_JOINED_AT,
-	COLUMN_ATTRS
+	COLUMN_ATTRS,
+	COLUMN_IDENTITIES
 };
 
 typedef struct SourceColumn
@@ -137,6 +138,8 @@ ColumnByName(const char *name)
 		return COLUMN_JOINED_AT;
 	if (strcmp(name, "attrs") == 0)
 		return COLUMN_ATTRS;
+	if (strcmp(name, "identities") == 0)
+		return COLUMN_IDENTITIES;
 	return -1;
 }
 
@@ -158,7 +161,7 @@ ReadColumns(Import *import, TupleDesc tupdesc)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 							errmsg("column \"%s\" of the source is not an argument of "
 								   "register_member()", name),
-							errhint("Columns may be %s, birthday, joined_at, attrs.",
+							errhint("Columns may be %s, birthday, joined_at, attrs, identities.",
 									ListNames((char **) member_field_names, MEMBER_FIELDS))));
 		for (int j = 0; j < i; j++)
 		{
@@ -166,9 +169,10 @@ ReadColumns(Import *import, TupleDesc tupdesc)
 				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
 								errmsg("the source has two columns \"%s\"", name)));
 		}
-		if (column->what == COLUMN_ATTRS && column->type != JSONBOID)
+		if ((column->what == COLUMN_ATTRS || column->what == COLUMN_IDENTITIES) &&
+			column->type != JSONBOID)
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"attrs\" of the source is not of type jsonb"),
+							errmsg("column \"%s\" of the source is not of type jsonb", name),
 							errhint("Cast it in the query, or build it with jsonb_build_object().")));
 		getTypeOutputInfo(column->type, &output, &varlena);
 		fmgr_info(output, &column->output);
@@ -315,6 +319,8 @@ ReadRow(Import *import, HeapTuple tuple, TupleDesc tupdesc)
 			ReadJoinedAt(row, column, value);
 		else if (column->what == COLUMN_ATTRS)
 			row->attrs = DatumGetJsonbPCopy(value);
+		else if (column->what == COLUMN_IDENTITIES)
+			row->identities = DatumGetJsonbPCopy(value);
 		else
 			row->text[column->what] = OutputFunctionCall(&column->output, value);
 	}
@@ -361,7 +367,7 @@ ImportBatch(Import *import, Registration **rows, int nrows)
 	for (int i = 0; i < nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		CheckRegistration(rows[i]);
+		CheckRegistration(rows[i], import->keep);
 	}
 	RegisterMembers(rows, nrows, import->keep, import->import_id, import->actor);
 	for (int i = 0; i < nrows; i++)

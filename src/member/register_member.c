@@ -12,7 +12,7 @@ enum
 {
 	ARG_NAME, ARG_MOBILE, ARG_EMAIL, ARG_BIRTHDAY, ARG_GENDER, ARG_SOURCE, ARG_EXTERNAL_ID,
 	ARG_STORE, ARG_CHANNEL, ARG_TIER, ARG_ATTRS, ARG_KIND, ARG_STATUS, ARG_JOINED_AT, ARG_CARD_NO,
-	ARG_CARD_TYPE, ARG_REF, ARG_ACTOR
+	ARG_CARD_TYPE, ARG_IDENTITIES, ARG_REF, ARG_ACTOR
 };
 
 static const int field_args[MEMBER_FIELDS] = {
@@ -52,11 +52,13 @@ crm_register_member(PG_FUNCTION_ARGS)
 		row->joined_at = PG_GETARG_TIMESTAMPTZ(ARG_JOINED_AT);
 	if (!PG_ARGISNULL(ARG_ATTRS))
 		row->attrs = PG_GETARG_JSONB_P(ARG_ATTRS);
+	if (!PG_ARGISNULL(ARG_IDENTITIES))
+		row->identities = PG_GETARG_JSONB_P(ARG_IDENTITIES);
 	if (!PG_ARGISNULL(ARG_ACTOR))
 		actor = text_to_cstring(PG_GETARG_TEXT_PP(ARG_ACTOR));
 
 	SPI_connect();
-	CheckRegistration(row);
+	CheckRegistration(row, false);
 	RegisterMembers(&row, 1, false, 0, actor);
 	if (row->outcome == OUTCOME_REFUSED)
 		RaiseRefusal(&row->why);

@@ -40,6 +40,12 @@ typedef enum Outcome
 	OUTCOME_REFUSED
 } Outcome;
 
+typedef struct OtherIdentity
+{
+	char	   *kind;
+	char	   *value;			/* normal form */
+} OtherIdentity;
+
 typedef struct Registration
 {
 	/* filled by the caller; CheckRegistration brings it to normal form */
@@ -49,10 +55,13 @@ typedef struct Registration
 	bool		has_joined_at;
 	TimestampTz joined_at;
 	Jsonb	   *attrs;			/* or NULL */
+	Jsonb	   *identities;		/* or NULL */
 
 	char	   *identity_mobile;	/* normal form for the directory */
 	char	   *identity_email;
 	char	   *external_kind;
+	OtherIdentity *others;
+	int			nothers;
 	int64		fingerprint;
 
 	int64		member_id;		/* the new one; the old one where outcome is EXISTING */
@@ -61,8 +70,11 @@ typedef struct Registration
 	Refusal		why;
 } Registration;
 
-/* registration_check.c: sets why where the row cannot be registered by itself. */
-extern void CheckRegistration(Registration *row);
+/*
+ * registration_check.c: sets why where the row cannot be registered by itself.
+ * keep: a mobile or e-mail that nobody could be found by is recorded as it is.
+ */
+extern void CheckRegistration(Registration *row, bool keep);
 
 /*
  * registration.c, between SPI_connect and SPI_finish, with search_path pg_catalog.

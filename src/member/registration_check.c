@@ -46,7 +46,7 @@ TrimFields(Registration *row)
 }
 
 static char *
-Identity(Registration *row, MemberField field)
+Identity(Registration *row, MemberField field, bool keep)
 {
 	Refusal		why = {0};
 	char	   *normal;
@@ -54,7 +54,7 @@ Identity(Registration *row, MemberField field)
 	if (row->text[field] == NULL || row->why.sqlstate != 0)
 		return NULL;
 	normal = NormalizeIdentity(member_field_names[field], row->text[field], &why);
-	if (normal == NULL)
+	if (normal == NULL && !keep)
 		RefuseValue(row, psprintf("%s \"%s\" is not usable", member_field_names[field],
 								  row->text[field]), why.detail, why.hint);
 	return normal;
@@ -81,6 +81,52 @@ CheckExternal(Registration *row)
 		row->text[FIELD_EXTERNAL_ID] = normal;
 }
 
+/* A JSON object of kind to value. */
+static void
+CheckOthers(Registration *row)
+{
+	JsonbIterator *it;
+	JsonbValue	item;
+	JsonbIteratorToken token;
+	char	   *kind = NULL;
+
+	if (row->identities == NULL || row->why.sqlstate != 0)
+		return;
+	if (!JB_ROOT_IS_OBJECT(row->identities))
+	{
+		RefuseValue(row, pstrdup("identities is not a JSON object"), NULL,
+					pstrdup("Write {\"kind\": \"value\", ...}."));
+		return;
+	}
+	row->others = palloc(JB_ROOT_COUNT(row->identities) * sizeof(OtherIdentity));
+	it = JsonbIteratorInit(&row->identities->root);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE && row->why.sqlstate == 0)
+	{
+		char	   *value;
+
+		if (token == WJB_KEY)
+			kind = pnstrdup(item.val.string.val, item.val.string.len);
+		if (token != WJB_VALUE || item.type == jbvNull)
+			continue;
+		if (item.type != jbvString)
+		{
+			RefuseValue(row, psprintf("value of identity kind \"%s\" is not a JSON string", kind),
+						NULL, NULL);
+			return;
+		}
+		if (strcmp(kind, CARD_KIND) == 0)
+		{
+			RefuseValue(row, pstrdup("a card is not bound as an identity"), NULL,
+						pstrdup("Name it in card_no."));
+			return;
+		}
+		value = NormalizeIdentity(kind, pnstrdup(item.val.string.val, item.val.string.len),
+								  &row->why);
+		row->others[row->nothers].kind = kind;
+		row->others[row->nothers++].value = value;
+	}
+}
+
 static void
 CheckBirthday(Registration *row)
 {
@@ -96,6 +142,7 @@ CheckBirthday(Registration *row)
 		RefuseValue(row, pstrdup("birthday is in the future"), NULL, NULL);
 }
 
+/* Letters, words, and the codes of ISO 5218 and GB/T 2261.1. */
 static void
 CheckGender(Registration *row)
 {
@@ -105,8 +152,10 @@ CheckGender(Registration *row)
 		const char *gender;
 	}			words[] = {
 		{"m", "M"}, {"f", "F"}, {"x", "X"}, {"male", "M"}, {"female", "F"}, {"other", "X"},
+		{"1", "M"}, {"2", "F"}, {"0", NULL}, {"9", NULL}, {"u", NULL}, {"unknown", NULL},
 		{"\xE7\x94\xB7", "M"},	/* man */
 		{"\xE5\xA5\xB3", "F"},	/* woman */
+		{"\xE6\x9C\xAA\xE7\x9F\xA5", NULL}, /* unknown */
 	};
 	char	   *said = row->text[FIELD_GENDER];
 
@@ -116,7 +165,7 @@ CheckGender(Registration *row)
 	{
 		if (pg_strcasecmp(said, words[i].said) == 0)
 		{
-			row->text[FIELD_GENDER] = pstrdup(words[i].gender);
+			row->text[FIELD_GENDER] = words[i].gender ? pstrdup(words[i].gender) : NULL;
 			return;
 		}
 	}
@@ -176,20 +225,23 @@ Fingerprint(Registration *row)
 		appendStringInfo(&said, "j" INT64_FORMAT ";", row->joined_at);
 	if (row->attrs != NULL)
 		appendStringInfo(&said, "a%s;", JsonbToCString(NULL, &row->attrs->root, 0));
+	if (row->identities != NULL)
+		appendStringInfo(&said, "i%s;", JsonbToCString(NULL, &row->identities->root, 0));
 	return (int64) hash_bytes_extended((unsigned char *) said.data, said.len, 0);
 }
 
 void
-CheckRegistration(Registration *row)
+CheckRegistration(Registration *row, bool keep)
 {
 	static const char *const kinds[] = {"consumer", "dealer"};
 	static const char *const statuses[] = {"active", "inactive", "lost", "cancelled"};
 	const MemberConfig *config = GetMemberConfig();
 
 	TrimFields(row);
-	row->identity_mobile = Identity(row, FIELD_MOBILE);
-	row->identity_email = Identity(row, FIELD_EMAIL);
+	row->identity_mobile = Identity(row, FIELD_MOBILE, keep);
+	row->identity_email = Identity(row, FIELD_EMAIL, keep);
 	CheckExternal(row);
+	CheckOthers(row);
 	CheckBirthday(row);
 	CheckGender(row);
 	CheckWord(row, FIELD_KIND, kinds, lengthof(kinds));

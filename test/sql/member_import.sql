@@ -58,6 +58,19 @@ SELECT rows_read, rows_imported, rows_existing, rows_rejected FROM import_member
 SELECT rows_read, rows_imported, rows_existing, rows_rejected FROM import_members('legacy.customer', 'keep');
 SELECT p.name, p.mobile, member_id('mobile', p.mobile) = p.member_id AS found_by_it FROM person p WHERE p.mobile IS NOT NULL ORDER BY p.member_id;
 
+-- what a row refused for its card had taken is free for the next
+SELECT rows_read, rows_imported, rows_existing, rows_rejected FROM import_members(
+  $$SELECT * FROM (VALUES ('first', '13800000099', 'none'), ('second', '13800000099', NULL)) AS v (name, mobile, card_no)$$, 'keep');
+SELECT name FROM person WHERE member_id = member_id('mobile', '13800000099');
+SELECT name, mobile FROM person WHERE mobile = 'unknown';
+SELECT count(*) FROM identity WHERE value = 'unknown';
+
+-- identities of other kinds stay strict
+SELECT rows_read, rows_imported, rows_existing, rows_rejected FROM import_members(
+  $$SELECT n AS name, jsonb_build_object('wechat_unionid', u) AS identities FROM (VALUES ('u1', 'U1'), ('u2', 'U2'), ('u3', 'U1')) AS v (n, u)$$, 'keep');
+SELECT name FROM person WHERE member_id = member_id('wechat_unionid', 'U1');
+SELECT count(*) FROM person WHERE name = 'u3';
+
 -- a wrong source writes nothing
 SELECT count(*) AS imports FROM import \gset before_
 \set VERBOSITY sqlstate
@@ -66,6 +79,7 @@ SELECT * FROM import_members('SELECT 1 AS nmae');
 SELECT * FROM import_members('SELECT 1 AS name, 2 AS name');
 SELECT * FROM import_members('SELECT 1/0 AS name');
 SELECT * FROM import_members('SELECT ''{}'' AS attrs');
+SELECT * FROM import_members('SELECT ''{}''::json AS identities');
 SELECT * FROM import_members('SELECT 1 AS name; SELECT 2 AS name');
 SELECT * FROM import_members('DELETE FROM legacy.customer');
 SELECT * FROM import_members('drop table legacy.customer');

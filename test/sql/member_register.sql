@@ -50,8 +50,21 @@ SELECT name FROM person WHERE member_id = :zhang;
 SELECT register_member(name => repeat('名', 200), birthday => '1900-01-01', store => repeat('s', 100)) > 0 AS ok;
 SELECT register_member(birthday => (now() AT TIME ZONE 'Asia/Shanghai')::date) > 0 AS ok;
 SELECT register_member(status => 'inactive', gender => 'X', kind => 'consumer') > 0 AS ok;
+CREATE TEMP TABLE said AS SELECT g, register_member(gender => g) AS member_id FROM unnest('{1,2,0,9,男,女,未知,male,FEMALE,other,U}'::text[]) AS g;
+SELECT gender, array_agg(g ORDER BY g COLLATE "C") FROM said JOIN person USING (member_id) GROUP BY 1 ORDER BY 1;
 -- a sample number is a number: whoever states it first has it
 SELECT register_member(mobile => '13800138000', email => 'test@example.com') > 0 AS ok;
+
+-- further identities at once
+SELECT register_member(name => 'W', mobile => '13911110000', identities => '{"wechat_unionid": " u1 ", "wechat_openid:app": "o1", "mobile": "139-1111-0000", "email": null}') AS w \gset
+SELECT kind, value FROM identity WHERE member_id = :w ORDER BY kind;
+SELECT register_member(identities => '{"wechat_unionid": "u1"}');
+SELECT register_member(identities => '{"wechat_unionid": 1}');
+SELECT register_member(identities => '{"wechat_unionid": {}}');
+SELECT register_member(identities => '{"wechat_openid": "o2"}');
+SELECT register_member(identities => '{"card": "C1"}');
+SELECT register_member(identities => '{"mobile": "x"}');
+SELECT register_member(identities => '["mobile"]');
 
 -- refused, and nothing written
 SELECT count(*) AS members FROM member \gset before_
