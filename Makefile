@@ -41,7 +41,8 @@ OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/e
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
-	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o
+	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
+	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o \

@@ -138,3 +138,88 @@ LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_note_purchase';
 COMMENT ON FUNCTION crm_member.note_purchase() IS
   'Trigger of the tables that purchases are measured from: appends the members concerned to rfm_change, so that the next run measures them anew';
+
+CREATE FUNCTION crm_member.segment_of(segments text, bins int, score crm_member.rfm_score) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'crm_segment_of';
+COMMENT ON FUNCTION crm_member.segment_of(text, int, crm_member.rfm_score) IS
+  'Code of the segment of a set that takes a score of a model with so many bins; NULL where none does. Error 22023 for bins that are not 2 to 10';
+
+CREATE FUNCTION crm_member.unpack_scores(member_from bigint, scores bytea)
+RETURNS TABLE (member_id bigint, score crm_member.rfm_score, monetary bigint)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 250 AS 'MODULE_PATHNAME', 'crm_unpack_scores';
+COMMENT ON FUNCTION crm_member.unpack_scores(bigint, bytea) IS
+  'The members of a row of rfm_snapshot; money in minor units. Error XX001 for damaged data';
+
+-- Bodies look at tables of setup(), so they are text, not parsed here.
+CREATE FUNCTION crm_member.rfm_scores(run_id bigint)
+RETURNS TABLE (member_id bigint, score crm_member.rfm_score, segment text, monetary numeric)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT u.member_id, u.score, crm_member.segment_of(d.segments, r.bins, u.score),
+           round(u.monetary / power(10::numeric, s.money_scale), s.money_scale)
+      FROM crm_member.rfm_run r
+      JOIN crm_member.rfm_snapshot p ON p.run_id = r.run_id
+      LEFT JOIN crm_member.rfm_model d ON d.model_code = r.model_code
+      CROSS JOIN crm_member.setting s
+      CROSS JOIN LATERAL crm_member.unpack_scores(p.member_from, p.scores) u
+     WHERE r.run_id = rfm_scores.run_id;
+END $$;
+COMMENT ON FUNCTION crm_member.rfm_scores(bigint) IS
+  'Scores, segments (as they are defined now) and money of all members at a run; none for a run that is unknown or whose snapshot was forgotten';
+
+CREATE FUNCTION crm_member.rfm_moves(from_run bigint, to_run bigint)
+RETURNS TABLE (member_id bigint, from_score crm_member.rfm_score, to_score crm_member.rfm_score,
+               from_segment text, to_segment text, from_monetary numeric, to_monetary numeric)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT coalesce(a.member_id, b.member_id), a.score, b.score, a.segment, b.segment, a.monetary, b.monetary
+      FROM crm_member.rfm_scores(from_run) a FULL JOIN crm_member.rfm_scores(to_run) b USING (member_id);
+END $$;
+COMMENT ON FUNCTION crm_member.rfm_moves(bigint, bigint) IS
+  'Every member that was scored at either of two runs: scores, segments and money at both; NULL where it was not scored';
+
+CREATE FUNCTION crm_member.rfm_path(member_id bigint, model text DEFAULT 'default')
+RETURNS TABLE (run_id bigint, as_of date, finished_at timestamptz, score crm_member.rfm_score, segment text, monetary numeric)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT r.run_id, r.as_of, r.finished_at, u.score, crm_member.segment_of(d.segments, r.bins, u.score),
+           round(u.monetary / power(10::numeric, s.money_scale), s.money_scale)
+      FROM crm_member.rfm_run r
+      JOIN crm_member.rfm_model d ON d.model_code = r.model_code
+      CROSS JOIN crm_member.setting s
+      CROSS JOIN LATERAL (SELECT p.member_from, p.scores FROM crm_member.rfm_snapshot p
+                           WHERE p.run_id = r.run_id AND p.member_from <= rfm_path.member_id
+                           ORDER BY p.member_from DESC LIMIT 1) p
+      CROSS JOIN LATERAL crm_member.unpack_scores(p.member_from, p.scores) u
+     WHERE r.model_code = rfm_path.model AND u.member_id = rfm_path.member_id
+     ORDER BY r.finished_at;
+END $$;
+COMMENT ON FUNCTION crm_member.rfm_path(bigint, text) IS
+  'One member through the runs of a model, oldest first; runs at which it was not scored are left out';
+
+CREATE FUNCTION crm_member.forget_scores(before timestamptz, model text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  runs bigint;
+BEGIN
+  WITH gone AS (
+    DELETE FROM crm_member.rfm_snapshot p USING crm_member.rfm_run r
+     WHERE p.run_id = r.run_id AND r.finished_at < before AND (model IS NULL OR r.model_code = model)
+       AND NOT EXISTS (SELECT FROM crm_member.rfm_state c WHERE c.run_id = r.run_id)
+    RETURNING p.run_id)
+  SELECT count(DISTINCT run_id) INTO runs FROM gone;
+  RETURN runs;
+END $$;
+COMMENT ON FUNCTION crm_member.forget_scores(timestamptz, text) IS
+  'Delete the snapshots of runs that ended before a moment, of one model or (NULL) of all, and return how many; runs in force keep theirs, and the record of every run stays';

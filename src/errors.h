@@ -37,6 +37,7 @@
 /* RFM and jobs */
 #define ERRCODE_CRM_UNKNOWN_MODEL		 CRM_STATE('5', '0', '1')
 #define ERRCODE_CRM_RUN_IN_PROGRESS		 CRM_STATE('5', '0', '2')
+#define ERRCODE_CRM_UNKNOWN_FILTER		 CRM_STATE('5', '0', '3')
 
 
 /* matching and merging */

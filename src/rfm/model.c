@@ -2,6 +2,7 @@
  * model.c: a row of rfm_model, read.
  */
 #include "crm_member.h"
+#include "condition/condition.h"
 #include "query.h"
 #include "rfm/model.h"
 #include "setting.h"
@@ -12,26 +13,45 @@
 /*
  * The statement that yields a model's purchases: member, day, amount, then what
  * to subtract from it (for what was paid) and the units (where they count).
+ * Without a scope it reads the plain table; with one the views that have a
+ * column for every attribute, and where the scope looks at lines, lines.
  */
 static char *
-PurchaseSql(const Model *model, bool of_members)
+PurchaseSql(const Model *model, const Condition *scope, bool of_members)
 {
 	StringInfoData sql;
-	const char *members =
-		of_members ? "s.member_id = ANY ($1)" : "s.member_id > 0";
+	const char *members = of_members ? "sale.member_id = ANY ($1)" : "sale.member_id > 0";
+	bool		units = model->frequency_of == FREQUENCY_UNITS;
+	bool		lines = scope != NULL && UsesSubject(scope, SUBJECT_LINE);
+	const char *table = scope != NULL ? "sale_fact" : "sale";
+	char	   *holds = scope != NULL ? psprintf(" AND (%s)", ConditionToSql(scope)) : "";
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql,
-					 "SELECT s.member_id, s.sold_at, %s%s FROM crm_member.sale s "
-					 "WHERE s.settled_at IS NOT NULL AND %s",
-					 model->gross ? "s.amount" : "s.payable, s.shipping",
-					 model->frequency_of == FREQUENCY_UNITS ? ", 0::numeric" : "", members);
-	if (model->frequency_of == FREQUENCY_UNITS)
+	if (lines)
+	{
 		appendStringInfo(&sql,
-						 " UNION ALL SELECT s.member_id, s.sold_at, NULL%s, l.quantity "
-						 "FROM crm_member.sale s JOIN crm_member.sale_line l USING (member_id, sale_id) "
-						 "WHERE s.settled_at IS NOT NULL AND %s",
-						 model->gross ? "" : ", NULL", members);
+						 "SELECT sale.member_id, min(sale.sold_at), sum(line.amount)%s%s "
+						 "FROM crm_member.sale_fact sale "
+						 "JOIN crm_member.line_fact line USING (member_id, sale_id) "
+						 "WHERE sale.settled_at IS NOT NULL AND %s%s "
+						 "GROUP BY sale.member_id, sale.sale_id",
+						 model->gross ? "" : ", sum(line.discount)",
+						 units ? ", sum(line.quantity)" : "", members, holds);
+		return sql.data;
+	}
+	appendStringInfo(&sql,
+					 "SELECT sale.member_id, sale.sold_at, %s%s FROM crm_member.%s sale "
+					 "WHERE sale.settled_at IS NOT NULL AND %s%s",
+					 model->gross ? "sale.amount" :
+					 scope != NULL ? "sale.payable, NULL::numeric" : "sale.payable, sale.shipping",
+					 units ? ", 0::numeric" : "", table, members, holds);
+	if (units)
+		appendStringInfo(&sql,
+						 " UNION ALL SELECT sale.member_id, sale.sold_at, NULL%s, line.quantity "
+						 "FROM crm_member.%s sale "
+						 "JOIN crm_member.sale_line line USING (member_id, sale_id) "
+						 "WHERE sale.settled_at IS NOT NULL AND %s%s",
+						 model->gross ? "" : ", NULL", table, members, holds);
 	return sql.data;
 }
 
@@ -45,11 +65,13 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'frequency') v), "
 		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'monetary') v), "
 		"d.cuts ? 'recency', d.cuts ? 'frequency', d.cuts ? 'monetary', "
-		"concat_ws(' ', extract(epoch FROM d.\"window\"), d.frequency_of, d.monetary_of, s.time_zone) "
+		"concat_ws(' ', extract(epoch FROM d.\"window\"), d.frequency_of, d.monetary_of, s.time_zone, d.scope), "
+		"d.scope "
 		"FROM crm_member.rfm_model d CROSS JOIN crm_member.setting s WHERE d.model_code = $1",
 		2, {TEXTOID, DATEOID}};
 	Datum		values[] = {CStringGetTextDatum(code), DateADTGetDatum(as_of)};
 	Datum		first_day;
+	Datum		scope;
 	char	   *frequency_of;
 	bool		isnull;
 	bool		given[MEASURE_COUNT];
@@ -86,8 +108,9 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 		FixNumeric(&model->banding, MEASURE_MONETARY,
 				   DatumGetArrayTypeP(QueryColumn(0, 8, &isnull)), GetSetting()->money_scale);
 	model->definition = TextDatumGetCString(QueryColumn(0, 12, &isnull));
-	model->source = PurchaseSql(model, false);
-	model->source_of = PurchaseSql(model, true);
+	scope = QueryColumn(0, 13, &isnull);
+	model->source = PurchaseSql(model, isnull ? NULL : DatumGetCondition(scope), false);
+	model->source_of = PurchaseSql(model, isnull ? NULL : DatumGetCondition(scope), true);
 }
 
 void

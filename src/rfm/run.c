@@ -6,6 +6,7 @@
 #include "rfm/change.h"
 #include "rfm/day.h"
 #include "rfm/model.h"
+#include "rfm/snapshot.h"
 #include "rfm/source.h"
 #include "rfm/sort.h"
 #include "rfm/store.h"
@@ -68,15 +69,16 @@ ReadLastRun(const char *code, LastRun *last)
 	}
 }
 
-static void
+static int64
 RecordRun(const Model *model, DateADT as_of, size_t members, uint64 changed, TimestampTz started)
 {
 	static CrmQuery query = {
-		"WITH run AS (INSERT INTO crm_member.rfm_run (model_code, as_of, first_day, bins, cuts, "
-		"members, changed, started_at, finished_at, actor) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), session_user) RETURNING run_id) "
+		"WITH run AS (INSERT INTO crm_member.rfm_run (model_code, as_of, first_day, bins, frequency_of, "
+		"cuts, members, changed, started_at, finished_at, actor) "
+		"SELECT $1, $2, $3, $4, frequency_of, $5, $6, $7, $8, clock_timestamp(), session_user "
+		"FROM crm_member.rfm_model WHERE model_code = $1 RETURNING run_id) "
 		"UPDATE crm_member.rfm_state SET run_id = run.run_id, definition = $9 FROM run "
-		"WHERE model_code = $1",
+		"WHERE model_code = $1 RETURNING run.run_id",
 		9, {TEXTOID, DATEOID, DATEOID, INT2OID, INT8ARRAYOID, INT8OID, INT8OID, TIMESTAMPTZOID,
 			TEXTOID}};
 	Datum		values[] = {CStringGetTextDatum(model->code),
@@ -88,8 +90,12 @@ RecordRun(const Model *model, DateADT as_of, size_t members, uint64 changed, Tim
 							Int64GetDatum(changed),
 							TimestampTzGetDatum(started),
 							CStringGetTextDatum(model->definition)};
+	bool		isnull;
 
-	RunQuery(&query, values, model->first_day == DATEVAL_NOBEGIN ? "  n      " : NULL, false, 0);
+	if (RunQuery(&query, values, model->first_day == DATEVAL_NOBEGIN ? "  n      " : NULL, false,
+				 0) != 1)
+		elog(ERROR, "RFM model \"%s\" is gone", model->code);
+	return DatumGetInt64(QueryColumn(0, 1, &isnull));
 }
 
 /*
@@ -184,6 +190,7 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	size_t		nmembers;
 	int64	   *later;
 	uint64		changed;
+	int64		run_id;
 
 	ReadLastRun(model->code, &last);
 	aliases = ReadAliases(CurrentMemoryContext);
@@ -216,7 +223,8 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	for (size_t i = 0; i < purchases.nlater; i++)
 		later[i] = purchases.later[i].member;
 	PutChanges(model->code, later, purchases.nlater);
-	RecordRun(model, as_of, ntallies, changed, started);
+	run_id = RecordRun(model, as_of, ntallies, changed, started);
+	WriteScores(run_id, &model->banding, tallies, ntallies);
 }
 
 PG_FUNCTION_INFO_V1(crm_run_rfm);

@@ -1,0 +1,65 @@
+-- What conditions see, as views with a column for every attribute; filters.
+
+CREATE VIEW crm_member.sale_fact AS
+  SELECT s.member_id, s.sale_id, s.settled_at,
+         s.amount, s.discount, s.payable - s.shipping AS payable, s.shipping,
+         (SELECT sum(l.quantity) FROM crm_member.sale_line l WHERE l.member_id = s.member_id AND l.sale_id = s.sale_id) AS quantity,
+         (SELECT count(*) FROM crm_member.sale_line l WHERE l.member_id = s.member_id AND l.sale_id = s.sale_id) AS lines,
+         s.source, s.store, s.channel, s.sold_at, t.at::date AS date,
+         extract(year FROM t.at) AS year, extract(month FROM t.at) AS month, extract(day FROM t.at) AS day,
+         extract(isodow FROM t.at) AS weekday, extract(hour FROM t.at) AS hour,
+         extract(hour FROM t.at) * 60 + extract(minute FROM t.at) AS minute, s.attrs
+    FROM crm_member.sale s
+    CROSS JOIN LATERAL (SELECT s.sold_at AT TIME ZONE (SELECT time_zone FROM crm_member.setting)) t (at);
+
+COMMENT ON VIEW crm_member.sale_fact IS 'Sales with a column for every attribute sale.* of conditions: FROM crm_member.sale_fact AS sale WHERE <condition_sql()>';
+
+CREATE VIEW crm_member.line_fact AS
+  SELECT member_id, sale_id, line_no, sku, category, brand, quantity, price, amount, discount,
+         amount - discount AS payable, tax_rate, attrs
+    FROM crm_member.sale_line;
+
+COMMENT ON VIEW crm_member.line_fact IS 'Lines with a column for every attribute line.* of conditions: FROM crm_member.line_fact AS line WHERE <condition_sql()>';
+
+CREATE VIEW crm_member.member_fact AS
+  SELECT m.member_id, m.member_id AS id, m.status, m.kind, h.tier_code AS tier, r.rank AS tier_rank,
+         m.source, m.store, m.channel, p.gender, p.birthday,
+         extract(month FROM p.birthday) = extract(month FROM d.today) AS birthday_month,
+         to_char(p.birthday, 'MMDD') = to_char(d.today, 'MMDD')
+           OR (to_char(p.birthday, 'MMDD') = '0229' AND to_char(d.today, 'MMDD') = '0228' AND to_char(d.today + 1, 'MMDD') = '0301') AS is_birthday,
+         extract(year FROM d.today) - extract(year FROM p.birthday)
+           - (to_char(p.birthday, 'MMDD') > to_char(d.today, 'MMDD'))::int AS age,
+         m.joined_at, d.today - (m.joined_at AT TIME ZONE d.time_zone)::date AS days_since_join,
+         NOT EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = m.member_id AND s.settled_at IS NOT NULL) AS first_purchase,
+         crm_member.r(v.score) AS rfm_r, crm_member.f(v.score) AS rfm_f, crm_member.m(v.score) AS rfm_m,
+         crm_member.segment_of(d.segments, d.bins, v.score) AS segment, m.tags, m.attrs
+    FROM crm_member.member m
+    CROSS JOIN (SELECT s.time_zone, (now() AT TIME ZONE s.time_zone)::date AS today, o.segments, u.bins, u.cuts
+                  FROM crm_member.setting s
+                  LEFT JOIN crm_member.rfm_model o ON o.model_code = 'default'
+                  LEFT JOIN crm_member.rfm_state c ON c.model_code = 'default'
+                  LEFT JOIN crm_member.rfm_run u ON u.run_id = c.run_id) d
+    LEFT JOIN crm_member.person p ON p.member_id = m.member_id
+    LEFT JOIN crm_member.member_tier h ON h.member_id = m.member_id
+    LEFT JOIN crm_member.tier r ON r.tier_code = h.tier_code
+    LEFT JOIN crm_member.rfm_member t ON t.member_id = m.member_id AND t.model_code = 'default'
+    LEFT JOIN LATERAL (SELECT crm_member.score_member(d.cuts, t.member_id, t.last_day, t.frequency, t.monetary)) v (score) ON true
+   WHERE m.status <> 'merged';
+
+COMMENT ON VIEW crm_member.member_fact IS 'Members with a column for every attribute member.* of conditions, as of today; scores by the model default; merged members are left out: FROM crm_member.member_fact AS member WHERE <condition_sql()>';
+
+CREATE TABLE crm_member.member_filter (
+  filter_code  text PRIMARY KEY,
+  name         text NOT NULL DEFAULT '',
+  condition    crm_member.condition NOT NULL
+               CHECK (NOT crm_member.condition_concerns(condition, 'sale') AND NOT crm_member.condition_concerns(condition, 'line')),
+  shared       boolean NOT NULL DEFAULT true,
+  owner        name NOT NULL DEFAULT session_user,
+  tag          text CHECK (tag <> '')
+);
+
+COMMENT ON TABLE crm_member.member_filter IS 'Saved filters: named conditions over members';
+COMMENT ON COLUMN crm_member.member_filter.condition IS 'Over member.* alone, as of the day it is asked';
+COMMENT ON COLUMN crm_member.member_filter.shared IS 'false: for the owner alone';
+COMMENT ON COLUMN crm_member.member_filter.owner IS 'Role that saved it';
+COMMENT ON COLUMN crm_member.member_filter.tag IS 'refresh_segments() gives this tag to the members the filter takes, and to no other';

@@ -1,0 +1,133 @@
+/*
+ * writer.c: many rows into a table, indexes included.
+ */
+#include "crm_member.h"
+#include "catalog.h"
+#include "rfm/writer.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+void
+OpenWriter(Writer *writer, const char *table, int columns)
+{
+	memset(writer, 0, sizeof(*writer));
+	writer->rel = table_open(CrmRelation(table), RowExclusiveLock);
+	if (RelationGetDescr(writer->rel)->natts != columns)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table crm_member.%s is not as setup() made it", table),
+						errdetail("It has %d columns instead of %d.",
+								  RelationGetDescr(writer->rel)->natts, columns)));
+	writer->estate = CreateExecutorState();
+	writer->target = makeNode(ResultRelInfo);
+	InitResultRelInfo(writer->target, writer->rel, 1, NULL, 0);
+	ExecOpenIndices(writer->target, false);
+	writer->context =
+		AllocSetContextCreate(CurrentMemoryContext, "crm_member rows", ALLOCSET_DEFAULT_SIZES);
+	writer->row = MakeSingleTupleTableSlot(RelationGetDescr(writer->rel), &TTSOpsVirtual);
+}
+
+static void
+InsertIndexEntries(Writer *writer, TupleTableSlot *row, IndexWork work)
+{
+	if (writer->target->ri_NumIndices > 0 && HasIndexWork(work))
+		list_free(InsertIndexTuples(writer->target, row, writer->estate, work));
+	ResetPerTupleExprContext(writer->estate);
+}
+
+static void
+FlushRows(Writer *writer)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->context);
+
+	CHECK_FOR_INTERRUPTS();
+	table_multi_insert(writer->rel, writer->rows, writer->nrows, writer->command, 0, writer->bulk);
+	for (int row = 0; row < writer->nrows; row++)
+		InsertIndexEntries(writer, writer->rows[row], INDEX_WORK_ALL);
+	writer->nrows = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer->context);
+}
+
+static TupleTableSlot *
+ClearRow(Writer *writer, TupleTableSlot *row)
+{
+	ExecClearTuple(row);
+	memset(row->tts_isnull, 0, RelationGetDescr(writer->rel)->natts * sizeof(bool));
+	return row;
+}
+
+TupleTableSlot *
+NextRow(Writer *writer)
+{
+	if (writer->bulk == NULL)
+	{
+		writer->bulk = GetBulkInsertState();
+		writer->command = GetCurrentCommandId(true);
+		for (int i = 0; i < WRITE_BATCH; i++)
+			writer->rows[i] = table_slot_create(writer->rel, NULL);
+	}
+	return ClearRow(writer, writer->rows[writer->nrows]);
+}
+
+void
+InsertRow(Writer *writer)
+{
+	ExecStoreVirtualTuple(writer->rows[writer->nrows++]);
+	if (writer->nrows == WRITE_BATCH)
+		FlushRows(writer);
+}
+
+TupleTableSlot *
+UpdatedRow(Writer *writer)
+{
+	return ClearRow(writer, writer->row);
+}
+
+void
+UpdateRow(Writer *writer, ItemPointerData tid)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->context);
+	IndexWork	work;
+
+	CHECK_FOR_INTERRUPTS();
+	ExecStoreVirtualTuple(writer->row);
+	simple_table_tuple_update(writer->rel, &tid, writer->row, GetActiveSnapshot(), &work);
+	InsertIndexEntries(writer, writer->row, work);
+	MemoryContextSwitchTo(old);
+	if (writer->nrows == 0)
+		MemoryContextReset(writer->context);
+}
+
+void
+DeleteRow(Writer *writer, ItemPointerData tid)
+{
+	CHECK_FOR_INTERRUPTS();
+	simple_table_tuple_delete(writer->rel, &tid, GetActiveSnapshot());
+}
+
+void
+CloseWriter(Writer *writer)
+{
+	if (writer->nrows > 0)
+		FlushRows(writer);
+	if (writer->bulk != NULL)
+	{
+		for (int i = 0; i < WRITE_BATCH; i++)
+			ExecDropSingleTupleTableSlot(writer->rows[i]);
+		FreeBulkInsertState(writer->bulk);
+	}
+	ExecDropSingleTupleTableSlot(writer->row);
+	ExecCloseIndices(writer->target);
+	FreeExecutorState(writer->estate);
+	MemoryContextDelete(writer->context);
+	table_close(writer->rel, NoLock);
+	CommandCounterIncrement();
+}

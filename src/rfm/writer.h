@@ -1,0 +1,50 @@
+/*
+ * writer.h: many rows into a table, indexes included.
+ *
+ * For tables of ours that only the library writes: constraints are the caller's
+ * business, and triggers are not fired.
+ */
+#ifndef CRM_WRITER_H
+#define CRM_WRITER_H
+
+#include "postgres.h"
+#include "access/heapam.h"
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+
+#define WRITE_BATCH 500
+
+typedef struct Writer
+{
+	Relation	rel;
+	EState	   *estate;
+	ResultRelInfo *target;
+	MemoryContext context;		/* of a batch */
+	TupleTableSlot *row;		/* for updates */
+
+	/* Inserts wait until there is a batch of them. */
+	BulkInsertState bulk;
+	CommandId	command;
+	int			nrows;
+	TupleTableSlot *rows[WRITE_BATCH];
+} Writer;
+
+/* Error where the table has another number of columns. */
+extern void OpenWriter(Writer *writer, const char *table, int columns);
+extern void CloseWriter(Writer *writer);
+
+/*
+ * An empty row to fill (tts_values; none is null), which InsertRow takes.  What
+ * it points to must live until the batch is written: allocate it in context.
+ */
+extern TupleTableSlot *NextRow(Writer *writer);
+extern void InsertRow(Writer *writer);
+
+/* The same with writer->row and the row it replaces. */
+extern TupleTableSlot *UpdatedRow(Writer *writer);
+extern void UpdateRow(Writer *writer, ItemPointerData tid);
+extern void DeleteRow(Writer *writer, ItemPointerData tid);
+
+#endif
