@@ -30,11 +30,11 @@ static const Comparator comparators[] = {
 	{"category", 3, {{"equal", 0.7, 0}, {"alike", 0.1, -1}, {"different", 0.2, -1}}, ReadCategory, CompareCategory, 0, 9, 0.5},
 	{"id", 3, {{"equal", 0.85, 0}, {"near", 0.1, -1}, {"different", 0.05, -1}}, ReadId, CompareId, 0, 9, 1},
 	{"text", 6, {{"equal", 0.5, 0}, {"same_words", 0.2, -1}, {"inside", 0.1, -1}, {"close", 0.1, -1},
-	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText, 0, 4, 1, ROLE_KIN,
+	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText, 0, 3, 1, ROLE_KIN,
 	{0.01, 0.01, 0.03, 0.05, 0.15, 0.75}},
 	{"number", 4, {{"equal", 0.8, 0}, {"within_1_percent", 0.08, -1}, {"within_10_percent", 0.05, -1},
 	{"different", 0.07, -1}}, ReadNumeric, CompareNumeric, 0, 9, 1},
-	{"gender", 2, {{"equal", 0.97, -1}, {"different", 0.03, -1}}, ReadGender, CompareGender, 0, 9, 1},
+	{"gender", 2, {{"equal", 0.97, -1}, {"different", 0.03, -1}}, ReadGender, CompareGender, 0, 1, 1},
 };
 
 const Comparator *
