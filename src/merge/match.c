@@ -18,6 +18,7 @@
 #define FETCH_ROWS 1000
 #define WRITE_ROWS 2000
 #define CONTRARY_WEIGHT (10 * WEIGHT_SCALE)
+#define OWN_WEIGHT (3 * WEIGHT_SCALE)
 #define ROUNDS 4				/* of grouping: the groups tell how often a value is held */
 
 /* Rows in the order of what they say, so that the order of input does not matter. */
@@ -213,15 +214,29 @@ Evidence(const MatchModel *model, const MatchData *data, const MatchEdge *edge, 
 
 /*
  * Merged without asking?  A family name without the given name, another title,
- * another birthday ask for more than the threshold.
+ * another birthday ask for more than the threshold; and what a family shares, a
+ * telephone, an address, does not suffice without something of the person.
  */
 static bool
 IsAutomatic(const MatchModel *model, uint64 pattern, int32 weight)
 {
 	int			contrary = 0;
+	int32		own = 0;
 
 	for (int f = 0; f < model->nfields; f++)
-		contrary += PATTERN_LEVEL(pattern, f) >= model->fields[f].comparator->contrary;
+	{
+		const MatchField *field = &model->fields[f];
+		int			level = PATTERN_LEVEL(pattern, f);
+		int32		adjustment;
+
+		if (level < 0)
+			continue;
+		contrary += level >= field->comparator->contrary;
+		if (field->comparator->role != ROLE_SHARED)
+			own += FieldWeight(model, f, level, NULL, NULL, 1, &adjustment);
+	}
+	if (HasRelations(model) && own < OWN_WEIGHT)
+		return false;
 	return WeightProbability(weight - contrary * CONTRARY_WEIGHT) >= model->auto_threshold;
 }
 

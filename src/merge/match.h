@@ -224,6 +224,7 @@ typedef struct Estimate
 
 extern void EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate);
 extern void CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
+extern bool HasRelations(const MatchModel *model);
 extern int32 PriorWeight(const MatchModel *model);
 extern int32 PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
 						uint64 pattern, const uint32 *cluster, int32 *relation);

@@ -78,11 +78,34 @@ KeptApart(Forest *forest, uint32 a, uint32 b, MatchEdge *distinct, uint64 ndisti
 	return false;
 }
 
-/* Mean of what the pairs between two groups say against their being one; not positive. */
+/*
+ * What a pair says against being one: its weight where that is negative.  The
+ * prior counts as far as the fields that both records fill could have outweighed
+ * it, so that a pair which has nothing to compare says nothing.
+ */
+static double
+PairOpposition(MatchModel *model, MatchData *data, uint32 x, uint32 y, const uint32 *cluster)
+{
+	uint64		pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
+									 data->cells + (Size) y * model->nfields);
+	int32		prior = PriorWeight(model),
+				relation;
+	int32		weight = PairWeight(model, data, x, y, pattern, cluster, &relation);
+	double		possible = 0;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		if (PATTERN_LEVEL(pattern, f) >= 0)
+			possible += Max(log2(model->fields[f].m[0] / model->fields[f].u[0]), 0);
+	}
+	possible = Min(possible * WEIGHT_SCALE / (2.0 * Max(-prior, 1)), 1);
+	return Min(weight - prior + prior * possible, 0);
+}
+
+/* Mean of what the other pairs between two groups say; not positive. */
 static double
 Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *edge, const uint32 *cluster)
 {
-	int32		prior = PriorWeight(model);
 	double		against = 0;
 	int			looked = 0;
 	uint32		x = edge->left;
@@ -95,12 +118,7 @@ Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *
 		{
 			if (x != edge->left || y != edge->right)
 			{
-				uint64		pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
-													 data->cells + (Size) y * model->nfields);
-				int32		relation;
-				int32		evidence = PairWeight(model, data, x, y, pattern, cluster, &relation) - prior;
-
-				against += Min(evidence, 0);
+				against += PairOpposition(model, data, x, y, cluster);
 				if (++looked == MAX_CROSS)
 					return against / looked;
 			}

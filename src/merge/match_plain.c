@@ -108,7 +108,17 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 	char	   *at;
 
 	if (email == NULL)
-		return false;
+	{
+		/* something mistyped is still worth comparing */
+		email = FoldText(text);
+		if (strlen(email) < 8 || strchr(email, '.') == NULL)
+			return false;
+		SetRunes(value, email);
+		value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 2));
+		value->nnumbers = value->nrunes;
+		AddKey(value, 3, HashText(email, 5, 5));
+		return true;
+	}
 	SetRunes(value, email);
 	value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 1));
 	AddKey(value, 1, HashText(email, strlen(email), 1));
@@ -131,6 +141,9 @@ CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return EMAIL_EQUAL;
 	if (Min(na, nb) >= 5 && EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 12 ? 2 : 1))
+		return EMAIL_NEAR;
+	if (Min(a->nrunes, b->nrunes) >= 8 && EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 &&
+		a->runes[0] == b->runes[0])
 		return EMAIL_NEAR;
 	return EMAIL_OTHER;
 }
@@ -252,7 +265,7 @@ CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 		return DATE_DAY;
 	if (same_year && (same_month || same_day))
 		return DATE_DAY;
-	return same_year ? DATE_YEAR : DATE_OTHER;
+	return same_year || EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 ? DATE_YEAR : DATE_OTHER;
 }
 
 /* Letters and digits of a code; blanks and signs do not count. */

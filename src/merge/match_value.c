@@ -22,7 +22,7 @@ static const Comparator comparators[] = {
 	ReadPhone, ComparePhone, 0, 9, 1, ROLE_SHARED},
 	{"email", 3, {{"equal", 0.7, 0}, {"near", 0.1, -1}, {"different", 0.2, -1}}, ReadEmail, CompareEmail, 0, 9, 1},
 	{"date", 5, {{"equal", 0.85, 0}, {"one_digit_off", 0.06, -1}, {"same_day_or_year_month", 0.03, -1},
-	{"same_year", 0.02, -1}, {"different", 0.04, -1}}, ReadDate, CompareDate, 0, 4, 1},
+	{"two_digits_off", 0.02, -1}, {"different", 0.04, -1}}, ReadDate, CompareDate, 0, 4, 1},
 	{"address", 4, {{"equal", 0.6, 0}, {"near", 0.15, -1}, {"same_street", 0.1, -1}, {"different", 0.15, -1}},
 	ReadAddress, CompareAddress, 0, 9, 1, ROLE_SHARED},
 	{"place", 3, {{"equal", 0.85, 0}, {"alike", 0.05, -1}, {"different", 0.1, -1}}, ReadCategory, CompareCategory, 0, 9, 0.5,
@@ -30,11 +30,11 @@ static const Comparator comparators[] = {
 	{"category", 3, {{"equal", 0.7, 0}, {"alike", 0.1, -1}, {"different", 0.2, -1}}, ReadCategory, CompareCategory, 0, 9, 0.5},
 	{"id", 3, {{"equal", 0.85, 0}, {"near", 0.1, -1}, {"different", 0.05, -1}}, ReadId, CompareId, 0, 9, 1},
 	{"text", 6, {{"equal", 0.5, 0}, {"same_words", 0.2, -1}, {"inside", 0.1, -1}, {"close", 0.1, -1},
-	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText, 0, 4, 1, ROLE_KIN,
+	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText, 0, 3, 1, ROLE_KIN,
 	{0.01, 0.01, 0.03, 0.05, 0.15, 0.75}},
 	{"number", 4, {{"equal", 0.8, 0}, {"within_1_percent", 0.08, -1}, {"within_10_percent", 0.05, -1},
 	{"different", 0.07, -1}}, ReadNumeric, CompareNumeric, 0, 9, 1},
-	{"gender", 2, {{"equal", 0.97, -1}, {"different", 0.03, -1}}, ReadGender, CompareGender, 0, 9, 1},
+	{"gender", 2, {{"equal", 0.97, -1}, {"different", 0.03, -1}}, ReadGender, CompareGender, 0, 1, 1},
 };
 
 const Comparator *

@@ -27,6 +27,7 @@
 #define PRIOR_RELATED 4.0		/* relatives are few and must not take the inexact matches */
 #define PRIOR_SHARED 20.0
 #define LEAST_U 1e-8
+#define LEAST_RELATED 0.05		/* related pairs, for each that matches */
 #define LEAST_SHARE 1e-4
 #define MAX_RARITY 10.0			/* bits */
 
@@ -84,7 +85,7 @@ SampleLevels(const MatchModel *model, const MatchData *data, LevelTable table)
 }
 
 /* Relations show where something is shared and something is told apart. */
-static bool
+bool
 HasRelations(const MatchModel *model)
 {
 	bool		shared = false,
@@ -92,10 +93,19 @@ HasRelations(const MatchModel *model)
 
 	for (int f = 0; f < model->nfields; f++)
 	{
-		shared |= model->fields[f].comparator->role == ROLE_SHARED;
+		/* one city is no household */
+		shared |= model->fields[f].comparator->role == ROLE_SHARED &&
+			model->fields[f].comparator->compare != CompareCategory;
 		kin |= model->fields[f].comparator->role == ROLE_KIN;
 	}
 	return shared && kin;
+}
+
+/* There are always some related pairs, also where too few show to be counted. */
+static double
+RelatedShare(const MatchModel *model, double nmatched, double nrelated, double all)
+{
+	return HasRelations(model) ? Min(Max(nrelated, nmatched * LEAST_RELATED) / all, 0.4) : 0;
 }
 
 static double
@@ -226,7 +236,7 @@ EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *e
 		LevelTable	m_before;
 
 		model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
-		model->related = Min(nrelated / all, 0.4);
+		model->related = RelatedShare(model, nmatched, nrelated, all);
 		for (int f = 0; f < model->nfields; f++)
 		{
 			for (int l = 0; l < model->fields[f].comparator->nlevels; l++)
@@ -272,7 +282,7 @@ EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *e
 	estimate->matches = nmatched;
 	estimate->related = nrelated;
 	model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
-	model->related = Min(nrelated / all, 0.4);
+	model->related = RelatedShare(model, nmatched, nrelated, all);
 	pattern_destroy(patterns);
 }
 
