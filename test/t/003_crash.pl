@@ -34,12 +34,9 @@ sub crash
 		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
 	$node->kill9;
 	kill 'KILL', @backends;
-	for my $try (1 .. 50)
-	{
-		select undef, undef, undef, 0.2;
-		last if $node->start(fail_ok => 1);
-	}
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+	# a dead postmaster that nobody has waited for would pass for a running one
+	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+	$node->start;
 	return;
 }
 
