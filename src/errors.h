@@ -29,6 +29,7 @@
 /* sales */
 #define ERRCODE_CRM_UNKNOWN_SALE		 CRM_STATE('2', '0', '1')
 #define ERRCODE_CRM_SALE_SETTLED		 CRM_STATE('2', '0', '2')	/* settled already, takes no more lines */
+#define ERRCODE_CRM_SALE_INCOMPLETE		 CRM_STATE('2', '0', '3')	/* header without lines */
 
 /* points */
 #define ERRCODE_CRM_INSUFFICIENT_POINTS	 CRM_STATE('3', '0', '1')

@@ -264,9 +264,11 @@ LoadSale(Sale *sale)
 	SPI_connect();
 	found = RunQuery(&query, values, NULL, false, 0);
 	if (found == 0)
-		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_SALE),
-						errmsg("sale " INT64_FORMAT " does not exist", sale->sale_id),
-						errdetail("Its directory entry is there, but no header with lines.")));
+		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_INCOMPLETE),
+						errmsg("sale \"%s\" of source \"%s\" waits for its lines", sale->ref,
+							   sale->source),
+						errdetail("Its header came as a row, and is not settled."),
+						errhint("Insert its lines into crm_member.sale_line.")));
 	old = MemoryContextSwitchTo(caller);
 	sale->nlines = 0;
 	for (uint64 row = 0; row < found; row++)
