@@ -219,8 +219,7 @@ Insufficient(const Act *act)
 
 	ereport(ERROR, (errcode(ERRCODE_CRM_INSUFFICIENT_POINTS),
 					errmsg("not enough points"),
-					errdetail("Member " INT64_FORMAT " can spend %s of points type \"%s\", not %s.",
-							  act->member_id,
+					errdetail("The member can spend %s of points type \"%s\", not %s.",
 							  DatumGetCString(DirectFunctionCall1(numeric_out,
 																  PointsDatum(available, act->type))),
 							  act->type->name,
