@@ -35,7 +35,8 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 
 # points
 OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
-	src/points/ledger.o src/points/accrue.o src/points/explain.o
+	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
+	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/accrue.o src/points/explain.o
 
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \

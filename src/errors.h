@@ -29,16 +29,22 @@
 /* sales */
 #define ERRCODE_CRM_UNKNOWN_SALE		 CRM_STATE('2', '0', '1')
 #define ERRCODE_CRM_SALE_SETTLED		 CRM_STATE('2', '0', '2')	/* settled already, takes no more lines */
-#define ERRCODE_CRM_SALE_INCOMPLETE		 CRM_STATE('2', '0', '3')	/* header without lines */
+#define ERRCODE_CRM_REFUND_EXCEEDS		 CRM_STATE('2', '0', '3')	/* more than was sold and not refunded yet */
+#define ERRCODE_CRM_SALE_UNSETTLED		 CRM_STATE('2', '0', '4')	/* not settled yet */
 
 /* points */
 #define ERRCODE_CRM_INSUFFICIENT_POINTS	 CRM_STATE('3', '0', '1')
 #define ERRCODE_CRM_UNKNOWN_POINTS_TYPE	 CRM_STATE('3', '0', '2')
+#define ERRCODE_CRM_UNKNOWN_ENTRY		 CRM_STATE('3', '0', '3')	/* no hold, no entry with this reference */
+#define ERRCODE_CRM_HOLD_CLOSED			 CRM_STATE('3', '0', '4')	/* holds less than asked, or timed out */
+#define ERRCODE_CRM_POINTS_DEFICIT		 CRM_STATE('3', '0', '5')	/* taken back would be more than there is */
+#define ERRCODE_CRM_NOT_REVERSIBLE		 CRM_STATE('3', '0', '6')	/* of another kind, or less is left */
+#define ERRCODE_CRM_NO_CONVERSION		 CRM_STATE('3', '0', '7')
+#define ERRCODE_CRM_POINTS_TENDER		 CRM_STATE('3', '0', '8')	/* a sale cannot be paid like this */
 
 /* RFM and jobs */
 #define ERRCODE_CRM_UNKNOWN_MODEL		 CRM_STATE('5', '0', '1')
 #define ERRCODE_CRM_RUN_IN_PROGRESS		 CRM_STATE('5', '0', '2')
-#define ERRCODE_CRM_UNKNOWN_FILTER		 CRM_STATE('5', '0', '3')
 
 
 /* matching and merging */

@@ -1,15 +1,30 @@
 -- Points: rules, and the ledger they fill.
 
 CREATE TABLE crm_member.points_type (
-  points_type  text PRIMARY KEY,
-  name         text NOT NULL,
-  decimals     smallint NOT NULL DEFAULT 0 CHECK (decimals BETWEEN 0 AND 4),
-  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry))
+  points_type      text PRIMARY KEY,
+  name             text NOT NULL,
+  decimals         smallint NOT NULL DEFAULT 0 CHECK (decimals BETWEEN 0 AND 4),
+  expiry           text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry)),
+  deficit          text NOT NULL DEFAULT 'allow' CHECK (deficit IN ('allow', 'clamp', 'refuse', 'charge')),
+  reinstatement    interval CHECK (reinstatement > interval '0'),
+  hold_period      interval CHECK (hold_period > interval '0'),
+  money_value      numeric CHECK (money_value > 0 AND money_value < 1e6 AND money_value = round(money_value, 6)),
+  tender_share     numeric NOT NULL DEFAULT 100 CHECK (tender_share > 0 AND tender_share <= 100 AND tender_share = round(tender_share, 4)),
+  tender_multiple  numeric CHECK (tender_multiple > 0 AND tender_multiple < 1e9 AND tender_multiple = round(tender_multiple, 4)),
+  CHECK (deficit <> 'charge' OR money_value IS NOT NULL)
 );
 
 COMMENT ON TABLE crm_member.points_type IS 'Kinds of points, each with balances of its own; configuration';
+COMMENT ON COLUMN crm_member.points_type.points_type IS 'Code, as in the argument points_type';
+COMMENT ON COLUMN crm_member.points_type.name IS 'Name for people';
 COMMENT ON COLUMN crm_member.points_type.decimals IS 'Decimals of an amount of these points; not to be lowered while there are any';
 COMMENT ON COLUMN crm_member.points_type.expiry IS 'When such points expire, where the rule or the call does not say: see is_expiry()';
+COMMENT ON COLUMN crm_member.points_type.deficit IS 'What happens when more is taken back than the member has: allow: the balance goes below zero and what is earned next pays that first; clamp: the rest is let go; refuse: error RM305; charge: the rest is let go and reported, and refund() keeps back its money_value';
+COMMENT ON COLUMN crm_member.points_type.reinstatement IS 'How long spent points that are given back after their expiry can be spent again (through the end of that day, or to the instant where it has hours); NULL: they stay expired';
+COMMENT ON COLUMN crm_member.points_type.hold_period IS 'How long a hold binds where the call does not say; NULL: until it is captured or released';
+COMMENT ON COLUMN crm_member.points_type.money_value IS 'What one point is worth in money when a sale is paid with it; NULL: nothing is paid with such points';
+COMMENT ON COLUMN crm_member.points_type.tender_share IS 'Most that may be paid with such points, in percent of what is payable';
+COMMENT ON COLUMN crm_member.points_type.tender_multiple IS 'Only multiples of so many points pay; NULL: any number';
 
 INSERT INTO crm_member.points_type (points_type, name) VALUES ('points', 'Points');
 
@@ -63,26 +78,34 @@ CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE 
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
 
 CREATE TABLE crm_member.points_account (
-  member_id    bigint NOT NULL,
-  points_type  text NOT NULL REFERENCES crm_member.points_type,
-  balance      numeric NOT NULL DEFAULT 0,
-  entry_no     bigint NOT NULL DEFAULT 0,
-  settles_at   timestamptz NOT NULL DEFAULT '-infinity',
-  expires_at   timestamptz NOT NULL DEFAULT 'infinity',
+  member_id        bigint NOT NULL,
+  points_type      text NOT NULL REFERENCES crm_member.points_type,
+  balance          numeric NOT NULL DEFAULT 0,
+  entry_no         bigint NOT NULL DEFAULT 0,
+  settles_at       timestamptz NOT NULL DEFAULT '-infinity',
+  expires_at       timestamptz NOT NULL DEFAULT 'infinity',
+  debt             numeric NOT NULL DEFAULT 0 CHECK (debt >= 0),
+  hold_expires_at  timestamptz NOT NULL DEFAULT 'infinity',
+  expired_to       timestamptz NOT NULL DEFAULT '-infinity',
   PRIMARY KEY (member_id, points_type)
 ) WITH (fillfactor = 80);
 
 COMMENT ON TABLE crm_member.points_account IS 'Balance of each member in each points type, derived from the ledger; its row lock orders all that happens to it';
-COMMENT ON COLUMN crm_member.points_account.balance IS 'Points in lots, pending ones included';
+COMMENT ON COLUMN crm_member.points_account.balance IS 'Points in lots that are not booked as expired, pending ones included, less the debt; without those held';
 COMMENT ON COLUMN crm_member.points_account.entry_no IS 'Number of the last entry';
 COMMENT ON COLUMN crm_member.points_account.settles_at IS 'From here on no lot is pending';
 COMMENT ON COLUMN crm_member.points_account.expires_at IS 'Until here no open lot expires';
+COMMENT ON COLUMN crm_member.points_account.debt IS 'Points that were taken back and not there any more: what comes next pays them first';
+COMMENT ON COLUMN crm_member.points_account.hold_expires_at IS 'Until here no open hold times out';
+COMMENT ON COLUMN crm_member.points_account.expired_to IS 'What lots that expired until here had left is booked as expired; they are not updated for it';
 
 CREATE TABLE crm_member.points_entry (
   member_id    bigint NOT NULL,
   points_type  text NOT NULL REFERENCES crm_member.points_type,
   entry_no     bigint NOT NULL,
-  kind         text NOT NULL CHECK (kind IN ('earn', 'award', 'spend')),
+  kind         text NOT NULL CHECK (kind IN (
+                 'earn', 'award', 'adjust', 'spend', 'hold', 'release', 'reverse', 'return', 'repay', 'expire', 'clear',
+                 'transfer_out', 'transfer_in', 'convert_out', 'convert_in')),
   points       numeric NOT NULL,
   balance      numeric NOT NULL,
   at           timestamptz NOT NULL,
@@ -98,14 +121,18 @@ CREATE TABLE crm_member.points_entry (
   line_points  numeric[],
   lot_nos      bigint[],
   lot_points   numeric[],
+  of_entry     bigint,
+  other_member bigint,
+  shortfall    numeric CHECK (shortfall > 0),
   PRIMARY KEY (member_id, points_type, entry_no)
 );
 
 CREATE UNIQUE INDEX points_entry_ref ON crm_member.points_entry (member_id, ref) WHERE ref IS NOT NULL;
+CREATE INDEX points_entry_of ON crm_member.points_entry (member_id, points_type, of_entry) WHERE of_entry IS NOT NULL;
 CREATE INDEX points_entry_sale ON crm_member.points_entry (member_id, sale_id) WHERE sale_id IS NOT NULL;
 
 COMMENT ON TABLE crm_member.points_entry IS 'The journal of points: append-only, numbered without gaps for each account';
-COMMENT ON COLUMN crm_member.points_entry.kind IS 'earn: by rules, for a sale; award: given by hand; spend';
+COMMENT ON COLUMN crm_member.points_entry.kind IS 'earn: by rules, for a sale; award: given by hand; adjust: corrected by hand; spend; hold and release: set aside, and back; reverse: earned points taken back; return: spent points given back; repay: debt paid from lots; expire; clear; transfer_out, transfer_in: to and from another member; convert_out, convert_in: into and from another points type';
 COMMENT ON COLUMN crm_member.points_entry.points IS 'Change of the balance';
 COMMENT ON COLUMN crm_member.points_entry.balance IS 'Balance of the account after the entry';
 COMMENT ON COLUMN crm_member.points_entry.at IS 'When it happened';
@@ -114,7 +141,10 @@ COMMENT ON COLUMN crm_member.points_entry.sale_id IS 'The sale it belongs to';
 COMMENT ON COLUMN crm_member.points_entry.ref IS 'The caller''s reference: the same reference again returns the first result';
 COMMENT ON COLUMN crm_member.points_entry.rules IS 'Which rules gave points; with rule_lines (0: the sale) and rule_points';
 COMMENT ON COLUMN crm_member.points_entry.line_nos IS 'Lines that earned points; with line_points, which sum to points';
-COMMENT ON COLUMN crm_member.points_entry.lot_nos IS 'Lots that were drawn on; with lot_points, which sum to -points';
+COMMENT ON COLUMN crm_member.points_entry.lot_nos IS 'Lots that were drawn on, 0 being the debt; with lot_points, negative for what went back. What the entry granted in a lot of its own less the sum of lot_points is points, except for expire';
+COMMENT ON COLUMN crm_member.points_entry.of_entry IS 'Entry of the same account that this one refers to: the reversed one, or the hold that was captured or released';
+COMMENT ON COLUMN crm_member.points_entry.other_member IS 'Member the points went to or came from';
+COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have been taken back and were not there: let go, or charged in money';
 
 CREATE TABLE crm_member.points_lot (
   member_id     bigint NOT NULL,
@@ -135,6 +165,73 @@ COMMENT ON TABLE crm_member.points_lot IS 'What is left of each grant of points,
 COMMENT ON COLUMN crm_member.points_lot.lot_no IS 'Number of the entry that granted it';
 COMMENT ON COLUMN crm_member.points_lot.available_at IS 'From this instant on it can be spent';
 COMMENT ON COLUMN crm_member.points_lot.expires_at IS 'From this instant on it cannot be spent; infinity: never expires';
+
+CREATE TABLE crm_member.points_hold (
+  member_id    bigint NOT NULL,
+  points_type  text NOT NULL REFERENCES crm_member.points_type,
+  hold_no      bigint NOT NULL,
+  ref          text NOT NULL,
+  points       numeric NOT NULL CHECK (points > 0),
+  held         numeric NOT NULL CHECK (held >= 0 AND held <= points),
+  held_at      timestamptz NOT NULL,
+  expires_at   timestamptz NOT NULL,
+  PRIMARY KEY (member_id, points_type, hold_no)
+);
+
+CREATE INDEX points_hold_open ON crm_member.points_hold (member_id, points_type, expires_at) WHERE held > 0;
+CREATE INDEX points_hold_due ON crm_member.points_hold (expires_at) WHERE held > 0;
+
+COMMENT ON TABLE crm_member.points_hold IS 'Points set aside, out of their lots, until they are captured (spent) or released';
+COMMENT ON COLUMN crm_member.points_hold.hold_no IS 'Number of the entry that set them aside, which says from which lots';
+COMMENT ON COLUMN crm_member.points_hold.ref IS 'Reference of the hold';
+COMMENT ON COLUMN crm_member.points_hold.points IS 'Points set aside at first';
+COMMENT ON COLUMN crm_member.points_hold.held IS 'Points neither captured nor released; they bind until expires_at only, whether or not that has been booked';
+COMMENT ON COLUMN crm_member.points_hold.held_at IS 'Since when';
+COMMENT ON COLUMN crm_member.points_hold.expires_at IS 'From this instant on it does not bind; infinity: it never times out';
+
+CREATE TABLE crm_member.points_conversion (
+  from_type  text NOT NULL REFERENCES crm_member.points_type,
+  to_type    text NOT NULL REFERENCES crm_member.points_type,
+  rate       numeric NOT NULL CHECK (rate > 0 AND rate < 1e9 AND rate = round(rate, 6)),
+  rounding   text NOT NULL DEFAULT 'floor'
+             CHECK (rounding IN ('half_up', 'half_down', 'half_even', 'floor', 'ceil')),
+  PRIMARY KEY (from_type, to_type),
+  CHECK (from_type <> to_type)
+);
+
+COMMENT ON TABLE crm_member.points_conversion IS 'Into what points may be converted; configuration';
+COMMENT ON COLUMN crm_member.points_conversion.from_type IS 'Points type given up';
+COMMENT ON COLUMN crm_member.points_conversion.to_type IS 'Points type received';
+COMMENT ON COLUMN crm_member.points_conversion.rate IS 'Points of to_type for one of from_type, up to 6 decimals';
+COMMENT ON COLUMN crm_member.points_conversion.rounding IS 'How the result is rounded to the decimals of to_type: half_up, half_down, half_even, floor, ceil';
+
+CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.points_conversion
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
+
+CREATE TABLE crm_member.ledger_run (
+  run_id       bigint PRIMARY KEY,
+  act          text NOT NULL CHECK (act IN ('expire', 'clear')),
+  points_type  text,
+  as_of        timestamptz NOT NULL,
+  accounts     bigint NOT NULL,
+  points       numeric NOT NULL,
+  pid          int NOT NULL,
+  started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  noted_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  finished_at  timestamptz
+);
+
+COMMENT ON TABLE crm_member.ledger_run IS 'Runs of expire_points() and clear_points(), with their progress after each batch';
+COMMENT ON COLUMN crm_member.ledger_run.run_id IS 'Identifier, from new_id()';
+COMMENT ON COLUMN crm_member.ledger_run.act IS 'expire or clear';
+COMMENT ON COLUMN crm_member.ledger_run.points_type IS 'Points type cleared; NULL: all types expire';
+COMMENT ON COLUMN crm_member.ledger_run.as_of IS 'What the run was called with';
+COMMENT ON COLUMN crm_member.ledger_run.accounts IS 'Accounts done so far';
+COMMENT ON COLUMN crm_member.ledger_run.points IS 'Points that expired or were cleared so far, all types together';
+COMMENT ON COLUMN crm_member.ledger_run.pid IS 'Server process of the run';
+COMMENT ON COLUMN crm_member.ledger_run.started_at IS 'When the run began';
+COMMENT ON COLUMN crm_member.ledger_run.noted_at IS 'When the last batch was done';
+COMMENT ON COLUMN crm_member.ledger_run.finished_at IS 'When it was all done; NULL: not yet, or interrupted';
 
 CREATE VIEW crm_member.points_by_rule AS
 SELECT e.member_id, e.points_type, e.entry_no, e.sale_id, e.at, r.rule_code, r.line_no, r.points

@@ -27,6 +27,10 @@ typedef struct Deposit
 	TimestampTz expires_at;
 	int64		balance;		/* before the next entry */
 	int64		entry_no;
+	int64		debt;
+	TimestampTz expired_to;		/* lots that expire until here are booked as expired */
+	int64		swept;			/* points of such lots */
+	TimestampTz last_at;		/* of the entries */
 } Deposit;
 
 static int
@@ -96,7 +100,8 @@ PostDeposits(List *deposits)
 		"ON CONFLICT (member_id, points_type) DO UPDATE SET "
 		"balance = a.balance + excluded.balance, entry_no = a.entry_no + excluded.entry_no, "
 		"settles_at = greatest(a.settles_at, excluded.settles_at), "
-		"expires_at = least(a.expires_at, excluded.expires_at) RETURNING balance, entry_no", 0};
+		"expires_at = least(a.expires_at, excluded.expires_at) "
+		"RETURNING balance, entry_no, debt, expired_to", 0};
 	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 	ListCell   *cell;
 
@@ -124,6 +129,10 @@ PostDeposits(List *deposits)
 
 		deposit->balance = PointsColumn(row, 1, deposit->points_type) - deposit->points;
 		deposit->entry_no = DatumGetInt64(QueryColumn(row, 2, &isnull)) - deposit->entries;
+		deposit->debt = PointsColumn(row, 3, deposit->points_type);
+		deposit->expired_to = DatumGetTimestampTz(QueryColumn(row, 4, &isnull));
+		deposit->swept = 0;
+		deposit->last_at = DT_NOBEGIN;
 	}
 	EndBatch(batch);
 }
@@ -202,6 +211,9 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 
 			deposit->entry_no++;
 			deposit->balance += award->points;
+			deposit->last_at = Max(deposit->last_at, sale->sold_at);
+			if (award->expires_at <= deposit->expired_to)
+				deposit->swept = AddMinor(deposit->swept, award->points);
 			values[0] = Int64GetDatum(sale->member->member_id);
 			values[1] = CStringGetTextDatum(award->type->name);
 			values[2] = Int64GetDatum(deposit->entry_no);
@@ -221,6 +233,22 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 	EndBatch(batch);
 }
 
+/* What is earned pays a debt first; what is expired already is booked so. */
+static void
+SettleDeposits(List *deposits)
+{
+	ListCell   *cell;
+
+	foreach(cell, deposits)
+	{
+		const Deposit *deposit = lfirst(cell);
+
+		if (deposit->debt > 0 || deposit->swept > 0)
+			SettleCredit(deposit->member_id, deposit->points_type, deposit->swept,
+						 deposit->last_at);
+	}
+}
+
 void
 PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 {
@@ -235,6 +263,7 @@ PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 		SPI_connect();
 		PostDeposits(ordered);
 		InsertEntriesAndLots(deposits, set, sales, n);
+		SettleDeposits(ordered);
 		SPI_finish();
 	}
 	hash_destroy(deposits);

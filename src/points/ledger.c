@@ -1,14 +1,16 @@
 /*
- * ledger.c: posting to the points ledger, and its balances.
+ * ledger.c: the statements that post to the points ledger.
  *
  * Every change goes one way: a relative UPDATE of the account, which locks it,
  * decides and numbers the entry in one statement; then the entry with the
  * balance after it; then the lots.  Whoever comes second waits at the account,
  * and all that follows is read in statements begun after that wait.
  *
- * An act that carries a reference writes its entry with ON CONFLICT DO NOTHING.
- * Where the reference is there already, the relative update is taken back under
- * the lock still held, and the first result is returned.
+ * What an entry granted in a lot of its own, less what it drew on lots, is the
+ * change of the balance.  Two things keep that true where a lot alone does not
+ * tell: the debt, which stands among the lots drawn on as number 0, and the
+ * watermark expired_to, up to which the remains of lots are booked as expired in
+ * one entry an account, without touching them.
  */
 #include "crm_member.h"
 #include "points/ledger.h"
@@ -16,18 +18,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
-#include "access/xact.h"
 #include "utils/builtins.h"
-
-/* How many lots a spend reads at first; most need one or two. */
-#define LOTS_AT_FIRST 8
-
-typedef struct LotUse
-{
-	int			n;
-	int64	   *lot_nos;
-	int64	   *points;
-} LotUse;
 
 Datum
 PointsDatum(int64 points, const PointsType *type)
@@ -54,6 +45,24 @@ NumericArray(const int64 *points, int n, const PointsType *type)
 	return PointerGetDatum(construct_array(elements, n, NUMERICOID, -1, false, TYPALIGN_INT));
 }
 
+char *
+PointsText(int64 points, const PointsType *type)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, PointsDatum(points, type)));
+}
+
+static void
+ReadAccount(const PointsType *type, Account *account)
+{
+	bool		isnull;
+
+	account->balance = PointsColumn(0, 1, type);
+	account->entry_no = DatumGetInt64(QueryColumn(0, 2, &isnull));
+	account->debt = PointsColumn(0, 3, type);
+	account->expired_to = DatumGetTimestampTz(QueryColumn(0, 4, &isnull));
+	account->hold_expires_at = DatumGetTimestampTz(QueryColumn(0, 5, &isnull));
+}
+
 Account
 AddToAccount(int64 member_id, const PointsType *type, int64 points, int n,
 			 TimestampTz available_at, TimestampTz expires_at)
@@ -67,11 +76,10 @@ AddToAccount(int64 member_id, const PointsType *type, int64 points, int n,
 		"entry_no = a.entry_no + excluded.entry_no, "
 		"settles_at = greatest(a.settles_at, excluded.settles_at), "
 		"expires_at = least(a.expires_at, excluded.expires_at) "
-		"RETURNING balance, entry_no",
+		"RETURNING balance, entry_no, debt, expired_to, hold_expires_at",
 		6, {INT8OID, TEXTOID, NUMERICOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	Datum		values[6];
 	Account		account;
-	bool		isnull;
 
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
@@ -81,9 +89,26 @@ AddToAccount(int64 member_id, const PointsType *type, int64 points, int n,
 	values[5] = TimestampTzGetDatum(expires_at);
 	if (RunQuery(&query, values, NULL, false, 0) != 1)
 		elog(ERROR, "points account was not written");
-	account.balance = PointsColumn(0, 1, type);
-	account.entry_no = DatumGetInt64(QueryColumn(0, 2, &isnull));
+	ReadAccount(type, &account);
 	return account;
+}
+
+bool
+LockAccount(int64 member_id, const PointsType *type, Account *account)
+{
+	static CrmQuery query = {
+		"SELECT balance, entry_no, debt, expired_to, hold_expires_at "
+		"FROM crm_member.points_account "
+		"WHERE member_id = $1 AND points_type = $2 FOR NO KEY UPDATE",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	if (RunQuery(&query, values, NULL, false, 1) == 0)
+		return false;
+	ReadAccount(type, account);
+	return true;
 }
 
 void
@@ -107,191 +132,85 @@ InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 	RunQuery(&query, values, NULL, false, 0);
 }
 
-/* The entry of an act; false where its reference is there already. */
-static bool
-InsertActEntry(const Act *act, int64 points, Account account, const LotUse *use)
+static void
+SetText(Datum *values, char *nulls, int i, const char *text)
+{
+	if (text == NULL)
+		nulls[i] = 'n';
+	else
+		values[i] = CStringGetTextDatum(text);
+}
+
+static void
+SetNumber(Datum *values, char *nulls, int i, int64 number)
+{
+	if (number == 0)
+		nulls[i] = 'n';
+	values[i] = Int64GetDatum(number);
+}
+
+bool
+InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 entry_no,
+			int64 balance)
 {
 	static CrmQuery query = {
 		"INSERT INTO crm_member.points_entry "
 		"(member_id, points_type, entry_no, kind, points, balance, at, ref, reason, actor, "
-		"lot_nos, lot_points) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+		"lot_nos, lot_points, sale_id, of_entry, other_member, shortfall, line_nos, line_points) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
 		"ON CONFLICT (member_id, ref) WHERE ref IS NOT NULL DO NOTHING",
-		12, {INT8OID, TEXTOID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID,
-			TEXTOID, TEXTOID, INT8ARRAYOID, NUMERICARRAYOID}};
-	Datum		values[12];
-	char		nulls[12];
-	bool		isnull;
+		18, {INT8OID, TEXTOID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID,
+			TEXTOID, TEXTOID, INT8ARRAYOID, NUMERICARRAYOID, INT8OID, INT8OID, INT8OID, NUMERICOID,
+			INT4ARRAYOID, NUMERICARRAYOID}};
+	Datum		values[18];
+	char		nulls[18];
+	Datum	   *elements;
 
 	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(act->member_id);
-	values[1] = CStringGetTextDatum(act->type->name);
-	values[2] = Int64GetDatum(account.entry_no);
-	values[3] = CStringGetTextDatum(act->kind);
-	values[4] = PointsDatum(points, act->type);
-	values[5] = PointsDatum(account.balance, act->type);
-	values[6] = TimestampTzGetDatum(act->at);
-	values[7] = CStringGetTextDatum(act->ref);
-	values[8] = TextOrNull(act->reason, &isnull);
-	nulls[8] = isnull ? 'n' : ' ';
-	values[9] = TextOrNull(act->actor, &isnull);
-	nulls[9] = isnull ? 'n' : ' ';
-	if (use == NULL)
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	values[2] = Int64GetDatum(entry_no);
+	values[3] = CStringGetTextDatum(entry->kind);
+	values[4] = PointsDatum(entry->points, type);
+	values[5] = PointsDatum(balance, type);
+	values[6] = TimestampTzGetDatum(entry->at);
+	SetText(values, nulls, 7, entry->ref);
+	SetText(values, nulls, 8, entry->reason);
+	SetText(values, nulls, 9, entry->actor);
+	if (entry->use == NULL || entry->use->n == 0)
 		nulls[10] = nulls[11] = 'n';
 	else
 	{
-		Datum	   *lots = palloc(sizeof(Datum) * use->n);
-
-		for (int i = 0; i < use->n; i++)
-			lots[i] = Int64GetDatum(use->lot_nos[i]);
-		values[10] = PointerGetDatum(construct_array(lots, use->n, INT8OID, 8, FLOAT8PASSBYVAL,
-													 TYPALIGN_DOUBLE));
-		values[11] = NumericArray(use->points, use->n, act->type);
+		elements = palloc(sizeof(Datum) * entry->use->n);
+		for (int i = 0; i < entry->use->n; i++)
+			elements[i] = Int64GetDatum(entry->use->lot_nos[i]);
+		values[10] = PointerGetDatum(construct_array(elements, entry->use->n, INT8OID, 8,
+													 FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		values[11] = NumericArray(entry->use->points, entry->use->n, type);
+	}
+	SetNumber(values, nulls, 12, entry->sale_id);
+	SetNumber(values, nulls, 13, entry->of_entry);
+	SetNumber(values, nulls, 14, entry->other_member);
+	if (entry->shortfall == 0)
+		nulls[15] = 'n';
+	else
+		values[15] = PointsDatum(entry->shortfall, type);
+	if (entry->nlines == 0)
+		nulls[16] = nulls[17] = 'n';
+	else
+	{
+		elements = palloc(sizeof(Datum) * entry->nlines);
+		for (int i = 0; i < entry->nlines; i++)
+			elements[i] = Int32GetDatum(entry->line_nos[i]);
+		values[16] = PointerGetDatum(construct_array(elements, entry->nlines, INT4OID, 4, true,
+													 TYPALIGN_INT));
+		values[17] = NumericArray(entry->line_points, entry->nlines, type);
 	}
 	return RunQuery(&query, values, nulls, false, 0) == 1;
 }
 
-/* The first result of an act done before under its reference; false: none was. */
-static bool
-FindAct(const Act *act, int64 points, int64 *balance)
-{
-	static CrmQuery query = {
-		"SELECT kind, points_type, points, balance FROM crm_member.points_entry "
-		"WHERE member_id = $1 AND ref = $2",
-		2, {INT8OID, TEXTOID}};
-	Datum		values[2];
-	bool		isnull;
-
-	values[0] = Int64GetDatum(act->member_id);
-	values[1] = CStringGetTextDatum(act->ref);
-	if (RunQuery(&query, values, NULL, false, 1) == 0)
-		return false;
-	if (strcmp(TextDatumGetCString(QueryColumn(0, 1, &isnull)), act->kind) != 0 ||
-		strcmp(TextDatumGetCString(QueryColumn(0, 2, &isnull)), act->type->name) != 0 ||
-		PointsColumn(0, 3, act->type) != points)
-		ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-						errmsg("reference \"%s\" was used for something else", act->ref),
-						errdetail("Member " INT64_FORMAT " has an entry with this reference, but of "
-								  "another kind, points type or amount.", act->member_id),
-						errhint("A retry must send what the first call sent; another act needs "
-								"another reference.")));
-	*balance = PointsColumn(0, 4, act->type);
-	return true;
-}
-
-/* The act lost a race against itself: take back what it did to the account. */
-static int64
-FirstResult(const Act *act, int64 points)
-{
-	int64		balance;
-
-	AddToAccount(act->member_id, act->type, -points, -1, DT_NOBEGIN, DT_NOEND);
-	if (!FindAct(act, points, &balance))
-		elog(ERROR, "entry with reference \"%s\" vanished", act->ref);
-	return balance;
-}
-
-int64
-PostAward(const Act *act)
-{
-	int64		balance;
-	Account		account;
-
-	SPI_connect();
-	if (!FindAct(act, act->points, &balance))
-	{
-		account = AddToAccount(act->member_id, act->type, act->points, 1, act->available_at,
-							   act->expires_at);
-		balance = account.balance;
-		if (InsertActEntry(act, act->points, account, NULL))
-			InsertLot(act->member_id, act->type, account.entry_no, act->points, act->at,
-					  act->available_at, act->expires_at);
-		else
-			balance = FirstResult(act, act->points);
-	}
-	SPI_finish();
-	return balance;
-}
-
-static void
-Insufficient(const Act *act)
-{
-	int64		available = SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false);
-
-	ereport(ERROR, (errcode(ERRCODE_CRM_INSUFFICIENT_POINTS),
-					errmsg("not enough points"),
-					errdetail("The member can spend %s of points type \"%s\", not %s.",
-							  DatumGetCString(DirectFunctionCall1(numeric_out,
-																  PointsDatum(available, act->type))),
-							  act->type->name,
-							  DatumGetCString(DirectFunctionCall1(numeric_out,
-																  PointsDatum(act->points, act->type))))));
-}
-
-/* Take from the account, if it has that much; false: it has not. */
-static bool
-TakeFromAccount(const Act *act, Account *account)
-{
-	static CrmQuery query = {
-		"UPDATE crm_member.points_account SET balance = balance - $3, "
-		"entry_no = entry_no + 1 "
-		"WHERE member_id = $1 AND points_type = $2 "
-		"AND balance >= $3 RETURNING balance, entry_no",
-		3, {INT8OID, TEXTOID, NUMERICOID}};
-	Datum		values[3];
-	bool		isnull;
-
-	values[0] = Int64GetDatum(act->member_id);
-	values[1] = CStringGetTextDatum(act->type->name);
-	values[2] = PointsDatum(act->points, act->type);
-	if (RunQuery(&query, values, NULL, false, 0) == 0)
-		return false;
-	account->balance = PointsColumn(0, 1, act->type);
-	account->entry_no = DatumGetInt64(QueryColumn(0, 2, &isnull));
-	return true;
-}
-
-/* Which lots a spend draws on, under the account's lock; false: they do not suffice. */
-static bool
-ChooseLots(const Act *act, LotUse *use)
-{
-	static CrmQuery query = {
-		"SELECT lot_no, remaining FROM crm_member.points_lot "
-		"WHERE member_id = $1 AND points_type = $2 "
-		"AND open AND available_at <= $3 AND expires_at > $3 "
-		"ORDER BY expires_at, earned_at, lot_no",
-		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
-	Datum		values[3];
-
-	values[0] = Int64GetDatum(act->member_id);
-	values[1] = CStringGetTextDatum(act->type->name);
-	values[2] = TimestampTzGetDatum(act->at);
-
-	for (long limit = LOTS_AT_FIRST;; limit *= 8)
-	{
-		int64		left = act->points;
-		uint64		found = RunQuery(&query, values, NULL, false, limit);
-
-		use->n = 0;
-		use->lot_nos = palloc(sizeof(int64) * Max(found, 1));
-		use->points = palloc(sizeof(int64) * Max(found, 1));
-		for (uint64 i = 0; i < found && left > 0; i++)
-		{
-			bool		isnull;
-			int64		take = Min(PointsColumn(i, 2, act->type), left);
-
-			use->lot_nos[use->n] = DatumGetInt64(QueryColumn(i, 1, &isnull));
-			use->points[use->n++] = take;
-			left -= take;
-		}
-		if (left == 0)
-			return true;
-		if (found < limit)
-			return false;
-	}
-}
-
-static void
-DrawOnLots(const Act *act, const LotUse *use)
+void
+DrawOnLots(int64 member_id, const PointsType *type, const LotUse *use)
 {
 	static CrmQuery query = {
 		"UPDATE crm_member.points_lot SET remaining = remaining - $4, "
@@ -301,79 +220,79 @@ DrawOnLots(const Act *act, const LotUse *use)
 		4, {INT8OID, TEXTOID, INT8OID, NUMERICOID}};
 	Datum		values[4];
 
-	values[0] = Int64GetDatum(act->member_id);
-	values[1] = CStringGetTextDatum(act->type->name);
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
 	for (int i = 0; i < use->n; i++)
 	{
+		if (use->lot_nos[i] == DEBT_LOT)
+			continue;
 		values[2] = Int64GetDatum(use->lot_nos[i]);
-		values[3] = PointsDatum(use->points[i], act->type);
+		values[3] = PointsDatum(use->points[i], type);
 		if (RunQuery(&query, values, NULL, false, 0) != 1)
 			elog(ERROR, "points lot " INT64_FORMAT " vanished", use->lot_nos[i]);
 	}
 }
 
-int64
-PostSpend(const Act *act)
+void
+Book(int64 member_id, const PointsType *type, const Entry *entry, Account *account)
 {
-	int64		balance;
-	Account		account;
-	LotUse		use;
-
-	SPI_connect();
-	if (!FindAct(act, -act->points, &balance))
-	{
-		if (!TakeFromAccount(act, &account) || !ChooseLots(act, &use))
-			Insufficient(act);
-		balance = account.balance;
-		if (InsertActEntry(act, -act->points, account, &use))
-			DrawOnLots(act, &use);
-		else
-			balance = FirstResult(act, -act->points);
-	}
-	SPI_finish();
-	return balance;
-}
-
-int64
-SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, TimestampTz known_at,
-				 bool read_only)
-{
-	/* one probe, where every open lot can be spent and the question is about now */
-	static CrmQuery stored = {
-		"SELECT balance FROM crm_member.points_account "
+	static CrmQuery query = {
+		"UPDATE crm_member.points_account SET balance = balance + $3, debt = debt + $4, "
+		"entry_no = entry_no + 1, settles_at = greatest(settles_at, $5), "
+		"expires_at = least(expires_at, $6) "
 		"WHERE member_id = $1 AND points_type = $2 "
-		"AND settles_at <= $3 AND expires_at > $3",
-		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
-	static CrmQuery replayed = {
-		"SELECT sum(l.points) FROM "
-		"(SELECT l.points FROM crm_member.points_lot l JOIN crm_member.points_entry e "
-		"ON e.member_id = l.member_id "
-		"AND e.points_type = l.points_type "
-		"AND e.entry_no = l.lot_no "
-		"WHERE l.member_id = $1 AND l.points_type = $2 "
-		"AND l.available_at <= $3 AND l.expires_at > $3 "
-		"AND e.at <= $3 AND e.booked_at <= $4 "
-		"UNION ALL "
-		"SELECT -u.points FROM crm_member.points_entry e, "
-		"LATERAL unnest(e.lot_nos, e.lot_points) AS u (lot_no, points) "
-		"JOIN crm_member.points_lot l ON l.member_id = $1 "
-		"AND l.points_type = $2 AND l.lot_no = u.lot_no "
-		"WHERE e.member_id = $1 AND e.points_type = $2 "
-		"AND l.available_at <= $3 AND l.expires_at > $3 "
-		"AND e.at <= $3 AND e.booked_at <= $4) l",
-		4, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
-	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	Datum		values[4];
-	int64		balance = 0;
+		"RETURNING balance, entry_no, debt, expired_to, hold_expires_at",
+		6, {INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	Datum		values[6];
+	int64		debt = 0;
 
+	for (int i = 0; entry->use != NULL && i < entry->use->n; i++)
+	{
+		if (entry->use->lot_nos[i] == DEBT_LOT)
+			debt = AddMinor(debt, entry->use->points[i]);
+	}
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
-	values[2] = TimestampTzGetDatum(as_of);
-	values[3] = TimestampTzGetDatum(known_at);
-	SPI_connect();
-	if ((as_of >= now && known_at >= now && RunQuery(&stored, values, NULL, read_only, 1) == 1) ||
-		RunQuery(&replayed, values, NULL, read_only, 1) == 1)
-		balance = PointsColumn(0, 1, type);
-	SPI_finish();
-	return balance;
+	values[2] = PointsDatum(entry->points, type);
+	values[3] = PointsDatum(debt, type);
+	values[4] = TimestampTzGetDatum(entry->granted > 0 ? entry->available_at : DT_NOBEGIN);
+	values[5] = TimestampTzGetDatum(Min(entry->granted > 0 ? entry->expires_at : DT_NOEND,
+										entry->refills ? entry->soonest : DT_NOEND));
+	if (RunQuery(&query, values, NULL, false, 0) != 1)
+		elog(ERROR, "points account was not written");
+	ReadAccount(type, account);
+	if (!InsertEntry(member_id, type, entry, account->entry_no, account->balance))
+		ReferenceReused(entry->ref);
+	if (entry->use != NULL && !entry->lots_stay)
+		DrawOnLots(member_id, type, entry->use);
+	if (entry->granted > 0)
+		InsertLot(member_id, type, account->entry_no, entry->granted, entry->earned_at,
+				  entry->available_at, entry->expires_at);
+}
+
+void
+SettleCredit(int64 member_id, const PointsType *type, int64 swept, TimestampTz at)
+{
+	Account		account;
+
+	if (!LockAccount(member_id, type, &account))
+		elog(ERROR, "points account vanished");
+	if (account.debt > 0)
+	{
+		LotUse		use = {0};
+		Entry		entry = {.kind = "repay", .at = at, .use = &use};
+		int64		paid = ChooseLots(member_id, type, &account, account.debt, at, true, &use);
+
+		if (paid > 0)
+		{
+			AddUse(&use, DEBT_LOT, -paid);
+			Book(member_id, type, &entry, &account);
+		}
+	}
+	if (swept > 0)
+	{
+		Entry		entry = {.kind = "expire", .points = -swept, .at = at};
+
+		Book(member_id, type, &entry, &account);
+	}
 }

@@ -1,5 +1,7 @@
 /*
  * ledger.h: posting, for those who post.
+ *
+ * Everything here runs between SPI_connect and SPI_finish.
  */
 #ifndef CRM_LEDGER_H
 #define CRM_LEDGER_H
@@ -10,21 +12,148 @@ typedef struct Account
 {
 	int64		balance;
 	int64		entry_no;		/* of the last entry */
+	int64		debt;
+	TimestampTz expired_to;		/* lots that expired until here are booked as expired */
+	TimestampTz hold_expires_at;	/* until here no hold times out */
 } Account;
+
+/* Draws on lots; negative points went back.  Lot 0 is the debt. */
+#define DEBT_LOT INT64CONST(0)
+
+typedef struct LotUse
+{
+	int			n;
+	int64	   *lot_nos;
+	int64	   *points;
+} LotUse;
+
+/* An entry about to be written: what an act does to an account. */
+typedef struct Entry
+{
+	const char *kind;
+	int64		points;			/* change of the balance */
+	TimestampTz at;
+	const char *ref;			/* NULL: none */
+	const char *reason;
+	const char *actor;
+	const LotUse *use;			/* NULL: none */
+	bool		lots_stay;		/* the lots are not touched: another entry undoes the use */
+	bool		refills;		/* the use puts points back */
+	TimestampTz soonest;		/* when the first of the lots refilled expires */
+	int64		granted;		/* into a lot of the entry's own */
+	TimestampTz earned_at;
+	TimestampTz available_at;
+	TimestampTz expires_at;
+	int64		sale_id;		/* 0: none, and so below */
+	int64		of_entry;
+	int64		other_member;
+	int64		shortfall;
+	int			nlines;
+	const int  *line_nos;
+	const int64 *line_points;
+} Entry;
+
+/* An entry read back. */
+typedef struct PastEntry
+{
+	const PointsType *type;
+	int64		entry_no;
+	char	   *kind;
+	int64		points;
+	int64		balance;
+	TimestampTz at;
+	int64		sale_id;
+	int64		of_entry;
+	int64		shortfall;
+	int			nlines;
+	int		   *line_nos;
+	int64	   *line_points;
+	LotUse		use;
+} PastEntry;
+
+/* ledger.c */
 
 /*
  * Add n entries with points together to the account, which is made where it is
- * missing, and lock it until the end of the transaction.  All of these run
- * between SPI_connect and SPI_finish.
+ * missing, and lock it until the end of the transaction.
  */
 extern Account AddToAccount(int64 member_id, const PointsType *type, int64 points, int n,
 							TimestampTz available_at, TimestampTz expires_at);
+/* Lock the account; false: there is none. */
+extern bool LockAccount(int64 member_id, const PointsType *type, Account *account);
 extern void InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 					  TimestampTz earned_at, TimestampTz available_at, TimestampTz expires_at);
+/* Account, entry and lots in one; the account is as after it. */
+extern void Book(int64 member_id, const PointsType *type, const Entry *entry, Account *account);
+/* The entry alone; false where its reference is there already. */
+extern bool InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 entry_no,
+						int64 balance);
+extern void DrawOnLots(int64 member_id, const PointsType *type, const LotUse *use);
+/*
+ * After lots of an account were filled: pay its debt from them, and book as
+ * expired the part of it (swept) that went into lots booked as expired.
+ */
+extern void SettleCredit(int64 member_id, const PointsType *type, int64 swept, TimestampTz at);
+
+/* lot.c */
+extern void AddUse(LotUse *use, int64 lot_no, int64 points);
+/*
+ * Lots to draw on for so many points, under the account's lock: those that can
+ * be spent at that time, the soonest to expire first; then, where asked, pending
+ * ones.  Returns what they have, at most points.
+ */
+extern int64 ChooseLots(int64 member_id, const PointsType *type, const Account *account, int64 points,
+						TimestampTz at, bool pending, LotUse *use);
+/* Points from .. to of a sequence of draws, as draws of sign. */
+extern void SliceUse(const LotUse *use, int64 from, int64 to, int sign, LotUse *slice);
+typedef struct Lot
+{
+	int64		remaining;
+	TimestampTz earned_at;
+	TimestampTz expires_at;
+} Lot;
+extern Lot	LoadLot(int64 member_id, const PointsType *type, int64 lot_no);
+
+/* Points that go back (use is negative) into lots booked as expired; and when the first other expires. */
+extern int64 SweptPart(int64 member_id, const PointsType *type, const Account *account,
+					   const LotUse *use, TimestampTz *soonest);
+
+/* entry.c */
+extern PastEntry *FindEntry(int64 member_id, const char *ref);
+/* List of PastEntry, in order */
+extern List *LoadEntriesOf(int64 member_id, const PointsType *type, int64 of_entry);
+extern List *LoadSaleEntries(int64 member_id, int64 sale_id);
+/* Was this act done before?  Then its balance; RM001 where the reference was used for another. */
+extern bool FindAct(const Act *act, int64 points, int64 *balance);
+extern void ReferenceReused(const char *ref);
+
+/* act.c */
+/* Grant a lot, or take from lots; they return the first result where act->ref is there already. */
+extern int64 GrantLot(const Act *act);
+extern Account TakePoints(const Act *act, LotUse *use, bool *done);
+
+/* hold.c */
+/* Book as released what timed out until then; false: there is no account. */
+extern bool ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz at);
+
+/* reverse.c */
+/* For each line of an entry (or, without lines, as a whole) what was taken back of it so far. */
+extern int64 *TakenBack(int64 member_id, const PastEntry *entry);
+/*
+ * Take back so much of each line of what an entry granted; without lines, the
+ * first.  Adds to *shortfall what was not there and is no debt either.
+ */
+extern int64 TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *shortfall);
+/* What is missing when points are taken back becomes debt or shortfall of the entry, or is refused. */
+extern void CoverDeficit(const PointsType *type, int64 points, LotUse *use, Entry *entry);
+extern int64 GivenBack(int64 member_id, const PastEntry *entry);
+/* Give back points that an entry spent; returns the balance after. */
+extern int64 GiveBack(const Act *act, const PastEntry *entry, int64 points);
 
 /* Values of statements. */
 extern Datum PointsDatum(int64 points, const PointsType *type);
 extern int64 PointsColumn(uint64 row, int column, const PointsType *type);
 extern Datum NumericArray(const int64 *points, int n, const PointsType *type);
+extern char *PointsText(int64 points, const PointsType *type);
 
 #endif

@@ -2,7 +2,9 @@
  * points.c: the functions of the points ledger that SQL calls.
  */
 #include "crm_member.h"
-#include "points/points.h"
+#include "points/ledger.h"
+#include "query.h"
+#include "setting.h"
 
 #include "access/xact.h"
 #include "commands/trigger.h"
@@ -11,6 +13,11 @@
 
 /* Points far from any real amount are a mistake of the caller's. */
 #define MAX_POINTS INT64CONST(1000000000000)
+
+/* statuses of members that may ... */
+static const char *const active[] = {"active", NULL};	/* spend */
+static const char *const living[] = {"active", "inactive", "lost", NULL};	/* be given points */
+static const char *const everybody[] = {"active", "inactive", "lost", "cancelled", NULL};
 
 static char *
 TextArgument(FunctionCallInfo fcinfo, int n)
@@ -64,36 +71,82 @@ ActMoment(FunctionCallInfo fcinfo, int n)
 	return at;
 }
 
+/* The arguments that acts share. */
+static void
+ReadAct(FunctionCallInfo fcinfo, Act *act, int reason, int ref, int at, int actor)
+{
+	act->reason = TextArgument(fcinfo, reason);
+	act->ref = TextArgument(fcinfo, ref);
+	act->at = act->earned_at = act->available_at = ActMoment(fcinfo, at);
+	act->actor = TextArgument(fcinfo, actor);
+}
+
+/* ... and those of acts that name points of a type. */
+static void
+ReadPoints(FunctionCallInfo fcinfo, Act *act, int points, int ref, int type)
+{
+	RequireArgument(fcinfo, 0, "member_id");
+	RequireArgument(fcinfo, points, "points");
+	RequireArgument(fcinfo, ref, "ref");
+	RequireArgument(fcinfo, type, "points_type");
+	act->type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, type));
+	act->points = PointsArgument(fcinfo, points, act->type);
+}
+
+static Datum
+Balance(int64 balance, const PointsType *type)
+{
+	return NumericGetDatum(MinorToNumeric(balance, type->decimals));
+}
+
+static void
+CheckExpiry(const Act *act)
+{
+	if (act->expires_at <= act->available_at)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("points would expire before they can be spent"),
+						errdetail("They are available from %s and expire at %s.",
+								  pstrdup(timestamptz_to_str(act->available_at)),
+								  pstrdup(timestamptz_to_str(act->expires_at)))));
+}
+
 /* award_points(member_id, points, reason, ref, points_type, expires_at, available_at, at, actor) */
 PG_FUNCTION_INFO_V1(crm_award_points);
 Datum
 crm_award_points(PG_FUNCTION_ARGS)
 {
-	static const char *const allowed[] = {"active", "inactive", "lost", NULL};
 	Act			act = {.kind = "award"};
 
-	RequireArgument(fcinfo, 0, "member_id");
-	RequireArgument(fcinfo, 1, "points");
-	RequireArgument(fcinfo, 3, "ref");
-	RequireArgument(fcinfo, 4, "points_type");
-	act.type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 4));
-	act.points = PointsArgument(fcinfo, 1, act.type);
-	act.reason = TextArgument(fcinfo, 2);
-	act.ref = TextArgument(fcinfo, 3);
-	act.at = ActMoment(fcinfo, 7);
-	act.available_at = MomentArgument(fcinfo, 6, act.at);
+	ReadPoints(fcinfo, &act, 1, 3, 4);
+	ReadAct(fcinfo, &act, 2, 3, 7, 8);
+	act.available_at = Max(act.at, MomentArgument(fcinfo, 6, act.at));
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.available_at));
-	act.actor = TextArgument(fcinfo, 8);
-	if (act.available_at < act.at)
-		act.available_at = act.at;
-	if (act.expires_at <= act.available_at)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("points would expire before they can be spent"),
-						errdetail("They are available from %s and expire at %s.",
-								  pstrdup(timestamptz_to_str(act.available_at)),
-								  pstrdup(timestamptz_to_str(act.expires_at)))));
-	act.member_id = RequireMember(PG_GETARG_INT64(0), allowed);
-	PG_RETURN_NUMERIC(MinorToNumeric(PostAward(&act), act.type->decimals));
+	CheckExpiry(&act);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), living);
+	return Balance(PostAward(&act), act.type);
+}
+
+/* adjust_points(member_id, points, reason, ref, points_type, expires_at, at, actor) */
+PG_FUNCTION_INFO_V1(crm_adjust_points);
+Datum
+crm_adjust_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "adjust"};
+	bool		more;
+
+	RequireArgument(fcinfo, 1, "points");
+	RequireArgument(fcinfo, 2, "reason");
+	RequireArgument(fcinfo, 7, "actor");
+	more = !DatumGetBool(DirectFunctionCall2(numeric_lt, PG_GETARG_DATUM(1),
+											 NumericGetDatum(MinorToNumeric(0, 0))));
+	if (!more)
+		fcinfo->args[1].value = DirectFunctionCall1(numeric_uminus, PG_GETARG_DATUM(1));
+	ReadPoints(fcinfo, &act, 1, 3, 4);
+	ReadAct(fcinfo, &act, 2, 3, 6, 7);
+	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.at));
+	CheckExpiry(&act);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), living);
+	return Balance(more ? PostAward(&act) : PostDeduction(&act), act.type);
 }
 
 /* spend_points(member_id, points, reason, ref, points_type, at, actor) */
@@ -101,21 +154,150 @@ PG_FUNCTION_INFO_V1(crm_spend_points);
 Datum
 crm_spend_points(PG_FUNCTION_ARGS)
 {
-	static const char *const allowed[] = {"active", NULL};
 	Act			act = {.kind = "spend"};
 
+	ReadPoints(fcinfo, &act, 1, 3, 4);
+	ReadAct(fcinfo, &act, 2, 3, 5, 6);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	return Balance(PostSpend(&act), act.type);
+}
+
+/* hold_points(member_id, points, reason, ref, points_type, expires_at, at, actor) */
+PG_FUNCTION_INFO_V1(crm_hold_points);
+Datum
+crm_hold_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "hold"};
+
+	ReadPoints(fcinfo, &act, 1, 3, 4);
+	ReadAct(fcinfo, &act, 2, 3, 6, 7);
+	act.expires_at = MomentArgument(fcinfo, 5, act.type->hold_period == NULL ? DT_NOEND
+									: AddBusinessInterval(act.at, act.type->hold_period));
+	if (act.expires_at <= act.at)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("hold would time out before it begins")));
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	return Balance(PostHold(&act), act.type);
+}
+
+/* Part of a hold or entry: its points type is not known before it is found. */
+static void
+ReadPart(FunctionCallInfo fcinfo, Act *act, int member_id, int points, const PointsType *type)
+{
+	RequireArgument(fcinfo, member_id, "member_id");
+	if (!PG_ARGISNULL(points))
+		act->points = PointsArgument(fcinfo, points, type);
+	act->member_id = RequireMember(PG_GETARG_INT64(member_id), living);
+}
+
+/* release_points(member_id, ref, points, reason, release_ref, at, actor) */
+PG_FUNCTION_INFO_V1(crm_release_points);
+Datum
+crm_release_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "release"};
+	const PointsType *type;
+
 	RequireArgument(fcinfo, 0, "member_id");
-	RequireArgument(fcinfo, 1, "points");
-	RequireArgument(fcinfo, 3, "ref");
-	RequireArgument(fcinfo, 4, "points_type");
-	act.type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 4));
-	act.points = PointsArgument(fcinfo, 1, act.type);
-	act.reason = TextArgument(fcinfo, 2);
-	act.ref = TextArgument(fcinfo, 3);
-	act.at = ActMoment(fcinfo, 5);
-	act.actor = TextArgument(fcinfo, 6);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), allowed);
-	PG_RETURN_NUMERIC(MinorToNumeric(PostSpend(&act), act.type->decimals));
+	RequireArgument(fcinfo, 1, "ref");
+	type = EntryType(RequireMember(PG_GETARG_INT64(0), living), TextArgument(fcinfo, 1));
+	ReadPart(fcinfo, &act, 0, 2, type);
+	ReadAct(fcinfo, &act, 3, 4, 5, 6);
+	return Balance(PostRelease(&act, TextArgument(fcinfo, 1)), type);
+}
+
+/* capture_points(member_id, ref, points, reason, capture_ref, release_rest, at, actor) */
+PG_FUNCTION_INFO_V1(crm_capture_points);
+Datum
+crm_capture_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "spend"};
+	const PointsType *type;
+
+	RequireArgument(fcinfo, 0, "member_id");
+	RequireArgument(fcinfo, 1, "ref");
+	RequireArgument(fcinfo, 5, "release_rest");
+	type = EntryType(RequireMember(PG_GETARG_INT64(0), active), TextArgument(fcinfo, 1));
+	ReadPart(fcinfo, &act, 0, 2, type);
+	ReadAct(fcinfo, &act, 3, 4, 6, 7);
+	return Balance(PostCapture(&act, TextArgument(fcinfo, 1), PG_GETARG_BOOL(5)), type);
+}
+
+/*
+ * reverse_points(ref, member_id, points, line_no, sale_id, points_type, reason, reversal_ref, at,
+ * actor)
+ */
+PG_FUNCTION_INFO_V1(crm_reverse_points);
+Datum
+crm_reverse_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "reverse"};
+
+	RequireArgument(fcinfo, 1, "member_id");
+	RequireArgument(fcinfo, 5, "points_type");
+	if (PG_ARGISNULL(0) == PG_ARGISNULL(4))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("say either \"ref\" or \"sale_id\"")));
+	if (!PG_ARGISNULL(2))
+		RequireArgument(fcinfo, 7, "reversal_ref");
+	act.member_id = RequireMember(PG_GETARG_INT64(1), everybody);
+	act.sale_id = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT64(4);
+	act.type = PG_ARGISNULL(0) ? FindPointsType(GetRuleSet(), TextArgument(fcinfo, 5))
+		: EntryType(act.member_id, TextArgument(fcinfo, 0));
+	if (!PG_ARGISNULL(2))
+		act.points = PointsArgument(fcinfo, 2, act.type);
+	ReadAct(fcinfo, &act, 6, 7, 8, 9);
+	return Balance(PostReversal(&act, TextArgument(fcinfo, 0),
+								PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3)),
+				   act.type);
+}
+
+/* transfer_points(from_member, to_member, points, reason, ref, points_type, at, actor) */
+PG_FUNCTION_INFO_V1(crm_transfer_points);
+Datum
+crm_transfer_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "transfer_out"};
+
+	RequireArgument(fcinfo, 0, "from_member");
+	RequireArgument(fcinfo, 1, "to_member");
+	ReadPoints(fcinfo, &act, 2, 4, 5);
+	ReadAct(fcinfo, &act, 3, 4, 6, 7);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	act.other_member = RequireMember(PG_GETARG_INT64(1), active);
+	if (act.member_id == act.other_member)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a member cannot transfer points to itself")));
+	return Balance(PostTransfer(&act, act.other_member), act.type);
+}
+
+/* convert_points(member_id, points, from_type, to_type, ref, reason, at, actor) */
+PG_FUNCTION_INFO_V1(crm_convert_points);
+Datum
+crm_convert_points(PG_FUNCTION_ARGS)
+{
+	Act			act = {.kind = "convert_out"};
+	const PointsType *to_type;
+
+	RequireArgument(fcinfo, 3, "to_type");
+	ReadPoints(fcinfo, &act, 1, 4, 2);
+	ReadAct(fcinfo, &act, 5, 4, 6, 7);
+	to_type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 3));
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	return Balance(PostConversion(&act, to_type), act.type);
+}
+
+/* release_timed_out(member_id, points_type, at) */
+PG_FUNCTION_INFO_V1(crm_release_timed_out);
+Datum
+crm_release_timed_out(PG_FUNCTION_ARGS)
+{
+	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 1));
+
+	SPI_connect();
+	ReleaseTimedOut(PG_GETARG_INT64(0), type, PG_GETARG_TIMESTAMPTZ(2));
+	SPI_finish();
+	PG_RETURN_VOID();
 }
 
 /* points_balance(member_id, points_type, as_of, known_at) */
@@ -123,9 +305,8 @@ PG_FUNCTION_INFO_V1(crm_points_balance);
 Datum
 crm_points_balance(PG_FUNCTION_ARGS)
 {
-	static const char *const allowed[] = {"active", "inactive", "lost", "cancelled", NULL};
 	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 1));
-	int64		member_id = RequireMember(PG_GETARG_INT64(0), allowed);
+	int64		member_id = RequireMember(PG_GETARG_INT64(0), everybody);
 
 	PG_RETURN_NUMERIC(MinorToNumeric(SpendableBalance(member_id, type, PG_GETARG_TIMESTAMPTZ(2),
 													  PG_GETARG_TIMESTAMPTZ(3), true),

@@ -35,12 +35,27 @@ typedef struct Expiry
 extern bool ParseExpiry(const char *text, Expiry *expiry);
 extern TimestampTz ExpiresAt(const Expiry *expiry, TimestampTz from);
 
+/* what happens when more is taken back than there is */
+typedef enum Deficit
+{
+	DEFICIT_ALLOW,
+	DEFICIT_CLAMP,
+	DEFICIT_REFUSE,
+	DEFICIT_CHARGE
+} Deficit;
+
 /* rule.c: the active rules, cached */
 typedef struct PointsType
 {
 	char	   *name;
 	int			decimals;
 	Expiry		expiry;
+	Deficit		deficit;
+	Interval   *reinstatement;	/* NULL: what is given back after its expiry stays expired */
+	Interval   *hold_period;	/* NULL: holds do not time out */
+	Decimal		money_value;	/* of one point as tender; 0: none */
+	Decimal		tender_share;	/* percent */
+	Decimal		tender_multiple;	/* 0: any number of points */
 } PointsType;
 
 typedef enum AwardKind
@@ -133,8 +148,8 @@ typedef struct Explanation
 extern List *EvaluateSale(const RuleSet *set, const Sale *sale, List **explain);
 
 /*
- * ledger.c: the one way to post.  An act by hand (award, spend) carries a
- * reference; repeated with the same content it returns the first result.
+ * The ledger.  An act by hand carries a reference; repeated with the same
+ * content it returns the first result.
  */
 typedef struct Act
 {
@@ -143,22 +158,49 @@ typedef struct Act
 	const PointsType *type;
 	int64		points;			/* positive */
 	TimestampTz at;
-	TimestampTz available_at;	/* award */
-	TimestampTz expires_at;
+	TimestampTz earned_at;		/* of what is granted */
+	TimestampTz available_at;
+	TimestampTz expires_at;		/* or of a hold */
 	const char *reason;
 	const char *ref;
 	const char *actor;
+	int64		sale_id;		/* 0: none, and so below */
+	int64		of_entry;
+	int64		other_member;
 } Act;
 
-/* Balance of the account after the act. */
+/* act.c; balance of the account after the act */
 extern int64 PostAward(const Act *act);
 extern int64 PostSpend(const Act *act);
+/* Take points whether or not they are there; the points type says what is done about the rest. */
+extern int64 PostDeduction(const Act *act);
+
+/* entry.c: the points type of the entry that carries a reference; RM303 where none does */
+extern const PointsType *EntryType(int64 member_id, const char *ref);
+
+/* balance.c */
 /*
  * What can be spent at a moment, as known at another.  read_only: as the calling
  * statement sees it; else with what this transaction did since.
  */
 extern int64 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
 							  TimestampTz known_at, bool read_only);
+
+/* hold.c; points 0 in a release or capture: all that is held.  hold: reference of the hold */
+extern int64 PostHold(const Act *act);
+extern int64 PostRelease(const Act *act, const char *hold);
+extern int64 PostCapture(const Act *act, const char *hold, bool release_rest);
+
+/* transfer.c; balance of the account given from */
+extern int64 PostTransfer(const Act *act, int64 to_member);
+extern int64 PostConversion(const Act *act, const PointsType *to_type);
+
+/* reverse.c */
+/*
+ * Take back what an act or a line of a sale was granted, or give back what was
+ * spent; points 0: all that is left.
+ */
+extern int64 PostReversal(const Act *act, const char *ref, int line_no);
 
 /* accrue.c: what sales earned, into the ledger and out of it again */
 typedef struct EarnedSale

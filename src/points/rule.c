@@ -37,11 +37,49 @@ ReadExpiry(const char *text)
 	return expiry;
 }
 
+static Deficit
+ParseDeficit(const char *name)
+{
+	static const char *const names[] = {"allow", "clamp", "refuse", "charge"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return (Deficit) i;
+	}
+	elog(ERROR, "unknown deficit policy \"%s\"", name);
+}
+
+static Interval *
+IntervalColumn(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+	Interval   *interval;
+
+	if (isnull)
+		return NULL;
+	interval = palloc(sizeof(Interval));
+	*interval = *DatumGetIntervalP(value);
+	return interval;
+}
+
+static Decimal
+DecimalColumn(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+	Decimal		zero = {0, 0};
+
+	return isnull ? zero : NumericToDecimal(DatumGetNumeric(value), "points type");
+}
+
 static void
 LoadPointsTypes(RuleSet *set)
 {
-	static CrmQuery query = {"SELECT points_type, decimals, expiry FROM crm_member.points_type "
-							 "ORDER BY points_type", 0};
+	static CrmQuery query = {"SELECT points_type, decimals, expiry, deficit, reinstatement, "
+							 "hold_period, money_value, tender_share, tender_multiple "
+							 "FROM crm_member.points_type ORDER BY points_type", 0};
 	int			n = RunQuery(&query, NULL, NULL, true, 0);
 	MemoryContext old = MemoryContextSwitchTo(set->context);
 
@@ -54,6 +92,12 @@ LoadPointsTypes(RuleSet *set)
 		set->types[i].name = TextColumn(i, 1);
 		set->types[i].decimals = DatumGetInt16(QueryColumn(i, 2, &isnull));
 		set->types[i].expiry = *ReadExpiry(TextColumn(i, 3));
+		set->types[i].deficit = ParseDeficit(TextColumn(i, 4));
+		set->types[i].reinstatement = IntervalColumn(i, 5);
+		set->types[i].hold_period = IntervalColumn(i, 6);
+		set->types[i].money_value = DecimalColumn(i, 7);
+		set->types[i].tender_share = DecimalColumn(i, 8);
+		set->types[i].tender_multiple = DecimalColumn(i, 9);
 	}
 	MemoryContextSwitchTo(old);
 }

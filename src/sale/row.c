@@ -264,7 +264,7 @@ LoadSale(Sale *sale)
 	SPI_connect();
 	found = RunQuery(&query, values, NULL, false, 0);
 	if (found == 0)
-		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_INCOMPLETE),
+		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_UNSETTLED),
 						errmsg("sale \"%s\" of source \"%s\" waits for its lines", sale->ref,
 							   sale->source),
 						errdetail("Its header came as a row, and is not settled."),

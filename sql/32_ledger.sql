@@ -1,0 +1,442 @@
+-- The ledger of points: what is done with points by hand and at their expiry, and the proof of the books.
+
+CREATE FUNCTION crm_member.adjust_points(
+  member_id bigint,
+  points numeric,
+  reason text,
+  ref text,
+  points_type text DEFAULT 'points',
+  expires_at timestamptz DEFAULT NULL,
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_adjust_points';
+
+COMMENT ON FUNCTION crm_member.adjust_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
+  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 null argument, 22023 no points, or expiring at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
+
+CREATE FUNCTION crm_member.hold_points(
+  member_id bigint,
+  points numeric,
+  reason text DEFAULT NULL,
+  ref text DEFAULT NULL,
+  points_type text DEFAULT 'points',
+  expires_at timestamptz DEFAULT NULL,
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_hold_points';
+
+COMMENT ON FUNCTION crm_member.hold_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
+  'Set points aside so that nothing else spends them, the soonest to expire first, and return the balance of the account after it, without what is held. ref is required and names the hold: the same again returns the first result. expires_at: from then on it does not bind; NULL: after the hold_period of the points type. Held points do not expire before the hold does. Errors: 22004 null argument, 22023 points not positive or timing out at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
+
+CREATE FUNCTION crm_member.release_points(
+  member_id bigint,
+  ref text,
+  points numeric DEFAULT NULL,
+  reason text DEFAULT NULL,
+  release_ref text DEFAULT NULL,
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_release_points';
+
+COMMENT ON FUNCTION crm_member.release_points(bigint, text, numeric, text, text, timestamptz, text) IS
+  'Give up the hold named ref, or part of it (points NULL: all that is held), and return the balance of the account after it: the points go back to their lots. A hold that holds nothing is left as it is. release_ref makes a partial release repeatable. Errors: 22004 null argument, 22023 points not positive, 22003 too many decimals, RM001 release_ref used for something else, RM101 unknown member, RM102 cancelled member, RM303 no such hold, RM304 the hold holds less';
+
+CREATE FUNCTION crm_member.capture_points(
+  member_id bigint,
+  ref text,
+  points numeric DEFAULT NULL,
+  reason text DEFAULT NULL,
+  capture_ref text DEFAULT NULL,
+  release_rest boolean DEFAULT true,
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_capture_points';
+
+COMMENT ON FUNCTION crm_member.capture_points(bigint, text, numeric, text, text, boolean, timestamptz, text) IS
+  'Spend what the hold named ref holds, or part of it (points NULL: all), and return the balance of the account after it. release_rest: the rest is given up, else it stays held. Repeated it returns the first result; capture_ref tells several captures of one hold apart. Errors: 22004 null argument, 22023 points not positive, 22003 too many decimals, RM001 capture_ref used for something else, RM101 unknown member, RM102 member not active, RM303 no such hold, RM304 the hold holds less or has timed out';
+
+CREATE FUNCTION crm_member.reverse_points(
+  ref text,
+  member_id bigint,
+  points numeric DEFAULT NULL,
+  line_no int DEFAULT NULL,
+  sale_id bigint DEFAULT NULL,
+  points_type text DEFAULT 'points',
+  reason text DEFAULT NULL,
+  reversal_ref text DEFAULT NULL,
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_reverse_points';
+
+COMMENT ON FUNCTION crm_member.reverse_points(text, bigint, numeric, int, bigint, text, text, text, timestamptz, text) IS
+  'Undo an act named by its ref (or what a sale did in one points type: ref NULL and sale_id): granted points are taken back, spent ones go back to their lots with their expiry, and what expired meanwhile as the reinstatement of the points type says. points: part of it, with a reversal_ref of its own; NULL: all that is left, which repeated does nothing; line_no: only what that line of the sale earned. Returns the balance of the account after it. What is missing is for the deficit policy of the points type. Errors: 22004 null argument, 22023 neither or both of ref and sale_id, 22003 too many decimals, RM001 reversal_ref used for something else, RM101 unknown member, RM303 no such entry, RM305 refused deficit, RM306 cannot be reversed or less is left';
+
+CREATE FUNCTION crm_member.transfer_points(
+  from_member bigint,
+  to_member bigint,
+  points numeric,
+  reason text DEFAULT NULL,
+  ref text DEFAULT NULL,
+  points_type text DEFAULT 'points',
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_transfer_points';
+
+COMMENT ON FUNCTION crm_member.transfer_points(bigint, bigint, numeric, text, text, text, timestamptz, text) IS
+  'Move points to another member, the soonest to expire first; they keep their expiry. Returns the balance of from_member after it. ref is required, unique with from_member: the same again returns the first result. Errors: 22004 null argument, 22023 points not positive or one member twice, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
+
+CREATE FUNCTION crm_member.convert_points(
+  member_id bigint,
+  points numeric,
+  from_type text,
+  to_type text,
+  ref text,
+  reason text DEFAULT NULL,
+  at timestamptz DEFAULT now(),
+  actor text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_convert_points';
+
+COMMENT ON FUNCTION crm_member.convert_points(bigint, numeric, text, text, text, text, timestamptz, text) IS
+  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 null argument, 22023 points not positive or too few for one, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
+
+CREATE FUNCTION crm_member.release_timed_out(member_id bigint, points_type text, at timestamptz) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_release_timed_out';
+
+COMMENT ON FUNCTION crm_member.release_timed_out(bigint, text, timestamptz) IS
+  'Book as released the holds of an account that timed out until then; spending does so by itself, expire_points() for all. Error RM302 unknown points type';
+
+CREATE FUNCTION crm_member.expire_step(as_of timestamptz, after_member bigint, accounts int,
+  OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM crm_member.release_timed_out(h.member_id, h.points_type, expire_step.as_of)
+  FROM (SELECT DISTINCT d.member_id, d.points_type
+        FROM (SELECT h.member_id, h.points_type FROM crm_member.points_hold h
+              WHERE h.held > 0 AND h.expires_at <= expire_step.as_of
+              ORDER BY h.expires_at LIMIT expire_step.accounts) d
+        ORDER BY 1, 2) h;
+
+  -- An account that changed since it was read is left for the next pass: entry_no says so.
+  WITH account AS (
+    SELECT a.member_id, a.points_type, a.entry_no, a.expired_to
+    FROM crm_member.points_account a
+    WHERE a.member_id > expire_step.after_member AND a.expires_at <= expire_step.as_of
+    ORDER BY a.member_id, a.points_type LIMIT expire_step.accounts
+  ), lapsed AS (
+    SELECT a.member_id, a.points_type, a.entry_no,
+           (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l
+            WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
+              AND l.expires_at > a.expired_to AND l.expires_at <= expire_step.as_of) AS points,
+           (SELECT l.expires_at FROM crm_member.points_lot l
+            WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
+              AND l.expires_at > greatest(a.expired_to, expire_step.as_of)
+            ORDER BY l.expires_at LIMIT 1) AS next_expiry
+    FROM account a
+  ), changed AS (
+    UPDATE crm_member.points_account a
+       SET balance = a.balance - l.points,
+           entry_no = a.entry_no + (l.points > 0)::int,
+           expired_to = greatest(a.expired_to, expire_step.as_of),
+           expires_at = coalesce(l.next_expiry, 'infinity')
+      FROM lapsed l
+     WHERE a.member_id = l.member_id AND a.points_type = l.points_type AND a.entry_no = l.entry_no
+    RETURNING a.member_id, a.points_type, a.entry_no, a.balance, l.points
+  ), entry AS (
+    INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at)
+    SELECT c.member_id, c.points_type, c.entry_no, 'expire', -c.points, c.balance, expire_step.as_of
+      FROM changed c WHERE c.points > 0
+  )
+  SELECT (SELECT count(*) FROM account), count(*), coalesce(sum(c.points), 0), (SELECT max(a.member_id) FROM account a)
+    INTO due, booked, points, last_member
+    FROM changed c;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
+  'One step of expire_points(): so many accounts after a member. due: accounts looked at, booked: those that had not changed meanwhile, points: that expired';
+
+CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
+  OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  WITH account AS (
+    SELECT a.member_id, a.points_type, a.entry_no, a.expired_to, a.debt
+    FROM crm_member.points_account a
+    WHERE a.points_type = clear_step.points_type AND a.member_id > clear_step.after_member
+      AND (a.debt > 0 OR EXISTS (SELECT FROM crm_member.points_lot l
+                                 WHERE l.member_id = a.member_id AND l.points_type = a.points_type
+                                   AND l.open AND l.expires_at > a.expired_to AND l.earned_at < clear_step.as_of))
+    ORDER BY a.member_id LIMIT clear_step.accounts
+  ), cleared AS (
+    SELECT a.member_id, a.points_type, a.entry_no, a.debt, l.points - a.debt AS points, l.lot_nos, l.lot_points
+    FROM account a, LATERAL (
+      SELECT coalesce(sum(l.remaining), 0) AS points,
+             array_agg(l.lot_no ORDER BY l.lot_no) AS lot_nos, array_agg(l.remaining ORDER BY l.lot_no) AS lot_points
+      FROM crm_member.points_lot l
+      WHERE l.member_id = a.member_id AND l.points_type = a.points_type
+        AND l.open AND l.expires_at > a.expired_to AND l.earned_at < clear_step.as_of) l
+  ), changed AS (
+    UPDATE crm_member.points_account a
+       SET balance = a.balance - c.points, debt = 0, entry_no = a.entry_no + 1
+      FROM cleared c
+     WHERE a.member_id = c.member_id AND a.points_type = c.points_type AND a.entry_no = c.entry_no
+    RETURNING a.member_id, a.points_type, a.entry_no, a.balance, c.points, c.lot_nos, c.lot_points, c.debt
+  ), lot AS (
+    UPDATE crm_member.points_lot l SET remaining = 0, open = false
+      FROM changed c, unnest(c.lot_nos) AS u (lot_no)
+     WHERE l.member_id = c.member_id AND l.points_type = c.points_type AND l.lot_no = u.lot_no
+  ), entry AS (
+    INSERT INTO crm_member.points_entry
+           (member_id, points_type, entry_no, kind, points, balance, at, lot_nos, lot_points)
+    SELECT c.member_id, c.points_type, c.entry_no, 'clear', -c.points, c.balance, clear_step.as_of,
+           CASE WHEN c.debt > 0 THEN c.lot_nos || 0::bigint ELSE c.lot_nos END,
+           CASE WHEN c.debt > 0 THEN c.lot_points || -c.debt ELSE c.lot_points END
+      FROM changed c
+  )
+  SELECT (SELECT count(*) FROM account), count(*), coalesce(sum(c.points), 0), (SELECT max(a.member_id) FROM account a)
+    INTO due, booked, points, last_member
+    FROM changed c;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.clear_step(text, timestamptz, bigint, int) IS
+  'One step of clear_points(): so many accounts after a member. due: accounts looked at, booked: those that had not changed meanwhile, points: that were cleared';
+
+CREATE FUNCTION crm_member.note_ledger_run(
+  run_id bigint, act text, points_type text, as_of timestamptz, accounts bigint, points numeric, finished boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO crm_member.ledger_run AS r (run_id, act, points_type, as_of, accounts, points, pid, finished_at)
+  VALUES (note_ledger_run.run_id, note_ledger_run.act, note_ledger_run.points_type, note_ledger_run.as_of,
+          note_ledger_run.accounts, note_ledger_run.points, pg_backend_pid(),
+          CASE WHEN note_ledger_run.finished THEN clock_timestamp() END)
+  ON CONFLICT ON CONSTRAINT ledger_run_pkey DO UPDATE
+     SET accounts = r.accounts + excluded.accounts, points = r.points + excluded.points,
+         noted_at = clock_timestamp(), finished_at = excluded.finished_at;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.note_ledger_run(bigint, text, text, timestamptz, bigint, numeric, boolean) IS
+  'Add a step of expire_points() or clear_points() to its row in ledger_run';
+
+CREATE PROCEDURE crm_member.expire_points(as_of timestamptz DEFAULT now(), batch int DEFAULT 20000)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  run CONSTANT bigint := crm_member.new_id();
+  moment CONSTANT timestamptz := as_of;
+  after_member bigint := -1;
+  skipped bigint := 0;
+  step record;
+BEGIN
+  IF as_of IS NULL OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
+    RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  LOOP
+    SELECT * INTO step FROM crm_member.expire_step(moment, after_member, batch);
+    PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, step.booked, step.points, false);
+    COMMIT;
+    skipped := skipped OPERATOR(pg_catalog.+) step.due OPERATOR(pg_catalog.-) step.booked;
+    IF step.due OPERATOR(pg_catalog.>) 0 THEN
+      -- a member's accounts may lie on both sides of the cut
+      after_member := step.last_member OPERATOR(pg_catalog.-) 1;
+      CONTINUE WHEN step.due OPERATOR(pg_catalog.=) batch;
+    END IF;
+    EXIT WHEN skipped OPERATOR(pg_catalog.=) 0;
+    skipped := 0;
+    after_member := -1;
+  END LOOP;
+  PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, true);
+END
+$$;
+
+COMMENT ON PROCEDURE crm_member.expire_points(timestamptz, int) IS
+  'Book what expired until as_of, and release holds that timed out until then: one entry an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction';
+
+CREATE PROCEDURE crm_member.clear_points(points_type text, as_of timestamptz DEFAULT now(), batch int DEFAULT 20000)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  run CONSTANT bigint := crm_member.new_id();
+  moment CONSTANT timestamptz := as_of;
+  after_member bigint := -1;
+  skipped bigint := 0;
+  step record;
+BEGIN
+  IF as_of IS NULL OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
+    RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF NOT EXISTS (SELECT FROM crm_member.points_type t
+                 WHERE t.points_type OPERATOR(pg_catalog.=) clear_points.points_type) THEN
+    RAISE EXCEPTION 'points type "%" does not exist', points_type
+      USING ERRCODE = 'RM302', HINT = 'Table crm_member.points_type lists them.';
+  END IF;
+  LOOP
+    SELECT * INTO step FROM crm_member.clear_step(clear_points.points_type, moment, after_member, batch);
+    PERFORM crm_member.note_ledger_run(run, 'clear', clear_points.points_type, moment, step.booked, step.points, false);
+    COMMIT;
+    skipped := skipped OPERATOR(pg_catalog.+) step.due OPERATOR(pg_catalog.-) step.booked;
+    IF step.due OPERATOR(pg_catalog.=) batch THEN
+      after_member := step.last_member;
+      CONTINUE;
+    END IF;
+    EXIT WHEN skipped OPERATOR(pg_catalog.=) 0;
+    skipped := 0;
+    after_member := -1;
+  END LOOP;
+  PERFORM crm_member.note_ledger_run(run, 'clear', clear_points.points_type, moment, 0, 0, true);
+END
+$$;
+
+COMMENT ON PROCEDURE crm_member.clear_points(text, timestamptz, int) IS
+  'Clear the accounts of a points type, as at the end of a year: what was earned before as_of and is not spent, held or expired goes, pending points and debts too; one entry an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, RM302 unknown points type, 2D000 inside a transaction';
+
+CREATE FUNCTION crm_member.verify_ledger()
+RETURNS TABLE (member_id bigint, points_type text, problem text, detail text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+  WITH entry AS (
+    SELECT e.*,
+           sum(e.points) OVER account AS running,
+           row_number() OVER account AS position
+    FROM crm_member.points_entry e
+    WINDOW account AS (PARTITION BY e.member_id, e.points_type ORDER BY e.entry_no)
+  ), journal AS (
+    SELECT e.member_id, e.points_type, sum(e.points) AS points, max(e.entry_no) AS last_no,
+           coalesce(sum(e.points) FILTER (WHERE e.kind = 'expire'), 0) AS expired
+    FROM crm_member.points_entry e GROUP BY 1, 2
+  ), drawn AS (
+    SELECT e.member_id, e.points_type, u.lot_no, sum(u.points) AS points
+    FROM crm_member.points_entry e, unnest(e.lot_nos, e.lot_points) AS u (lot_no, points)
+    GROUP BY 1, 2, 3
+  ), lots AS (
+    SELECT a.member_id, a.points_type,
+           coalesce(sum(l.remaining) FILTER (WHERE l.expires_at > a.expired_to), 0) AS remaining,
+           coalesce(sum(l.remaining) FILTER (WHERE l.expires_at <= a.expired_to), 0) AS expired,
+           min(l.expires_at) FILTER (WHERE l.open AND l.expires_at > a.expired_to) AS expires_at,
+           max(l.available_at) FILTER (WHERE l.open) AS settles_at
+    FROM crm_member.points_account a
+    JOIN crm_member.points_lot l ON (l.member_id, l.points_type) = (a.member_id, a.points_type)
+    GROUP BY 1, 2
+  ), holds AS (
+    SELECT h.member_id, h.points_type, min(h.expires_at) FILTER (WHERE h.held > 0) AS expires_at
+    FROM crm_member.points_hold h GROUP BY 1, 2
+  ), reversed AS (
+    SELECT e.member_id, e.points_type, e.of_entry AS entry_no,
+           sum(coalesce(e.shortfall, 0) - e.points) FILTER (WHERE e.kind = 'reverse') AS taken,
+           sum(e.points) FILTER (WHERE e.kind = 'return') AS given,
+           sum(e.points) FILTER (WHERE e.kind = 'release') AS released
+    FROM crm_member.points_entry e WHERE e.of_entry IS NOT NULL GROUP BY 1, 2, 3
+  )
+  SELECT coalesce(a.member_id, j.member_id), coalesce(a.points_type, j.points_type),
+         'account and entries disagree',
+         format('balance %s and %s entries, journal says %s and %s', a.balance, a.entry_no, j.points, j.last_no)
+    FROM crm_member.points_account a
+    FULL JOIN journal j ON (j.member_id, j.points_type) = (a.member_id, a.points_type)
+   WHERE (a.balance, a.entry_no) IS DISTINCT FROM (coalesce(j.points, 0), coalesce(j.last_no, 0))
+  UNION ALL
+  SELECT a.member_id, a.points_type, 'account and lots disagree',
+         format('balance %s, lots say %s less a debt of %s', a.balance, coalesce(l.remaining, 0), a.debt)
+    FROM crm_member.points_account a
+    LEFT JOIN lots l ON (l.member_id, l.points_type) = (a.member_id, a.points_type)
+   WHERE a.balance <> coalesce(l.remaining, 0) - a.debt
+  UNION ALL
+  SELECT a.member_id, a.points_type, 'account promises too much',
+         format('nothing is pending from %s on, expires before %s, or is held until before %s', a.settles_at, a.expires_at, a.hold_expires_at)
+    FROM crm_member.points_account a
+    LEFT JOIN lots l ON (l.member_id, l.points_type) = (a.member_id, a.points_type)
+    LEFT JOIN holds h ON (h.member_id, h.points_type) = (a.member_id, a.points_type)
+   WHERE a.settles_at < l.settles_at OR a.expires_at > l.expires_at OR a.hold_expires_at > h.expires_at
+  UNION ALL
+  SELECT a.member_id, a.points_type, 'account and expired lots disagree',
+         format('entries booked %s, lots say %s', j.expired, coalesce(l.expired, 0))
+    FROM crm_member.points_account a
+    JOIN journal j ON (j.member_id, j.points_type) = (a.member_id, a.points_type)
+    LEFT JOIN lots l ON (l.member_id, l.points_type) = (a.member_id, a.points_type)
+   WHERE -j.expired <> coalesce(l.expired, 0)
+  UNION ALL
+  SELECT a.member_id, a.points_type, 'account and entries disagree about the debt',
+         format('debt %s, entries say %s', a.debt, coalesce(d.points, 0))
+    FROM crm_member.points_account a
+    LEFT JOIN drawn d ON (d.member_id, d.points_type, d.lot_no) = (a.member_id, a.points_type, 0)
+   WHERE a.debt <> coalesce(d.points, 0)
+  UNION ALL
+  SELECT e.member_id, e.points_type, 'entry breaks the journal',
+         format('entry %s at position %s says balance %s, entries sum to %s', e.entry_no, e.position, e.balance, e.running)
+    FROM entry e
+   WHERE e.entry_no <> e.position OR e.balance <> e.running
+  UNION ALL
+  SELECT l.member_id, l.points_type, 'lot and entries disagree',
+         format('lot %s has %s of %s left, entries drew %s', l.lot_no, l.remaining, l.points, coalesce(d.points, 0))
+    FROM crm_member.points_lot l
+    LEFT JOIN drawn d ON (d.member_id, d.points_type, d.lot_no) = (l.member_id, l.points_type, l.lot_no)
+   WHERE l.points - coalesce(d.points, 0) <> l.remaining
+  UNION ALL
+  SELECT d.member_id, d.points_type, 'entries draw on a lot that is not there', format('lot %s', d.lot_no)
+    FROM drawn d
+    LEFT JOIN crm_member.points_lot l
+      ON (l.member_id, l.points_type, l.lot_no) = (d.member_id, d.points_type, d.lot_no)
+   WHERE l.lot_no IS NULL AND d.lot_no <> 0
+  UNION ALL
+  SELECT e.member_id, e.points_type, 'entry and its lots disagree',
+         format('entry %s of %s: lot of its own %s, drew %s', e.entry_no, e.points, coalesce(l.points, 0), u.points)
+    FROM crm_member.points_entry e
+    LEFT JOIN crm_member.points_lot l
+      ON (l.member_id, l.points_type, l.lot_no) = (e.member_id, e.points_type, e.entry_no),
+         LATERAL (SELECT coalesce(sum(p), 0) AS points FROM unnest(e.lot_points) p) u
+   WHERE e.kind <> 'expire' AND e.points <> coalesce(l.points, 0) - u.points
+      OR e.kind = 'expire' AND (l.lot_no IS NOT NULL OR u.points <> 0)
+  UNION ALL
+  SELECT e.member_id, e.points_type, 'entry and its parts disagree',
+         format('entry %s of %s', e.entry_no, e.points)
+    FROM crm_member.points_entry e
+   WHERE e.points <> (SELECT sum(p) FROM unnest(e.rule_points) p)
+      OR (CASE e.kind WHEN 'reverse' THEN coalesce(e.shortfall, 0) - e.points ELSE e.points END)
+         <> (SELECT sum(p) FROM unnest(e.line_points) p)
+  UNION ALL
+  SELECT e.member_id, e.points_type, 'entry was reversed beyond what it did',
+         format('entry %s of %s: %s taken back, %s given back', e.entry_no, e.points, coalesce(r.taken, 0), coalesce(r.given, 0))
+    FROM reversed r
+    JOIN crm_member.points_entry e
+      ON (e.member_id, e.points_type, e.entry_no) = (r.member_id, r.points_type, r.entry_no)
+   WHERE coalesce(r.taken, 0) > greatest(e.points, 0) OR coalesce(r.given, 0) > greatest(-e.points, 0)
+  UNION ALL
+  SELECT h.member_id, h.points_type, 'hold and entries disagree',
+         format('hold %s holds %s of %s, %s were released or captured', h.hold_no, h.held, h.points, coalesce(r.released, 0))
+    FROM crm_member.points_hold h
+    LEFT JOIN reversed r
+      ON (r.member_id, r.points_type, r.entry_no) = (h.member_id, h.points_type, h.hold_no)
+   WHERE h.held <> h.points - coalesce(r.released, 0)
+  UNION ALL
+  SELECT s.member_id, NULL, 'sale and its lines disagree',
+         format('sale %s says %s less %s, its lines %s less %s', s.sale_id, s.amount, s.discount, l.amount, l.discount)
+    FROM crm_member.sale s
+    LEFT JOIN (SELECT l.member_id, l.sale_id, sum(l.amount) AS amount, sum(l.discount) AS discount
+                 FROM crm_member.sale_line l GROUP BY 1, 2) l
+      ON (l.member_id, l.sale_id) = (s.member_id, s.sale_id)
+   WHERE s.settled_at IS NOT NULL AND (s.amount, s.discount) IS DISTINCT FROM (l.amount, l.discount);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.verify_ledger() IS
+  'Prove the books: accounts, entries, lots, holds, reversals and sales against one another. Every row is a violation; none is how it should be';

@@ -1,0 +1,191 @@
+/*
+ * entry.c: entries of the journal, read back.
+ */
+#include "crm_member.h"
+#include "points/ledger.h"
+#include "query.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#define ENTRY_COLUMNS \
+	"points_type, entry_no, kind, points, balance, at, sale_id, of_entry, shortfall, line_nos, " \
+	"line_points, lot_nos, lot_points"
+
+static int
+ReadArray(uint64 row, int column, Oid type, Datum **elements)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+	int16		length;
+	bool		byval;
+	char		align;
+	int			n;
+
+	if (isnull)
+		return 0;
+	get_typlenbyvalalign(type, &length, &byval, &align);
+	deconstruct_array(DatumGetArrayTypePCopy(value), type, length, byval, align, elements, NULL, &n);
+	return n;
+}
+
+static int64
+NumberColumn(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static int64 *
+ReadPoints(uint64 row, int column, const PointsType *type)
+{
+	Datum	   *elements;
+	int			n = ReadArray(row, column, NUMERICOID, &elements);
+	int64	   *points = palloc(sizeof(int64) * n);
+
+	for (int i = 0; i < n; i++)
+		points[i] = ExactMinor(DatumGetNumeric(elements[i]), type->decimals, "points");
+	return points;
+}
+
+static PastEntry *
+ReadEntry(uint64 row)
+{
+	PastEntry  *entry = palloc0(sizeof(PastEntry));
+	bool		isnull;
+	Datum	   *elements;
+
+	entry->type = FindPointsType(GetRuleSet(), TextDatumGetCString(QueryColumn(row, 1, &isnull)));
+	entry->entry_no = NumberColumn(row, 2);
+	entry->kind = TextDatumGetCString(QueryColumn(row, 3, &isnull));
+	entry->points = PointsColumn(row, 4, entry->type);
+	entry->balance = PointsColumn(row, 5, entry->type);
+	entry->at = DatumGetTimestampTz(QueryColumn(row, 6, &isnull));
+	entry->sale_id = NumberColumn(row, 7);
+	entry->of_entry = NumberColumn(row, 8);
+	entry->shortfall = PointsColumn(row, 9, entry->type);
+	entry->nlines = ReadArray(row, 10, INT4OID, &elements);
+	entry->line_nos = palloc(sizeof(int) * entry->nlines);
+	for (int i = 0; i < entry->nlines; i++)
+		entry->line_nos[i] = DatumGetInt32(elements[i]);
+	entry->line_points = ReadPoints(row, 11, entry->type);
+	entry->use.n = ReadArray(row, 12, INT8OID, &elements);
+	entry->use.lot_nos = palloc(sizeof(int64) * entry->use.n);
+	for (int i = 0; i < entry->use.n; i++)
+		entry->use.lot_nos[i] = DatumGetInt64(elements[i]);
+	entry->use.points = ReadPoints(row, 13, entry->type);
+	return entry;
+}
+
+static List *
+ReadEntries(uint64 found)
+{
+	SPITupleTable *table = SPI_tuptable;
+	List	   *entries = NIL;
+
+	for (uint64 row = 0; row < found; row++)
+	{
+		/* looking up the points type may have read configuration */
+		SPI_tuptable = table;
+		entries = lappend(entries, ReadEntry(row));
+	}
+	return entries;
+}
+
+PastEntry *
+FindEntry(int64 member_id, const char *ref)
+{
+	static CrmQuery query = {
+		"SELECT " ENTRY_COLUMNS " FROM crm_member.points_entry "
+		"WHERE member_id = $1 AND ref = $2",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(ref);
+	return RunQuery(&query, values, NULL, false, 1) == 0 ? NULL : linitial(ReadEntries(1));
+}
+
+List *
+LoadEntriesOf(int64 member_id, const PointsType *type, int64 of_entry)
+{
+	static CrmQuery query = {
+		"SELECT " ENTRY_COLUMNS " FROM crm_member.points_entry "
+		"WHERE member_id = $1 AND points_type = $2 AND of_entry = $3 ORDER BY entry_no",
+		3, {INT8OID, TEXTOID, INT8OID}};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	values[2] = Int64GetDatum(of_entry);
+	return ReadEntries(RunQuery(&query, values, NULL, false, 0));
+}
+
+const PointsType *
+EntryType(int64 member_id, const char *ref)
+{
+	const PointsType *type;
+	PastEntry  *entry;
+
+	SPI_connect();
+	entry = FindEntry(member_id, ref);
+	if (entry == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_ENTRY),
+						errmsg("the member has no entry with reference \"%s\"", ref)));
+	type = entry->type;
+	SPI_finish();
+	return type;
+}
+
+/* What a sale earned and what was spent on it, not what was taken or given back since. */
+List *
+LoadSaleEntries(int64 member_id, int64 sale_id)
+{
+	static CrmQuery query = {
+		"SELECT " ENTRY_COLUMNS " FROM crm_member.points_entry "
+		"WHERE member_id = $1 AND sale_id = $2 AND kind IN ('earn', 'spend') "
+		"ORDER BY points_type, entry_no",
+		2, {INT8OID, INT8OID}};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = Int64GetDatum(sale_id);
+	return ReadEntries(RunQuery(&query, values, NULL, false, 0));
+}
+
+void
+ReferenceReused(const char *ref)
+{
+	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+					errmsg("reference \"%s\" was used for something else", ref),
+					errdetail("The member has an entry with this reference, but of another kind, "
+							  "points type or amount."),
+					errhint("A retry must send what the first call sent; another act needs "
+							"another reference.")));
+}
+
+bool
+FindAct(const Act *act, int64 points, int64 *balance)
+{
+	static CrmQuery query = {
+		"SELECT kind, points_type, points, balance, other_member FROM crm_member.points_entry "
+		"WHERE member_id = $1 AND ref = $2",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+	bool		isnull;
+
+	values[0] = Int64GetDatum(act->member_id);
+	values[1] = CStringGetTextDatum(act->ref);
+	if (RunQuery(&query, values, NULL, false, 1) == 0)
+		return false;
+	if (strcmp(TextDatumGetCString(QueryColumn(0, 1, &isnull)), act->kind) != 0 ||
+		strcmp(TextDatumGetCString(QueryColumn(0, 2, &isnull)), act->type->name) != 0 ||
+		PointsColumn(0, 3, act->type) != points || NumberColumn(0, 5) != act->other_member)
+		ReferenceReused(act->ref);
+	*balance = PointsColumn(0, 4, act->type);
+	return true;
+}

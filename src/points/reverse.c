@@ -1,0 +1,353 @@
+/*
+ * reverse.c: granted points taken back, spent points given back.
+ *
+ * Both read from the journal what there is to reverse and what was reversed of
+ * it already, under the account's lock, so that any number of partial steps ends
+ * exactly at zero.
+ *
+ * What is taken back comes from the lot of the grant first, where what is left
+ * of it is harmless; then from what the member can spend, then from what is
+ * pending; the rest is as the points type's deficit policy says.  What is given
+ * back goes to the lots it came from, the last drawn first.
+ */
+#include "crm_member.h"
+#include "points/ledger.h"
+#include "query.h"
+
+#include "utils/builtins.h"
+
+int64 *
+TakenBack(int64 member_id, const PastEntry *entry)
+{
+	int64	   *taken = palloc0(sizeof(int64) * Max(entry->nlines, 1));
+	ListCell   *cell;
+
+	foreach(cell, LoadEntriesOf(member_id, entry->type, entry->entry_no))
+	{
+		const PastEntry *reversal = lfirst(cell);
+
+		if (strcmp(reversal->kind, "reverse") != 0)
+			continue;
+		if (entry->nlines == 0)
+			taken[0] += reversal->shortfall - reversal->points;
+		for (int i = 0; i < reversal->nlines; i++)
+		{
+			for (int line = 0; line < entry->nlines; line++)
+			{
+				if (entry->line_nos[line] == reversal->line_nos[i])
+					taken[line] += reversal->line_points[i];
+			}
+		}
+	}
+	return taken;
+}
+
+static int64
+TotalOf(const int64 *points, int n)
+{
+	int64		total = 0;
+
+	for (int i = 0; i < n; i++)
+		total = AddMinor(total, points[i]);
+	return total;
+}
+
+void
+CoverDeficit(const PointsType *type, int64 points, LotUse *use, Entry *entry)
+{
+	switch (type->deficit)
+	{
+		case DEFICIT_ALLOW:
+			AddUse(use, DEBT_LOT, points);
+			break;
+		case DEFICIT_CLAMP:
+		case DEFICIT_CHARGE:
+			entry->shortfall = points;
+			break;
+		case DEFICIT_REFUSE:
+			ereport(ERROR, (errcode(ERRCODE_CRM_POINTS_DEFICIT),
+							errmsg("the points to be taken back are spent"),
+							errdetail("%s of points type \"%s\" are missing.",
+									  PointsText(points, type), type->name),
+							errhint("Column \"deficit\" of crm_member.points_type says what happens "
+									"then.")));
+	}
+}
+
+int64
+TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *shortfall)
+{
+	int64		total = TotalOf(points, Max(entry->nlines, 1));
+	int			nlines = 0;
+	int		   *line_nos = palloc(sizeof(int) * entry->nlines);
+	int64	   *line_points = palloc(sizeof(int64) * entry->nlines);
+	LotUse		use = {0};
+	TimestampTz at = Max(act->at, entry->at);
+	Entry		reversal = {.kind = "reverse", .at = at, .ref = act->ref, .reason = act->reason,
+		.actor = act->actor, .use = &use, .sale_id = entry->sale_id, .of_entry = entry->entry_no,
+		.line_nos = line_nos, .line_points = line_points};
+	Account		account;
+	Lot			lot;
+	int64		missing = total;
+
+	if (!LockAccount(act->member_id, entry->type, &account))
+		elog(ERROR, "points account vanished");
+	if (total == 0)
+		return account.balance;
+	if (account.hold_expires_at <= at)
+		ReleaseTimedOut(act->member_id, entry->type, at);
+
+	lot = LoadLot(act->member_id, entry->type, entry->entry_no);
+	if (lot.remaining > 0)
+	{
+		int64		left = Min(lot.remaining, total);
+
+		AddUse(&use, entry->entry_no, left);
+		missing -= left;
+		if (lot.expires_at <= account.expired_to)
+		{
+			Entry		undone = {.kind = "expire", .points = left, .at = at};
+
+			Book(act->member_id, entry->type, &undone, &account);
+		}
+	}
+	missing -= ChooseLots(act->member_id, entry->type, &account, missing, at, true, &use);
+	if (missing > 0)
+		CoverDeficit(entry->type, missing, &use, &reversal);
+
+	for (int i = 0; i < entry->nlines; i++)
+	{
+		if (points[i] == 0)
+			continue;
+		line_nos[nlines] = entry->line_nos[i];
+		line_points[nlines++] = points[i];
+	}
+	reversal.nlines = nlines;
+	reversal.points = reversal.shortfall - total;
+	Book(act->member_id, entry->type, &reversal, &account);
+	*shortfall += reversal.shortfall;
+	return account.balance;
+}
+
+int64
+GivenBack(int64 member_id, const PastEntry *entry)
+{
+	int64		given = 0;
+	ListCell   *cell;
+
+	foreach(cell, LoadEntriesOf(member_id, entry->type, entry->entry_no))
+	{
+		const PastEntry *part = lfirst(cell);
+
+		if (strcmp(part->kind, "return") == 0)
+			given += part->points;
+	}
+	return given;
+}
+
+/* Back into a lot, or where that has expired, anew if the points type says so. */
+static void
+GiveToLot(const Act *act, const PointsType *type, const Account *account, int64 lot_no, int64 points,
+		  LotUse *use, Entry *entry)
+{
+	if (lot_no == DEBT_LOT)
+	{
+		/* what was overdrawn may have been paid since */
+		int64		owed = Min(points, account->debt);
+
+		if (owed > 0)
+			AddUse(use, DEBT_LOT, -owed);
+		if (points > owed)
+		{
+			entry->granted += points - owed;
+			entry->expires_at = DT_NOEND;
+		}
+		return;
+	}
+	if (type->reinstatement != NULL &&
+		LoadLot(act->member_id, type, lot_no).expires_at <= Max(act->at, account->expired_to))
+	{
+		Expiry		after = {.kind = EXPIRY_AFTER, .after = *type->reinstatement};
+
+		entry->granted += points;
+		entry->expires_at = ExpiresAt(&after, act->at);
+		return;
+	}
+	AddUse(use, lot_no, -points);
+}
+
+int64
+GiveBack(const Act *act, const PastEntry *entry, int64 points)
+{
+	LotUse		drawn = {0};
+	LotUse		use = {0};
+	LotUse		lots = {0};
+	Entry		give = {.kind = "return", .points = points, .at = act->at, .ref = act->ref,
+		.reason = act->reason, .actor = act->actor, .use = &use, .refills = true,
+		.earned_at = act->at, .available_at = act->at, .sale_id = entry->sale_id,
+		.of_entry = entry->entry_no};
+	Account		account;
+	int64		left;
+	int64		swept;
+
+	if (!LockAccount(act->member_id, entry->type, &account))
+		elog(ERROR, "points account vanished");
+	if (points == 0)
+		return account.balance;
+	left = -entry->points - GivenBack(act->member_id, entry);
+	if (points > left)
+		elog(ERROR, "more given back than was spent");
+
+	SliceUse(&entry->use, left - points, left, 1, &drawn);
+	for (int i = drawn.n - 1; i >= 0; i--)
+		GiveToLot(act, entry->type, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
+	for (int i = 0; i < use.n; i++)
+	{
+		if (use.lot_nos[i] != DEBT_LOT)
+			AddUse(&lots, use.lot_nos[i], use.points[i]);
+	}
+	swept = SweptPart(act->member_id, entry->type, &account, &lots, &give.soonest);
+	Book(act->member_id, entry->type, &give, &account);
+	if (swept > 0 || account.debt > 0)
+		SettleCredit(act->member_id, entry->type, swept, act->at);
+	return account.balance;
+}
+
+/* What is left to take back of the lines of an entry, or of one of them. */
+static int64 *
+WhatIsLeft(const PastEntry *entry, const int64 *taken, int line_no)
+{
+	int64	   *left = palloc0(sizeof(int64) * Max(entry->nlines, 1));
+
+	if (entry->nlines == 0 && line_no == 0)
+		left[0] = entry->points - taken[0];
+	for (int i = 0; i < entry->nlines; i++)
+	{
+		if (line_no == 0 || entry->line_nos[i] == line_no)
+			left[i] = entry->line_points[i] - taken[i];
+	}
+	return left;
+}
+
+static bool
+IsGrant(const PastEntry *entry)
+{
+	return strcmp(entry->kind, "earn") == 0 || strcmp(entry->kind, "award") == 0 ||
+		(strcmp(entry->kind, "adjust") == 0 && entry->points > 0);
+}
+
+/* The entries that a reversal is about. */
+static List *
+EntriesToReverse(const Act *act, const char *ref)
+{
+	List	   *entries = NIL;
+	ListCell   *cell;
+	PastEntry  *entry;
+
+	if (ref == NULL)
+	{
+		foreach(cell, LoadSaleEntries(act->member_id, act->sale_id))
+		{
+			if (((PastEntry *) lfirst(cell))->type == act->type)
+				entries = lappend(entries, lfirst(cell));
+		}
+		if (entries == NIL)
+			ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_ENTRY),
+							errmsg("sale " INT64_FORMAT " has moved no such points", act->sale_id)));
+		return entries;
+	}
+	entry = FindEntry(act->member_id, ref);
+	if (strcmp(entry->kind, "hold") == 0)
+	{
+		foreach(cell, LoadEntriesOf(act->member_id, entry->type, entry->entry_no))
+		{
+			if (strcmp(((PastEntry *) lfirst(cell))->kind, "spend") == 0)
+				entries = lappend(entries, lfirst(cell));
+		}
+	}
+	else
+		entries = list_make1(entry);
+	if (entries == NIL || !(IsGrant(linitial(entries)) ||
+							strcmp(((PastEntry *) linitial(entries))->kind, "spend") == 0))
+		ereport(ERROR, (errcode(ERRCODE_CRM_NOT_REVERSIBLE),
+						errmsg("entry with reference \"%s\" is no grant and no spending", ref),
+						errdetail("It is a \"%s\".", entry->kind)));
+	return entries;
+}
+
+/* The entry that the act's own reference made before; NULL: none did. */
+static const PastEntry *
+FindReversal(const Act *act, List *entries)
+{
+	const PastEntry *past = act->ref == NULL ? NULL : FindEntry(act->member_id, act->ref);
+	ListCell   *cell;
+
+	if (past == NULL)
+		return NULL;
+	foreach(cell, entries)
+	{
+		const PastEntry *entry = lfirst(cell);
+
+		if (entry->entry_no == past->of_entry && entry->type == past->type &&
+			strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
+			(act->points == 0 || act->points == Abs(past->points) + past->shortfall))
+			return past;
+	}
+	ReferenceReused(act->ref);
+	return NULL;
+}
+
+int64
+PostReversal(const Act *act, const char *ref, int line_no)
+{
+	Act			step = *act;
+	Account		account;
+	const PastEntry *past;
+	List	   *entries;
+	ListCell   *cell;
+	int64		balance;
+	int64		reversed = 0;
+	int64		shortfall = 0;
+
+	SPI_connect();
+	entries = EntriesToReverse(act, ref);
+	step.type = ((PastEntry *) linitial(entries))->type;
+	if (!LockAccount(act->member_id, step.type, &account))
+		elog(ERROR, "points account vanished");
+	past = FindReversal(act, entries);
+	balance = past != NULL ? past->balance : account.balance;
+	foreach(cell, past == NULL ? entries : NIL)
+	{
+		const PastEntry *entry = lfirst(cell);
+		int			n = Max(entry->nlines, 1);
+		int64	   *left;
+		int64		total;
+
+		if (IsGrant(entry))
+			left = WhatIsLeft(entry, TakenBack(act->member_id, entry), line_no);
+		else
+		{
+			left = palloc0(sizeof(int64) * n);
+			left[0] = line_no != 0 ? 0 : -entry->points - GivenBack(act->member_id, entry);
+		}
+		total = TotalOf(left, n);
+		if (act->points != 0)
+		{
+			total = Min(total, act->points - reversed);
+			Allocate(total, left, n, ALLOCATION_LARGEST_REMAINDER, left);
+		}
+		if (total == 0)
+			continue;
+		balance = IsGrant(entry) ? TakeBack(&step, entry, left, &shortfall)
+			: GiveBack(&step, entry, total);
+		reversed = AddMinor(reversed, total);
+		step.ref = NULL;		/* one entry carries it */
+	}
+	if (past == NULL && reversed < act->points)
+		ereport(ERROR, (errcode(ERRCODE_CRM_NOT_REVERSIBLE),
+						errmsg("no so many points are left to reverse"),
+						errdetail("%s are left, not %s.", PointsText(reversed, step.type),
+								  PointsText(act->points, step.type))));
+	SPI_finish();
+	return balance;
+}
