@@ -18,8 +18,8 @@ OBJS += src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
 OBJS += src/money/decimal.o src/money/allocate.o
 
 # the condition language
-OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/print.o \
-	src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
+OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/layout.o \
+	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
 
 # text
 OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/similar.o

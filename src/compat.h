@@ -15,6 +15,11 @@
 #include "varatt.h"
 #endif
 
+/* 18 writes pg_noreturn, before the declaration. */
+#ifndef pg_attribute_noreturn
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 /*
  * What an update leaves to do for the indexes.  Summarizing ones, which
  * heap-only updates must still reach, came in 16.

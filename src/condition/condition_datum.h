@@ -1,7 +1,7 @@
 /*
  * condition_datum.h: the inside of a condition.
  *
- *	 Condition   Literal literals[nliterals]   ConditionNode nodes[nnodes]   bytes of texts
+ *	 Condition | Literal literals[nliterals] | ConditionNode nodes[nnodes] | bytes of texts
  *
  * Nodes stand in prefix order: an inner node is followed by its children, and
  * node.end is the number of the node after its subtree, so evaluation walks the

@@ -105,7 +105,8 @@ TextNumber(const char *s, int length)
 }
 
 static JsonbValue *
-OpenAttribute(const Condition *condition, const ConditionNode *node, const Facts *facts, JsonbValue *buffer)
+OpenAttribute(const Condition *condition, const ConditionNode *node, const Facts *facts,
+			  JsonbValue *buffer)
 {
 	Jsonb	   *attrs = facts->attrs[node->operand - OPERAND_ATTR];
 	const Literal *key = &condition->literals[node->key];
@@ -117,9 +118,16 @@ OpenAttribute(const Condition *condition, const ConditionNode *node, const Facts
 										key->value.text.length, buffer);
 }
 
+static char *
+NumericText(Numeric number)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
+}
+
 /* An open attribute has a value where jsonb has one of the clause's type. */
 static void
-ReadOpenAttribute(const Condition *condition, const ConditionNode *node, const Facts *facts, Value *value)
+ReadOpenAttribute(const Condition *condition, const ConditionNode *node, const Facts *facts,
+				  Value *value)
 {
 	JsonbValue	buffer;
 	JsonbValue *json = OpenAttribute(condition, node, facts, &buffer);
@@ -142,8 +150,7 @@ ReadOpenAttribute(const Condition *condition, const ConditionNode *node, const F
 	}
 	else if (node->type == FACT_NUMBER && json->type == jbvNumeric)
 	{
-		char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-															   NumericGetDatum(json->val.numeric)));
+		char	   *text = NumericText(json->val.numeric);
 
 		value->fact.known = value->is_wide = true;
 		value->wide = WideFromText(text, text + strlen(text));
@@ -409,9 +416,7 @@ AppendOperandValue(const Condition *condition, const ConditionNode *node, const 
 		else if (json->type == jbvBool)
 			appendStringInfoString(saw, json->val.boolean ? "true" : "false");
 		else
-			appendStringInfoString(saw,
-								   DatumGetCString(DirectFunctionCall1(numeric_out,
-																	   NumericGetDatum(json->val.numeric))));
+			appendStringInfoString(saw, NumericText(json->val.numeric));
 		return;
 	}
 
@@ -460,7 +465,8 @@ SameOperand(const Condition *condition, const ConditionNode *a, const ConditionN
 
 /* Several operands come with their names, each once. */
 static void
-AppendValues(const Condition *condition, const ConditionNode *node, const Facts *facts, StringInfo saw)
+AppendValues(const Condition *condition, const ConditionNode *node, const Facts *facts,
+			 StringInfo saw)
 {
 	const ConditionNode *end = ConditionNodes(condition) + node->end;
 	const ConditionNode *shown[SHOWN_VALUES];

@@ -100,8 +100,9 @@ MakeGuard(void)
 static void
 FillFacts(void)
 {
-	Datum		attrs = DirectFunctionCall1(jsonb_in,
-											CStringGetDatum("{\"a\": 1.5, \"b\": \"red\", \"c\": true, \"d\": [1], \"e\": \"-0.25\"}"));
+	Datum		text = CStringGetDatum("{\"a\": 1.5, \"b\": \"red\", \"c\": true, \"d\": [1], "
+									   "\"e\": \"-0.25\"}");
+	Datum		attrs = DirectFunctionCall1(jsonb_in, text);
 
 	some.facts[MEMBER_TIER].known = true;
 	some.facts[MEMBER_TIER].value.text.data = "gold";

@@ -10,15 +10,17 @@ fuzzer=$(find "$runtime" -name 'libclang_rt.fuzzer_no_main*.a' ! -name '*i386*' 
 [ -n "$fuzzer" ] || fail "no libFuzzer in $runtime"
 
 make_work
+server_user=postgres
+[ "$(id -u)" = 0 ] || server_user=$(id -un)
 bin=$("$PG_CONFIG" --bindir)
 clang -g -O1 -fPIC -shared -fwrapv -fno-strict-aliasing -Wno-everything \
   -fsanitize=fuzzer-no-link,undefined -fno-sanitize=function,vptr -fsanitize-trap=undefined \
   -I"$root/src" -I"$("$PG_CONFIG" --includedir-server)" \
   "$root"/test/fuzz/condition_fuzz.c "$root"/src/condition/*.c "$root"/src/money/*.c \
   "$fuzzer" -lstdc++ -lm -o "$work/condition_fuzz.so"
-mkdir -p "$work/server" "$work/corpus"
+server_folder server
+server_folder corpus
 split -l 1 "$root/test/fuzz/condition.seeds" "$work/corpus/seed."
-[ "$(id -u)" != 0 ] || chown -R "$server_user" "$work/server" "$work/corpus"
 cd "$work/server"
 as_server "$bin/initdb" -D data -U postgres -E UTF8 --locale=C.UTF-8 -N >initdb.log 2>&1
 as_server "$bin/postgres" --single -j -D data postgres <<SQL
