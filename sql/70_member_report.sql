@@ -37,7 +37,7 @@ DECLARE
 BEGIN
   IF root IS NULL THEN
     RAISE EXCEPTION 'member % is unknown', member_360.member_id
-      USING ERRCODE = 'RM101', HINT = 'member_id(kind, value) finds a member by mobile, card and the like.';
+      USING ERRCODE = 'RM101', HINT = 'member_id(kind, value) finds a member by mobile, card and so on.';
   END IF;
   -- OFFSET 0 keeps each look-up an index probe for one member
   WITH RECURSIVE merged AS (

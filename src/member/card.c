@@ -60,7 +60,8 @@ UsableCard(const char *given, TimestampTz at)
 					 strcmp(state, "lost") == 0 ? "It was reported lost." : "It was cancelled.",
 					 NULL);
 	if (!effective || at < effective_at)
-		UnusableCard(card_no, "It was not enabled at that time.", "Enable it with activate_card().");
+		UnusableCard(card_no, "It was not enabled at that time.",
+					 "Enable it with activate_card().");
 	if (expires && at >= expires_at)
 		UnusableCard(card_no, psprintf("It expired at %s.", timestamptz_to_str(expires_at)), NULL);
 	member_id = CanonicalMember(member_id, true);

@@ -222,7 +222,8 @@ ClaimIdentities(Batch *batch, ClaimKind kind)
 		"ORDER BY kind, value, member_id ON CONFLICT (kind, value) DO NOTHING",
 		3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}};
 	static CrmQuery conflicts = {
-		"SELECT u.member_id, i.member_id, u.kind FROM unnest($1, $2, $3) AS u (kind, value, member_id) "
+		"SELECT u.member_id, i.member_id, u.kind "
+		"FROM unnest($1, $2, $3) AS u (kind, value, member_id) "
 		"LEFT JOIN LATERAL (SELECT i.member_id FROM crm_member.identity AS i "
 		"WHERE i.kind = u.kind AND i.value = u.value LIMIT 1) AS i ON true "
 		"WHERE i.member_id IS DISTINCT FROM u.member_id",
@@ -275,7 +276,8 @@ ClaimCards(Batch *batch)
 {
 	static CrmQuery make = {
 		"INSERT INTO crm_member.card (card_no, card_type) "
-		"SELECT card_no, card_type FROM unnest($1, $2, $3, $4) AS u (card_no, card_type, member_id, at) "
+		"SELECT card_no, card_type "
+		"FROM unnest($1, $2, $3, $4) AS u (card_no, card_type, member_id, at) "
 		"WHERE card_type IS NOT NULL ORDER BY card_no, member_id ON CONFLICT (card_no) DO NOTHING",
 		4, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
 	static CrmQuery issue = {
@@ -355,7 +357,8 @@ ReleaseClaims(Batch *batch, bool identities_claimed)
 	static CrmQuery hand_over = {
 		"UPDATE crm_member.member_ref AS r SET member_id = u.found "
 		"FROM unnest($1, $2, $3, $4) AS u (source, ref, member_id, found) "
-		"WHERE r.source = u.source AND r.ref = u.ref AND r.member_id = u.member_id AND u.found <> 0",
+		"WHERE r.source = u.source AND r.ref = u.ref AND r.member_id = u.member_id "
+		"AND u.found <> 0",
 		4, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
 	static CrmQuery refs = {
 		"DELETE FROM crm_member.member_ref AS r "

@@ -58,7 +58,8 @@ ReadConfig(MemberConfig *fresh, MemoryContext context)
 	static CrmQuery kinds = {"SELECT kind, normaliser, scoped FROM crm_member.identity_kind "
 						  "ORDER BY kind", 0};
 	static CrmQuery tiers = {"SELECT tier_code FROM crm_member.tier ORDER BY rank", 0};
-	static CrmQuery card_types = {"SELECT card_type FROM crm_member.card_type ORDER BY card_type", 0};
+	static CrmQuery card_types = {"SELECT card_type FROM crm_member.card_type "
+							   "ORDER BY card_type", 0};
 	uint64		n;
 
 	SPI_connect();

@@ -176,7 +176,8 @@ FindBy(CrmQuery *query, Datum *values)
 	{
 		int64		merged_into = DatumGetInt64(QueryColumn(0, 2, &isnull));
 
-		found = isnull ? DatumGetInt64(QueryColumn(0, 1, &isnull)) : CanonicalMember(merged_into, true);
+		found = isnull ? DatumGetInt64(QueryColumn(0, 1, &isnull))
+			: CanonicalMember(merged_into, true);
 	}
 	SPI_finish();
 	return found;

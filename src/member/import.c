@@ -173,7 +173,7 @@ ReadColumns(Import *import, TupleDesc tupdesc)
 			column->type != JSONBOID)
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 							errmsg("column \"%s\" of the source is not of type jsonb", name),
-							errhint("Cast it in the query, or build it with jsonb_build_object().")));
+							errhint("Cast it in the query, or use jsonb_build_object().")));
 		getTypeOutputInfo(column->type, &output, &varlena);
 		fmgr_info(output, &column->output);
 	}
@@ -333,7 +333,8 @@ static void
 WriteError(Import *import, Registration *row, int64 row_no)
 {
 	static CrmQuery query = {
-		"INSERT INTO crm_member.import_error (import_id, row_no, sqlstate, reason, source, external_id, ref) "
+		"INSERT INTO crm_member.import_error (import_id, row_no, sqlstate, reason, source, "
+		"external_id, ref) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		7, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
 	static const int found_by[] = {FIELD_SOURCE, FIELD_EXTERNAL_ID, FIELD_REF};
@@ -434,8 +435,9 @@ static bool
 OpenImport(Import *import, char *source, char *ref, int64 said)
 {
 	static CrmQuery open = {
-		"INSERT INTO crm_member.import (import_id, ref, fingerprint, source, rows_read, rows_imported, "
-		"rows_existing, rows_rejected, actor) VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5) "
+		"INSERT INTO crm_member.import (import_id, ref, fingerprint, source, rows_read, "
+		"rows_imported, rows_existing, rows_rejected, actor) "
+		"VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5) "
 		"ON CONFLICT (ref) DO NOTHING",
 		5, {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID}};
 	static CrmQuery earlier = {
@@ -468,7 +470,8 @@ OpenImport(Import *import, char *source, char *ref, int64 said)
 		if (DatumGetInt64(QueryColumn(0, 2, &isnull)) != said)
 			ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
 							errmsg("reference \"%s\" was used for another import", ref),
-							errhint("A repeated call must say the same; a new act needs a new ref.")));
+							errhint("A repeated call must say the same; a new act needs a "
+									"new ref.")));
 		import->import_id = DatumGetInt64(QueryColumn(0, 1, &isnull));
 		import->rows_read = DatumGetInt64(QueryColumn(0, 3, &isnull));
 		import->rows_imported = DatumGetInt64(QueryColumn(0, 4, &isnull));
@@ -521,7 +524,8 @@ crm_import_members(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "import_members() must return a row");
 	if (source == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("source must not be NULL")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("source must not be NULL")));
 	if (on_conflict != NULL && strcmp(on_conflict, "keep") == 0)
 		import.keep = true;
 	else if (on_conflict == NULL || strcmp(on_conflict, "reject") != 0)

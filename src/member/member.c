@@ -21,7 +21,7 @@ UnknownMember(int64 member_id)
 {
 	ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
 					errmsg("member " INT64_FORMAT " is unknown", member_id),
-					errhint("member_id(kind, value) finds a member by mobile, card and the like.")));
+					errhint("member_id(kind, value) finds a member by mobile, card and so on.")));
 }
 
 int64

@@ -46,7 +46,8 @@ static void
 WriteMembers(Batch *batch, Columns *columns)
 {
 	static CrmQuery members = {
-		"INSERT INTO crm_member.member (member_id, status, kind, source, store, channel, joined_at, attrs) "
+		"INSERT INTO crm_member.member (member_id, status, kind, source, store, channel, "
+		"joined_at, attrs) "
 		"SELECT member_id, status, kind, source, store, channel, joined_at, coalesce(attrs, '{}') "
 		"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) "
 		"AS u (member_id, status, kind, source, store, channel, joined_at, attrs)",
@@ -57,7 +58,8 @@ WriteMembers(Batch *batch, Columns *columns)
 		"SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
 		6, {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, DATEARRAYOID, TEXTARRAYOID}};
 	static CrmQuery events = {
-		"INSERT INTO crm_member.member_event (member_id, event_id, act, ref, fingerprint, detail, actor) "
+		"INSERT INTO crm_member.member_event (member_id, event_id, act, ref, fingerprint, detail, "
+		"actor) "
 		"SELECT member_id, crm_member.new_id(), 'register', ref, fingerprint, "
 		"CASE WHEN $4 = 0 THEN '{}' ELSE jsonb_build_object('import_id', $4) END, $5 "
 		"FROM unnest($1, $2, $3) AS u (member_id, ref, fingerprint)",
@@ -109,7 +111,8 @@ WriteCardEvents(Batch *batch, Columns *columns)
 {
 	static CrmQuery events = {
 		"INSERT INTO crm_member.card_event (card_no, event_id, act, state, actor) "
-		"SELECT card_no, crm_member.new_id(), 'register', 'enabled', $2 FROM unnest($1) AS u (card_no)",
+		"SELECT card_no, crm_member.new_id(), 'register', 'enabled', $2 "
+		"FROM unnest($1) AS u (card_no)",
 		2, {TEXTARRAYOID, TEXTOID}};
 	Datum		values[2];
 

@@ -184,8 +184,8 @@ CheckWord(Registration *row, MemberField field, const char *const *words, int nw
 	for (int i = 0; said != NULL && i <= nwords; i++)
 	{
 		if (i == nwords)
-			RefuseValue(row, psprintf("%s \"%s\" is unknown", member_field_names[field], said), NULL,
-						psprintf("It is one of: %s.", ListNames((char **) words, nwords)));
+			RefuseValue(row, psprintf("%s \"%s\" is unknown", member_field_names[field], said),
+						NULL, psprintf("It is one of: %s.", ListNames((char **) words, nwords)));
 		else if (strcmp(said, words[i]) == 0)
 			break;
 	}
