@@ -150,6 +150,11 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 250 AS 'MODULE_PATHNAME', 'crm_un
 COMMENT ON FUNCTION crm_member.unpack_scores(bigint, bytea) IS
   'The members of a row of rfm_snapshot; money in minor units. Error XX001 for damaged data';
 
+CREATE FUNCTION crm_member.minor_to_money(units bigint, scale smallint) RETURNS numeric
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_minor_to_money';
+COMMENT ON FUNCTION crm_member.minor_to_money(bigint, smallint) IS
+  'An amount stored in minor units as money with so many decimals, 0 to 10; error 22023 for others';
+
 -- Bodies look at tables of setup(), so they are text, not parsed here.
 CREATE FUNCTION crm_member.rfm_scores(run_id bigint)
 RETURNS TABLE (member_id bigint, score crm_member.rfm_score, segment text, monetary numeric)
@@ -159,11 +164,10 @@ AS $$
 BEGIN
   RETURN QUERY
     SELECT u.member_id, u.score, crm_member.segment_of(d.segments, r.bins, u.score),
-           round(u.monetary / power(10::numeric, s.money_scale), s.money_scale)
+           crm_member.minor_to_money(u.monetary, (SELECT money_scale FROM crm_member.setting))
       FROM crm_member.rfm_run r
       JOIN crm_member.rfm_snapshot p ON p.run_id = r.run_id
       LEFT JOIN crm_member.rfm_model d ON d.model_code = r.model_code
-      CROSS JOIN crm_member.setting s
       CROSS JOIN LATERAL crm_member.unpack_scores(p.member_from, p.scores) u
      WHERE r.run_id = rfm_scores.run_id;
 END $$;
@@ -192,10 +196,9 @@ AS $$
 BEGIN
   RETURN QUERY
     SELECT r.run_id, r.as_of, r.finished_at, u.score, crm_member.segment_of(d.segments, r.bins, u.score),
-           round(u.monetary / power(10::numeric, s.money_scale), s.money_scale)
+           crm_member.minor_to_money(u.monetary, (SELECT money_scale FROM crm_member.setting))
       FROM crm_member.rfm_run r
       JOIN crm_member.rfm_model d ON d.model_code = r.model_code
-      CROSS JOIN crm_member.setting s
       CROSS JOIN LATERAL (SELECT p.member_from, p.scores FROM crm_member.rfm_snapshot p
                            WHERE p.run_id = r.run_id AND p.member_from <= rfm_path.member_id
                            ORDER BY p.member_from DESC LIMIT 1) p

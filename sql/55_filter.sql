@@ -18,7 +18,8 @@ BEGIN
   END IF;
   SELECT n.code INTO unknown FROM unnest(filter_sql.filters) n (code)
    WHERE NOT EXISTS (SELECT FROM crm_member.member_filter f
-                      WHERE f.filter_code = n.code AND (f.shared OR pg_has_role(session_user, f.owner, 'MEMBER')))
+                      WHERE f.filter_code = n.code AND (f.shared OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = f.owner
+                                                   AND pg_has_role(session_user, r.oid, 'MEMBER'))))
    LIMIT 1;
   IF FOUND OR cardinality(filter_sql.filters) = 0 THEN
     RAISE EXCEPTION 'filter "%" does not exist', unknown

@@ -192,14 +192,13 @@ COMMENT ON COLUMN crm_member.rfm_snapshot.member_from IS 'Least member_id of the
 CREATE VIEW crm_member.rfm AS
   SELECT t.member_id, t.model_code, r.as_of, t.last_day, r.as_of - t.last_day AS recency,
          CASE d.frequency_of WHEN 'units' THEN t.frequency::numeric / 1000000 ELSE t.frequency::numeric END AS frequency,
-         round(t.monetary::numeric / power(10::numeric, s.money_scale), s.money_scale) AS monetary,
+         crm_member.minor_to_money(t.monetary, (SELECT money_scale FROM crm_member.setting)) AS monetary,
          v.score, crm_member.r(v.score) AS r, crm_member.f(v.score) AS f, crm_member.m(v.score) AS m,
          crm_member.segment_of(d.segments, r.bins, v.score) AS segment, r.run_id
     FROM crm_member.rfm_member t
     JOIN crm_member.rfm_state c USING (model_code)
     JOIN crm_member.rfm_run r USING (run_id)
     JOIN crm_member.rfm_model d ON d.model_code = t.model_code
-    CROSS JOIN crm_member.setting s
     CROSS JOIN LATERAL (SELECT crm_member.score_member(r.cuts, t.member_id, t.last_day, t.frequency, t.monetary)) v (score);
 
 COMMENT ON VIEW crm_member.rfm IS 'Scores in force: one row a model and member with purchases. recency in days, frequency in orders, units or days, monetary in money; score by the cuts of the run; segment NULL where none takes the score';
@@ -212,16 +211,15 @@ CREATE VIEW crm_member.rfm_segment AS
   named AS (
     SELECT d.model_code, g.segment_code, g.position, g.name_en, g.name_zh
       FROM crm_member.rfm_model d JOIN crm_member.segment g ON g.segment_set = d.segments)
-  SELECT model_code, coalesce(n.segment_code, c.segment) AS segment, n.position, n.name_en, n.name_zh,
+  SELECT coalesce(n.model_code, c.model_code) AS model_code, n.segment_code AS segment, n.position, n.name_en, n.name_zh,
          coalesce(c.members, 0) AS members,
          round(coalesce(c.members, 0) / nullif(sum(c.members) OVER w, 0), 4) AS member_share,
          coalesce(c.monetary, 0) AS monetary,
          round(coalesce(c.monetary, 0) / nullif(sum(c.monetary) OVER w, 0), 4) AS monetary_share,
          round(c.recency, 1) AS mean_recency, round(c.frequency, 2) AS mean_frequency,
          round(c.monetary / c.members, 2) AS mean_monetary
-    FROM named n FULL JOIN counted c USING (model_code)
-   WHERE c.segment IS NOT DISTINCT FROM n.segment_code
-  WINDOW w AS (PARTITION BY model_code);
+    FROM named n FULL JOIN counted c ON c.model_code = n.model_code AND c.segment = n.segment_code
+  WINDOW w AS (PARTITION BY coalesce(n.model_code, c.model_code));
 
 COMMENT ON VIEW crm_member.rfm_segment IS 'The segments of each model: members, money, their shares of the whole (0 to 1) and means; a row without segment for members whose score none takes';
 
@@ -256,13 +254,12 @@ CREATE VIEW crm_member.rfm_history AS
                            THEN r.cuts[2 * i - 1] / CASE r.frequency_of WHEN 'units' THEN 1000000.0 ELSE 1 END END
                  FROM generate_series(r.bins, 2 * (r.bins - 1)) i) AS frequency_cuts,
          ARRAY(SELECT CASE WHEN r.cuts[2 * i - 1] < 9223372036854775807
-                           THEN round(r.cuts[2 * i - 1]::numeric / power(10::numeric, s.money_scale), s.money_scale) END
+                           THEN crm_member.minor_to_money(r.cuts[2 * i - 1], (SELECT money_scale FROM crm_member.setting)) END
                  FROM generate_series(2 * r.bins - 1, 3 * (r.bins - 1)) i) AS monetary_cuts,
          r.members, r.changed, r.started_at, r.finished_at, r.actor,
          r.run_id IS NOT DISTINCT FROM c.run_id AS in_force
     FROM crm_member.rfm_run r
-    LEFT JOIN crm_member.rfm_state c USING (model_code)
-    CROSS JOIN crm_member.setting s;
+    LEFT JOIN crm_member.rfm_state c USING (model_code);
 
 COMMENT ON VIEW crm_member.rfm_history IS 'Runs of the models. recency_cuts: days up to which each higher band reaches, ascending; frequency_cuts and monetary_cuts: where each higher band begins; NULL for a band nobody is in. With ties split a cut lies between members of that value';
 

@@ -2,6 +2,7 @@
  * score.c: from tallies to scores.
  */
 #include "crm_member.h"
+#include "money/money.h"
 #include "rfm/score.h"
 #include "rfm/units.h"
 
@@ -199,4 +200,17 @@ crm_score_member(PG_FUNCTION_ARGS)
 	tally.frequency = PG_GETARG_INT64(3);
 	tally.monetary = PG_GETARG_INT64(4);
 	PG_RETURN_DATUM(RfmScoreGetDatum(ScoreTally(&banding, &tally, tally.member)));
+}
+
+/* Columns that the library writes in bulk hold minor units; views show money. */
+PG_FUNCTION_INFO_V1(crm_minor_to_money);
+Datum
+crm_minor_to_money(PG_FUNCTION_ARGS)
+{
+	int16		scale = PG_GETARG_INT16(1);
+
+	if (scale < 0 || scale > DECIMAL_MAX_SCALE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("scale %d is out of range", scale)));
+	PG_RETURN_NUMERIC(MinorToNumeric(PG_GETARG_INT64(0), scale));
 }

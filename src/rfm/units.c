@@ -14,7 +14,6 @@
 #include "crm_member.h"
 #include "rfm/units.h"
 
-#include "common/int.h"
 #include "fmgr.h"
 
 #define FORM_MASK	   0xC000
@@ -25,17 +24,8 @@
 
 #define BASE		   10000
 #define BASE_DECIMALS  4
-
-static bool
-MultiplyByTen(int64 *value, int times)
-{
-	while (times-- > 0)
-	{
-		if (pg_mul_s64_overflow(*value, 10, value))
-			return false;
-	}
-	return true;
-}
+#define MAX_DIGITS	   9			/* so that 128 bits hold them */
+#define MAX_POWER	   36
 
 UnitsResult
 NumericUnits(Datum value, int scale, int64 *units)
@@ -47,7 +37,8 @@ NumericUnits(Datum value, int scale, int64 *units)
 	int			power;
 	uint16		header;
 	bool		negative;
-	int64		result = 0;
+	int128		result = 0;
+	int128		factor = 1;
 
 	if (VARATT_IS_EXTENDED(stored) && !VARATT_IS_SHORT(stored))
 		stored = PG_DETOAST_DATUM(value);
@@ -76,39 +67,42 @@ NumericUnits(Datum value, int scale, int64 *units)
 		negative = (header & LONG_NEGATIVE) != 0;
 	}
 
+	if (ndigits > MAX_DIGITS)
+		return UNITS_OVERFLOW;
 	for (int i = 0; i < ndigits; i++)
 	{
 		int16		digit;
 
 		memcpy(&digit, data + i * sizeof(digit), sizeof(digit));
-		if (pg_mul_s64_overflow(result, BASE, &result) || pg_add_s64_overflow(result, digit, &result))
-			return UNITS_OVERFLOW;
+		result = result * BASE + digit;
 	}
 	if (negative)
 		result = -result;
 
+	/* result * 10^power */
 	power = (weight + 1 - ndigits) * BASE_DECIMALS + scale;
 	if (result == 0)
-	{
-		*units = 0;
-		return UNITS_EXACT;
-	}
+		power = 0;
+	power = Max(power, -MAX_POWER);	/* where nothing is left of nine digits */
+	for (int i = 0; i < Abs(power) && i < MAX_POWER; i++)
+		factor *= 10;
 	if (power >= 0)
 	{
-		*units = result;
-		return MultiplyByTen(units, power) ? UNITS_EXACT : UNITS_OVERFLOW;
+		if (power > MAX_POWER || result > PG_INT64_MAX / factor || result < PG_INT64_MIN / factor)
+			return UNITS_OVERFLOW;
+		*units = (int64) (result * factor);
+		return UNITS_EXACT;
 	}
 	else
 	{
-		int64		divisor = 1;
+		int128		quotient = result / factor;
+		bool		cut = result % factor != 0;
 
-		if (!MultiplyByTen(&divisor, -power))
+		if (cut && negative)
+			quotient--;
+		if (quotient > PG_INT64_MAX || quotient < PG_INT64_MIN)
 			return UNITS_OVERFLOW;
-		*units = result / divisor;
-		if (result % divisor == 0)
-			return UNITS_EXACT;
-		if (negative)
-			(*units)--;
-		return UNITS_CUT;
+		*units = (int64) quotient;
+		return cut ? UNITS_CUT : UNITS_EXACT;
 	}
 }
