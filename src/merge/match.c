@@ -481,7 +481,7 @@ CollectEdges(MatchModel *model, MatchData *data, MatchPairs *pairs, const uint32
 }
 
 static void
-WriteRun(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate, uint64 found, StringInfo hot)
+WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found, StringInfo hot)
 {
 	static CrmQuery insert = {
 		"INSERT INTO crm_member.match_run (model_code, run_at, finished_at, records, candidates, pairs, "
@@ -514,7 +514,7 @@ WriteRun(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estima
 	appendStringInfoString(&out, "]}");
 	values[0] = CStringGetTextDatum(model->code);
 	values[1] = Int64GetDatum(data->nrows);
-	values[2] = Int64GetDatum(pairs->count);
+	values[2] = Int64GetDatum(estimate->candidates);
 	values[3] = Int64GetDatum(found);
 	values[4] = CStringGetTextDatum(psprintf("%.2f", estimate->matches));
 	values[5] = Int32GetDatum(estimate->iterations);
@@ -561,8 +561,9 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);
-	FindCandidates(model, &data, &pairs, &hot);
-	EstimateModel(model, &data, &pairs, &estimate);
+	StartEstimate(model, &data, &estimate);
+	FindCandidates(model, &data, &estimate, &pairs, &hot);
+	FinishEstimate(model, &estimate);
 	ReadVerdicts(model, &data, &same, &nsame, &distinct, &ndistinct);
 
 	cluster = palloc_extended(Max(data.nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
@@ -585,7 +586,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	RunQuery(&clear_clusters, &code, NULL, false, 0);
 	WritePairs(model, &data, edges, nedges, cluster, weighed);
 	WriteClusters(model, &data, cluster);
-	WriteRun(model, &data, &pairs, &estimate, nedges, &hot);
+	WriteRun(model, &data, &estimate, nedges, &hot);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(model->context);
 	SPI_finish();

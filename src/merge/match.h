@@ -166,6 +166,23 @@ typedef struct MatchEdge
 	bool		linked;			/* both ends are in one cluster */
 } MatchEdge;
 
+typedef double LevelTable[MATCH_MAX_FIELDS][MATCH_MAX_LEVELS];
+
+struct pattern_hash;
+
+typedef struct Estimate
+{
+	double		all;			/* pairs there are */
+	double		nsampled;
+	LevelTable	sampled;		/* levels of the sample */
+	struct pattern_hash *patterns;	/* of the candidates, counted */
+	uint64		candidates;
+	int			iterations;
+	bool		converged;
+	double		matches;		/* expected number of matching pairs */
+	double		related;		/* and of related ones */
+} Estimate;
+
 #define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) * 4)) & 15) - 1)
 
 /* match_value.c */
@@ -211,18 +228,13 @@ extern char *MatchSourceQuery(MatchModel *model);
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
 
 /* match_block.c */
-extern void FindCandidates(MatchModel *model, MatchData *data, MatchPairs *pairs, StringInfo hot);
+extern void FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPairs *pairs,
+						   StringInfo hot);
 
 /* match_weight.c */
-typedef struct Estimate
-{
-	int			iterations;
-	bool		converged;
-	double		matches;		/* expected number of matching pairs */
-	double		related;		/* and of related ones */
-} Estimate;
-
-extern void EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate);
+extern void StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate);
+extern bool CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
+extern void FinishEstimate(MatchModel *model, Estimate *estimate);
 extern void CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
 extern bool HasRelations(const MatchModel *model);
 extern int32 PriorWeight(const MatchModel *model);

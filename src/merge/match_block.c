@@ -179,8 +179,51 @@ WalkBlocks(MatchModel *model, MatchData *data, KeyRows *keys, KeyRows *split, Pa
 	}
 }
 
+static void
+KeepPair(MatchPairs *result, uint32 left, uint32 right, uint64 pattern)
+{
+	if (result->count == result->size)
+	{
+		result->size = Max(4096, result->size * 2);
+		result->pairs = result->pairs == NULL ? palloc_extended(result->size * sizeof(MatchPair), MCXT_ALLOC_HUGE) :
+			repalloc_huge(result->pairs, result->size * sizeof(MatchPair));
+	}
+	result->pairs[result->count++] = (MatchPair) {left, right, pattern};
+}
+
+/* Pairs come in no order of memory: ask for what will be needed, one step deeper each. */
+static inline void
+Prefetch(const MatchModel *model, const MatchData *data, const PairList *pairs, uint64 i)
+{
+	if (i + 24 < pairs->count)
+		__builtin_prefetch(data->cells + (Size) (uint32) pairs->pairs[i + 24] * model->nfields);
+	if (i + 16 < pairs->count)
+	{
+		const uint32 *cells = data->cells + (Size) (uint32) pairs->pairs[i + 16] * model->nfields;
+
+		for (int f = 0; f < model->nfields; f++)
+			__builtin_prefetch(&model->fields[f].values[cells[f]]);
+	}
+	if (i + 8 < pairs->count)
+	{
+		const uint32 *cells = data->cells + (Size) (uint32) pairs->pairs[i + 8] * model->nfields;
+
+		for (int f = 0; f < model->nfields; f++)
+		{
+			const char *value;
+
+			if (cells[f] == 0)
+				continue;
+			value = (const char *) model->fields[f].values[cells[f]];
+			__builtin_prefetch(value);
+			__builtin_prefetch(value + 64);
+			__builtin_prefetch(value + sizeof(MatchValue));
+		}
+	}
+}
+
 void
-FindCandidates(MatchModel *model, MatchData *data, MatchPairs *result, StringInfo hot)
+FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPairs *result, StringInfo hot)
 {
 	KeyRows		keys = {0},
 				split = {0};
@@ -212,18 +255,19 @@ FindCandidates(MatchModel *model, MatchData *data, MatchPairs *result, StringInf
 	if (pairs.count > 0)
 		MakeUnique(&pairs);
 
-	result->count = pairs.count;
-	result->pairs = palloc_extended(Max(pairs.count, 1) * sizeof(MatchPair), MCXT_ALLOC_HUGE);
 	for (uint64 i = 0; i < pairs.count; i++)
 	{
-		MatchPair  *pair = &result->pairs[i];
+		uint32		left = pairs.pairs[i] >> 32,
+					right = (uint32) pairs.pairs[i];
+		uint64		pattern;
 
 		if (i % 65536 == 0)
 			CHECK_FOR_INTERRUPTS();
-		pair->left = pairs.pairs[i] >> 32;
-		pair->right = (uint32) pairs.pairs[i];
-		pair->pattern = ComparePattern(model, data->cells + (Size) pair->left * model->nfields,
-									   data->cells + (Size) pair->right * model->nfields);
+		Prefetch(model, data, &pairs, i);
+		pattern = ComparePattern(model, data->cells + (Size) left * model->nfields,
+								 data->cells + (Size) right * model->nfields);
+		if (CountPattern(model, estimate, pattern))
+			KeepPair(result, left, right, pattern);
 	}
 	if (pairs.pairs)
 		pfree(pairs.pairs);

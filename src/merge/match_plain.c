@@ -254,18 +254,21 @@ CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 	bool		same_year = a->year == b->year,
 				same_month = a->month == b->month,
 				same_day = a->day == b->day;
+	int			off = 0;
 
 	if (same_year && same_month && same_day)
 		return DATE_EQUAL;
 	if (same_year && a->month == b->day && a->day == b->month)
 		return DATE_NEAR;
-	if (EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1)
+	for (int i = 0; i < 8; i++)
+		off += a->runes[i] != b->runes[i];
+	if (off == 1 || (off == 2 && EditDistance(a->runes, 8, b->runes, 8, 1) <= 1))
 		return DATE_NEAR;
 	if (same_month && same_day)
 		return DATE_DAY;
 	if (same_year && (same_month || same_day))
 		return DATE_DAY;
-	return same_year || EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 ? DATE_YEAR : DATE_OTHER;
+	return same_year || off <= 2 ? DATE_YEAR : DATE_OTHER;
 }
 
 /* Letters and digits of a code; blanks and signs do not count. */

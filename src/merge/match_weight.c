@@ -20,7 +20,7 @@
 #include <math.h>
 
 #define ALL_PAIRS_LIMIT 1500000
-#define SAMPLE_PAIRS 600000
+#define SAMPLE_PAIRS 400000
 #define MAX_ITERATIONS 200
 #define TOLERANCE 1e-6
 #define PRIOR_PAIRS 4.0			/* what the comparator's m counts for */
@@ -29,12 +29,15 @@
 #define LEAST_U 1e-8
 #define LEAST_RELATED 0.05		/* related pairs, for each that matches */
 #define LEAST_SHARE 1e-4
+#define RARITY_BONUS 4.0		/* bits that a rare value may add */
+#define LEAST_PROMISING -6.0
 #define MAX_RARITY 10.0			/* bits */
 
 typedef struct PatternCount
 {
 	uint64		pattern;
 	double		count;
+	bool		promising;
 	char		status;
 } PatternCount;
 
@@ -48,8 +51,6 @@ typedef struct PatternCount
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
-
-typedef double LevelTable[MATCH_MAX_FIELDS][MATCH_MAX_LEVELS];
 
 static void
 CountLevels(const MatchModel *model, uint64 pattern, double weight, LevelTable table)
@@ -195,37 +196,70 @@ SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 	}
 }
 
+/* Before the candidates: levels of all pairs, and where m starts. */
 void
-EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *estimate)
+StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate)
 {
-	LevelTable	sampled = {{0}},
-				candidates = {{0}},
+	LevelTable	none = {{0}};
+
+	memset(estimate, 0, sizeof(*estimate));
+	estimate->all = Max((double) data->nrows * (data->nrows - 1) / 2, 1);
+	estimate->nsampled = Max(SampleLevels(model, data, estimate->sampled), 1);
+	estimate->patterns = pattern_create(CurrentMemoryContext, 4096, NULL);
+	estimate->matches = Max(data->nrows * 0.1, 1);
+	estimate->related = HasRelations(model) ? Max(data->nrows * 0.02, 0.1) : 0;
+	SetU(model, estimate->sampled, estimate->nsampled, none, none, estimate->all);
+	SetClasses(model, none, none);
+	model->prior = Min(estimate->matches / estimate->all, 0.4);
+}
+
+/* Count a candidate; true where it may turn out to match and must be kept. */
+bool
+CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern)
+{
+	bool		found;
+	PatternCount *entry = pattern_insert(estimate->patterns, pattern, &found);
+
+	if (!found)
+	{
+		double		bits = log2(model->prior);
+
+		entry->count = 0;
+		for (int f = 0; f < model->nfields; f++)
+		{
+			int			level = PATTERN_LEVEL(pattern, f);
+
+			if (level >= 0)
+				bits += log2(model->fields[f].m[level] / model->fields[f].u[level]) +
+					(model->fields[f].comparator->levels[level].form >= 0 ? RARITY_BONUS : 0);
+		}
+		entry->promising = bits > LEAST_PROMISING;
+	}
+	entry->count++;
+	estimate->candidates++;
+	return entry->promising;
+}
+
+void
+FinishEstimate(MatchModel *model, Estimate *estimate)
+{
+	LevelTable	candidates = {{0}},
 				matched = {{0}},
 				related = {{0}},
 				taken = {{0}},
 				log_m,
 				log_r;
-	double		all = Max((double) data->nrows * (data->nrows - 1) / 2, 1);
-	double		nsampled = Max(SampleLevels(model, data, sampled), 1);
-	pattern_hash *patterns = pattern_create(CurrentMemoryContext, 4096, NULL);
+	double		all = estimate->all;
+	pattern_hash *patterns = estimate->patterns;
 	pattern_iterator iterator;
 	PatternCount *entry;
-	double		nmatched = Max(data->nrows * 0.1, 1),
-				nrelated = HasRelations(model) ? Max(data->nrows * 0.02, 0.1) : 0;
+	double		nmatched = estimate->matches,
+				nrelated = estimate->related;
 
-	for (uint64 i = 0; i < pairs->count; i++)
-	{
-		bool		found;
-
-		entry = pattern_insert(patterns, pairs->pairs[i].pattern, &found);
-		if (!found)
-			entry->count = 0;
-		entry->count++;
-	}
 	pattern_start_iterate(patterns, &iterator);
 	while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
 		CountLevels(model, entry->pattern, entry->count, candidates);
-	SetU(model, sampled, nsampled, taken, candidates, all);
+	SetU(model, estimate->sampled, estimate->nsampled, taken, candidates, all);
 	SetClasses(model, matched, related);
 
 	estimate->converged = false;
@@ -265,7 +299,7 @@ EstimateModel(MatchModel *model, MatchData *data, MatchPairs *pairs, Estimate *e
 			CountLevels(model, entry->pattern, p_r * entry->count, related);
 			CountLevels(model, entry->pattern, (p_m + p_r) * entry->count, taken);
 		}
-		SetU(model, sampled, nsampled, taken, candidates, all);
+		SetU(model, estimate->sampled, estimate->nsampled, taken, candidates, all);
 		SetClasses(model, matched, related);
 		for (int f = 0; f < model->nfields; f++)
 		{

@@ -76,6 +76,23 @@ EditDistance(const Rune *a, int na, const Rune *b, int nb, int limit)
 
 	if (Abs(na - nb) > limit || na > JARO_MAX || nb > JARO_MAX)
 		return SameRunes(a, na, b, nb) ? 0 : limit + 1;
+	while (na > 0 && nb > 0 && a[0] == b[0])
+	{
+		a++, b++;
+		na--, nb--;
+	}
+	while (na > 0 && nb > 0 && a[na - 1] == b[nb - 1])
+		na--, nb--;
+	if (na == 0 || nb == 0)
+		return Max(na, nb);
+	if (limit == 1)
+	{
+		/* what is left differs at both ends: one sign for another, or two swapped */
+		if (na == 1 && nb == 1)
+			return 1;
+		return na == 2 && nb == 2 && a[0] == b[1] && a[1] == b[0] ? 1 : 2;
+	}
+
 	for (int j = 0; j <= nb; j++)
 		last[j] = j;
 	for (int i = 1; i <= na; i++)

@@ -25,7 +25,14 @@ MixHash(uint64 a, uint64 b)
 static inline bool
 SameRunes(const Rune *a, int na, const Rune *b, int nb)
 {
-	return na == nb && memcmp(a, b, na * sizeof(Rune)) == 0;
+	if (na != nb)
+		return false;
+	for (int i = 0; i < na; i++)
+	{
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
 }
 
 #endif
