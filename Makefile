@@ -19,7 +19,7 @@ OBJS += src/money/decimal.o src/money/allocate.o
 
 # the condition language
 OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/layout.o \
-	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o
+	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o src/condition/key.o
 
 # text
 OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/similar.o
@@ -36,7 +36,8 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 # points
 OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
 	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
-	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/accrue.o src/points/explain.o
+	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/accrue.o src/points/explain.o \
+	src/points/index.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \

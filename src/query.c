@@ -87,10 +87,10 @@ EndBatch(RowBatch *batch)
 }
 
 Portal
-OpenQuery(CrmQuery *query)
+OpenQuery(CrmQuery *query, Datum *values, bool read_only)
 {
 	PrepareQuery(query);
-	return SPI_cursor_open(NULL, query->plan, NULL, NULL, false);
+	return SPI_cursor_open(NULL, query->plan, values, NULL, read_only);
 }
 
 void

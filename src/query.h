@@ -48,8 +48,8 @@ extern void AddRow(RowBatch *batch, Datum *values, bool *nulls);
 extern uint64 RunBatch(CrmQuery *query, RowBatch *batch);
 extern void EndBatch(RowBatch *batch);
 
-/* A cursor over a query without arguments. */
-extern Portal OpenQuery(CrmQuery *query);
+/* A cursor over a query. */
+extern Portal OpenQuery(CrmQuery *query, Datum *values, bool read_only);
 
 /*
  * Read configuration for a cache: SPI_connect under a snapshot that sees what is

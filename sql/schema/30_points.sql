@@ -38,20 +38,25 @@ CREATE TABLE crm_member.points_rule (
   points_type      text NOT NULL DEFAULT 'points' REFERENCES crm_member.points_type,
   scope            text NOT NULL DEFAULT 'sale' CHECK (scope IN ('sale', 'line')),
   condition        crm_member.condition,
-  award            text NOT NULL CHECK (award IN ('fixed', 'per_amount', 'per_unit', 'multiplier')),
-  points           numeric NOT NULL CHECK (points >= 0 AND points < 1e9),
+  award            text NOT NULL CHECK (award IN ('fixed', 'per_amount', 'per_unit', 'multiplier', 'brackets')),
+  points           numeric NOT NULL DEFAULT 0 CHECK (points >= 0 AND points < 1e9),
   per              numeric NOT NULL DEFAULT 1 CHECK (per > 0 AND per < 1e9),
+  brackets         jsonb CHECK (crm_member.is_brackets(brackets)),
   rounding         text NOT NULL DEFAULT 'floor'
                    CHECK (rounding IN ('half_up', 'half_down', 'half_even', 'floor', 'ceil')),
   whole_multiples  boolean NOT NULL DEFAULT false,
   max_points       numeric CHECK (max_points >= 0 AND max_points < 1e12),
+  member_limit     numeric CHECK (member_limit >= 0 AND member_limit < 1e12),
+  limit_period     text CHECK (limit_period IN ('day', 'week', 'month', 'year')),
+  budget           numeric CHECK (budget >= 0 AND budget < 1e12),
   stack_group      text,
   stackable        boolean NOT NULL DEFAULT true,
   pending          interval CHECK (pending >= interval '0'),
   expiry           text CHECK (crm_member.is_expiry(expiry)),
   CHECK (valid_from <= valid_to),
   CHECK (points = round(points, 4) AND per = round(per, 4)),
-  CHECK (award <> 'multiplier' OR points >= 1)
+  CHECK (award <> 'multiplier' OR points >= 1),
+  CHECK ((award = 'brackets') = (brackets IS NOT NULL))
 );
 
 COMMENT ON TABLE crm_member.points_rule IS 'What sales earn; configuration, read anew by every session at its next statement after a change';
@@ -61,12 +66,16 @@ COMMENT ON COLUMN crm_member.points_rule.valid_to IS 'Last moment, by the time o
 COMMENT ON COLUMN crm_member.points_rule.priority IS 'The higher goes first, then by rule_code';
 COMMENT ON COLUMN crm_member.points_rule.scope IS 'sale: once a sale, on the lines for which the condition holds together; line: on every such line by itself';
 COMMENT ON COLUMN crm_member.points_rule.condition IS 'What must hold; NULL: anything';
-COMMENT ON COLUMN crm_member.points_rule.award IS 'fixed: points; per_amount: points per "per" of money paid; per_unit: points per "per" units; multiplier: the points of all other rules times "points"';
+COMMENT ON COLUMN crm_member.points_rule.award IS 'fixed: points; per_amount: points per "per" of money paid; per_unit: points per "per" units; multiplier: the points of all other rules times "points"; brackets: by how much money was paid';
 COMMENT ON COLUMN crm_member.points_rule.points IS 'Points given, or the factor of a multiplier';
 COMMENT ON COLUMN crm_member.points_rule.per IS 'Money or units that earn the points once';
 COMMENT ON COLUMN crm_member.points_rule.rounding IS 'How the result is rounded to the decimals of the points type: half_up, half_down, half_even, floor, ceil';
 COMMENT ON COLUMN crm_member.points_rule.whole_multiples IS 'Only whole multiples of "per" count: at 5 points per 10, an amount of 35 earns 15, not 17';
 COMMENT ON COLUMN crm_member.points_rule.max_points IS 'Most the rule gives for one sale';
+COMMENT ON COLUMN crm_member.points_rule.brackets IS 'Steps of money paid and what they give, such as [{"from": 100, "points": 20}, {"from": 500, "points": 150}]: see is_brackets()';
+COMMENT ON COLUMN crm_member.points_rule.member_limit IS 'Most the rule gives to one member in a limit_period; the last sale gets what is left';
+COMMENT ON COLUMN crm_member.points_rule.limit_period IS 'day, week (from Monday), month or year of the business calendar, by the time of the sale; NULL: ever';
+COMMENT ON COLUMN crm_member.points_rule.budget IS 'Most the rule gives to all members together; the last sale gets what is left';
 COMMENT ON COLUMN crm_member.points_rule.stack_group IS 'Of the rules in one group that match, only the first in order gives points';
 COMMENT ON COLUMN crm_member.points_rule.stackable IS 'false: gives points only if no rule before it did, and then none after it does; base rules and multipliers apart';
 COMMENT ON COLUMN crm_member.points_rule.pending IS 'How long after the sale the points cannot be spent yet';
@@ -76,6 +85,18 @@ CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE 
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.points_rule
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
+
+CREATE TABLE crm_member.points_rule_use (
+  member_id  bigint NOT NULL,
+  rule_code  text NOT NULL,
+  period     date NOT NULL,
+  points     numeric NOT NULL CHECK (points >= 0),
+  PRIMARY KEY (member_id, rule_code, period)
+) WITH (fillfactor = 80);
+
+COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again';
+COMMENT ON COLUMN crm_member.points_rule_use.member_id IS 'The member; 0: all members, for the budget';
+COMMENT ON COLUMN crm_member.points_rule_use.period IS 'First day of the limit_period; -infinity: ever';
 
 CREATE TABLE crm_member.points_account (
   member_id        bigint NOT NULL,

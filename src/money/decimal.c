@@ -249,6 +249,22 @@ CompareDecimal(Decimal a, Decimal b)
 	}
 }
 
+Decimal
+SubtractDecimal(Decimal a, Decimal b)
+{
+	Decimal		result = {0, Max(a.scale, b.scale)};
+	int64		x;
+	int64		y;
+
+	if (pg_mul_s64_overflow(a.units, power_of_ten[result.scale - a.scale], &x) ||
+		pg_mul_s64_overflow(b.units, power_of_ten[result.scale - b.scale], &y) ||
+		pg_sub_s64_overflow(x, y, &result.units))
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("amount is out of range"),
+						errdetail("The result does not fit in 64 bits of its smallest unit.")));
+	return result;
+}
+
 bool
 TextToDecimal(const char *text, int length, Decimal *value)
 {

@@ -57,6 +57,7 @@ extern Numeric MinorToNumeric(int64 units, int scale);
 extern Decimal NumericToDecimal(Numeric value, const char *what);
 extern Numeric DecimalToNumeric(Decimal value);
 extern int	CompareDecimal(Decimal a, Decimal b);
+extern Decimal SubtractDecimal(Decimal a, Decimal b);
 
 /*
  * [+-]digits[.digits] and back.  TextToDecimal drops trailing zeros and is false

@@ -17,9 +17,9 @@
 #include "points/points.h"
 #include "setting.h"
 
-#include "miscadmin.h"
+#include "port/pg_bitutils.h"
 
-/* Decimals a chain of multipliers may have; beyond it the product is refused. */
+/* Decimals that a chain of multipliers keeps of a point. */
 #define MAX_PRODUCT_SCALE 16
 
 /* What a unit, the sale or one line, has been given in a stage, and by whom. */
@@ -44,6 +44,7 @@ typedef struct Evaluation
 {
 	const RuleSet *set;
 	const Sale *sale;
+	RuleUse    *use;
 	Facts	   *facts;			/* one a line, with the facts of member and sale in each */
 	TypeState  *types;
 	bool	   *matching;		/* lines the current rule works on */
@@ -74,50 +75,153 @@ PowerOf10(int n)
 	return result;
 }
 
-/*
- * points * base / per, in minor units of the type; base is an amount or a
- * quantity in units of 10^-base_scale.
- */
-static int64
-Proportional(const Rule *rule, int64 base, int base_scale)
+/* An exact number of minor units of points. */
+typedef struct Rational
 {
-	int128		numerator = Multiply128(base, PowerOf10(rule->per.scale));
-	int128		denominator = Multiply128(rule->per.units, PowerOf10(base_scale));
-	int128		factor = Multiply128(rule->points.units, PowerOf10(rule->type->decimals));
+	int128		numerator;
+	int128		denominator;	/* positive */
+} Rational;
+
+static int128
+GreatestDivisor(int128 a, int128 b)
+{
+	while (b != 0)
+	{
+		int128		rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+static Rational
+Reduce(int128 numerator, int128 denominator)
+{
+	int128		divisor = GreatestDivisor(numerator, denominator);
+	Rational	result = {numerator / divisor, denominator / divisor};
+
+	return result;
+}
+
+static Rational
+AddRational(Rational a, Rational b)
+{
+	int128		sum;
+
+	if (__builtin_add_overflow(Multiply128(a.numerator, b.denominator),
+							   Multiply128(b.numerator, a.denominator), &sum))
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("points out of range")));
+	return Reduce(sum, Multiply128(a.denominator, b.denominator));
+}
+
+static Rational
+ExactPoints(const Rule *rule, Decimal points)
+{
+	return Reduce(Multiply128(points.units, PowerOf10(rule->type->decimals)),
+				  PowerOf10(points.scale));
+}
+
+/* points for each per of base, or of its whole multiples alone. */
+static Rational
+Proportional(const Rule *rule, Decimal points, Decimal per, Decimal base)
+{
+	Rational	times = Reduce(Multiply128(base.units, PowerOf10(per.scale)),
+							   Multiply128(per.units, PowerOf10(base.scale)));
+	Rational	each = ExactPoints(rule, points);
 
 	if (rule->whole_multiples)
+		times = Reduce(times.numerator / times.denominator, 1);
+	return Reduce(Multiply128(times.numerator, each.numerator),
+				  Multiply128(times.denominator, each.denominator));
+}
+
+static Rational
+BracketPoints(const Rule *rule, Decimal base)
+{
+	const Brackets *brackets = &rule->brackets;
+	Rational	result = {0, 1};
+
+	for (int i = 0; i < brackets->nsteps && CompareDecimal(brackets->steps[i].from, base) <= 0; i++)
 	{
-		numerator /= denominator;
-		denominator = 1;
+		const Step *step = &brackets->steps[i];
+		Decimal		part = base;
+		Rational	points;
+
+		if (brackets->marginal)
+		{
+			if (i + 1 < brackets->nsteps && CompareDecimal(brackets->steps[i + 1].from, base) < 0)
+				part = brackets->steps[i + 1].from;
+			part = SubtractDecimal(part, step->from);
+		}
+		points = step->per.units == 0 ? ExactPoints(rule, step->points)
+			: Proportional(rule, step->points, step->per, part);
+		result = brackets->marginal ? AddRational(result, points) : points;
 	}
-	return DivideRounded(Multiply128(numerator, factor),
-						 Multiply128(denominator, PowerOf10(rule->points.scale)), rule->rounding);
+	return result;
+}
+
+/* What was paid for the matching lines, or how many units they are. */
+static Decimal
+MatchingBase(const Evaluation *eval, bool units)
+{
+	const Sale *sale = eval->sale;
+	Decimal		base = {0, units ? QUANTITY_SCALE : GetSetting()->money_scale};
+
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		const SaleLine *line = &sale->lines[i];
+
+		if (eval->matching[i])
+			base.units = AddMinor(base.units, units ? QuantityUnits(line) : LinePayable(line));
+	}
+	return base;
 }
 
 /* What a base rule gives for the matching lines together, before its cap. */
 static int64
 BasePoints(const Evaluation *eval, const Rule *rule)
 {
-	const Sale *sale = eval->sale;
-	int64		base = 0;
+	Rational	points = {0, 1};
 
-	if (rule->award == AWARD_FIXED)
-		return DivideRounded(Multiply128(rule->points.units, PowerOf10(rule->type->decimals)),
-							 PowerOf10(rule->points.scale), rule->rounding);
-	for (int i = 0; i < sale->nlines; i++)
+	switch (rule->award)
 	{
-		const SaleLine *line = &sale->lines[i];
-
-		if (!eval->matching[i])
-			continue;
-		if (rule->award == AWARD_PER_AMOUNT)
-			base = AddMinor(base, LinePayable(line));
-		else
-			base = AddMinor(base, line->quantity.units *
-							(int64) PowerOf10(QUANTITY_SCALE - line->quantity.scale));
+		case AWARD_FIXED:
+			points = ExactPoints(rule, rule->points);
+			break;
+		case AWARD_PER_AMOUNT:
+		case AWARD_PER_UNIT:
+			points = Proportional(rule, rule->points, rule->per,
+								  MatchingBase(eval, rule->award == AWARD_PER_UNIT));
+			break;
+		case AWARD_BRACKETS:
+			points = BracketPoints(rule, MatchingBase(eval, false));
+			break;
+		case AWARD_MULTIPLIER:
+			break;
 	}
-	return Proportional(rule, base,
-						rule->award == AWARD_PER_AMOUNT ? GetSetting()->money_scale : QUANTITY_SCALE);
+	return DivideRounded(points.numerator, points.denominator, rule->rounding);
+}
+
+/* Drop decimals of the exact points that say nothing, and those beyond what is kept. */
+static void
+TrimProduct(const Evaluation *eval, TypeState *state)
+{
+	int			n = eval->sale->nlines;
+
+	while (state->scale > 0)
+	{
+		bool		zero = true;
+
+		for (int i = 0; zero && i < n; i++)
+			zero = state->earned[i] % 10 == 0;
+		if (!zero && state->scale <= MAX_PRODUCT_SCALE)
+			break;
+		for (int i = 0; i < n; i++)
+			state->earned[i] /= 10;
+		state->scale--;
+	}
 }
 
 /*
@@ -133,11 +237,6 @@ MultiplierPoints(Evaluation *eval, TypeState *state, const Rule *rule, bool appl
 	int64		before = state->rounded;
 	int64		after;
 
-	if (scale > MAX_PRODUCT_SCALE)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("too many multipliers with decimals for one sale"),
-						errdetail("Together their factors have %d decimals; %d are possible.",
-								  scale, MAX_PRODUCT_SCALE)));
 	for (int i = 0; i < eval->sale->nlines; i++)
 	{
 		int128		product = Multiply128(state->earned[i],
@@ -154,6 +253,7 @@ MultiplierPoints(Evaluation *eval, TypeState *state, const Rule *rule, bool appl
 	{
 		state->scale = scale;
 		state->rounded = after;
+		TrimProduct(eval, state);
 	}
 	return after - before;
 }
@@ -304,10 +404,11 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 		return;
 
 	would = rule->award == AWARD_MULTIPLIER
-		? MultiplierPoints(eval, state, rule, displacer == NULL)
+		? MultiplierPoints(eval, state, rule, displacer == NULL && *left > 0)
 		: BasePoints(eval, rule);
 	points = displacer != NULL ? 0 : Min(would, *left);
 
+	/* a rule that has nothing left to give keeps nobody out */
 	explanation = Explain(eval, rule, line,
 						  displacer != NULL ? VERDICT_DISPLACED
 						  : points < would ? VERDICT_CAPPED : VERDICT_MATCHED);
@@ -317,13 +418,15 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 		explanation->points = points;
 		explanation->would = would;
 	}
-	if (displacer != NULL)
+	if (displacer != NULL || *left == 0)
 		return;
 
 	Occupy(&units[1 + line], rule);
+	if (points == 0)
+		return;
 	*left -= points;
-	if (points > 0)
-		GivePoints(eval, state, rule, line, points);
+	NoteRuleUse(eval->use, rule, eval->sale, points);
+	GivePoints(eval, state, rule, line, points);
 }
 
 static void
@@ -346,7 +449,7 @@ static void
 EvaluateRule(Evaluation *eval, const Rule *rule)
 {
 	const Sale *sale = eval->sale;
-	int64		left = rule->max_points;
+	int64		left;
 	bool		any = false;
 
 	if (sale->sold_at < rule->valid_from || sale->sold_at > rule->valid_to)
@@ -361,6 +464,7 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 		return;
 	}
 
+	left = RuleAllowance(eval->use, rule, sale);
 	memset(eval->matching, 0, sizeof(bool) * sale->nlines);
 	for (int i = 0; i < sale->nlines; i++)
 	{
@@ -397,10 +501,11 @@ MakeUnits(const RuleSet *set, int n)
 }
 
 List *
-EvaluateSale(const RuleSet *set, const Sale *sale, List **explain)
+EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
 {
 	Evaluation	eval = {0};
 	int			n = sale->nlines;
+	uint64	   *candidates;
 
 	/* a guest earns nothing */
 	if (sale->member == NULL)
@@ -408,6 +513,7 @@ EvaluateSale(const RuleSet *set, const Sale *sale, List **explain)
 
 	eval.set = set;
 	eval.sale = sale;
+	eval.use = use;
 	eval.explain = explain;
 	eval.matching = palloc0(sizeof(bool) * n);
 	eval.weights = palloc(sizeof(int64) * n);
@@ -429,8 +535,21 @@ EvaluateSale(const RuleSet *set, const Sale *sale, List **explain)
 			eval.types[i].units[stage] = MakeUnits(set, n + 1);
 	}
 
-	for (int i = 0; i < set->nrules; i++)
-		EvaluateRule(&eval, &set->rules[i]);
+	if (explain != NULL)
+	{
+		for (int r = 0; r < set->nrules; r++)
+			EvaluateRule(&eval, &set->rules[r]);
+	}
+	else
+	{
+		candidates = CandidateRules(set, sale, eval.facts);
+		for (int w = 0; w * 64 < set->nrules; w++)
+		{
+			for (uint64 word = candidates[w]; word != 0; word &= word - 1)
+				EvaluateRule(&eval, &set->rules[w * 64 + pg_rightmost_one_pos64(word)]);
+		}
+		pfree(candidates);
+	}
 	pfree(eval.facts);
 	return eval.awards;
 }

@@ -20,7 +20,8 @@ crm_evaluate_points(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Sale *sale = QuotedSale(PG_GETARG_JSONB_P(0));
-	List	   *awards = EvaluateSale(GetRuleSet(), sale, NULL);
+	const RuleSet *set = GetRuleSet();
+	List	   *awards = EvaluateSale(set, sale, BeginRuleUse(set, false, true), NULL);
 	ListCell   *cell;
 	ListCell   *inner;
 
@@ -51,10 +52,11 @@ crm_explain_points(PG_FUNCTION_ARGS)
 	static const char *const verdicts[] = {"matched", "unmatched", "not valid", "displaced", "capped"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Sale *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	const RuleSet *set = GetRuleSet();
 	List	   *explanations = NIL;
 	ListCell   *cell;
 
-	EvaluateSale(GetRuleSet(), sale, &explanations);
+	EvaluateSale(set, sale, BeginRuleUse(set, false, true), &explanations);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, explanations)
 	{

@@ -63,8 +63,35 @@ typedef enum AwardKind
 	AWARD_FIXED,
 	AWARD_PER_AMOUNT,
 	AWARD_PER_UNIT,
-	AWARD_MULTIPLIER
+	AWARD_MULTIPLIER,
+	AWARD_BRACKETS
 } AwardKind;
+
+/* bracket.c: awards that depend on how much was bought */
+typedef struct Step
+{
+	Decimal		from;
+	Decimal		points;
+	Decimal		per;			/* 0: the points are given once */
+} Step;
+
+typedef struct Brackets
+{
+	bool		marginal;
+	int			nsteps;
+	Step	   *steps;
+} Brackets;
+
+extern bool ParseBrackets(Jsonb *jsonb, Brackets *brackets);
+
+typedef enum LimitPeriod
+{
+	PERIOD_EVER,
+	PERIOD_DAY,
+	PERIOD_WEEK,
+	PERIOD_MONTH,
+	PERIOD_YEAR
+} LimitPeriod;
 
 typedef struct Rule
 {
@@ -81,7 +108,11 @@ typedef struct Rule
 	Decimal		per;
 	Rounding	rounding;
 	bool		whole_multiples;
-	int64		max_points;		/* PG_INT64_MAX: no cap */
+	Brackets	brackets;
+	int64		max_points;		/* for one sale; PG_INT64_MAX: no cap, and so below */
+	int64		member_limit;	/* for a member in a period */
+	LimitPeriod limit_period;
+	int64		budget;			/* for all members */
 
 	int			stack_group;	/* 0 .. ngroups - 1, or -1 */
 	bool		stackable;
@@ -97,12 +128,35 @@ typedef struct RuleSet
 	PointsType *types;
 	int			ntypes;
 	int			ngroups;
+	bool		limited;		/* some rule has a member_limit or budget */
 	bool		uses[ATTRIBUTE_COUNT];	/* some rule looks at the attribute */
+	struct RuleIndex *index;
 } RuleSet;
 
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
 extern const RuleSet *GetRuleSet(void);
 extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
+/* A set from an array of objects like rows of points_rule, in a context below the current one. */
+extern const RuleSet *DraftRuleSet(Jsonb *rules);
+
+/* index.c: the rules a sale can match, as a bitmap; line_facts are those of its lines */
+typedef struct RuleIndex RuleIndex;
+
+extern RuleIndex *BuildRuleIndex(const RuleSet *set);
+extern uint64 *CandidateRules(const RuleSet *set, const Sale *sale, const Facts *line_facts);
+
+/* limit.c: what limited rules have given */
+typedef struct RuleUse RuleUse;
+
+/*
+ * NULL where no rule is limited, which all of these understand.  from_zero: as
+ * if nothing had been given yet; read_only: as the calling statement sees it.
+ */
+extern RuleUse *BeginRuleUse(const RuleSet *set, bool from_zero, bool read_only);
+extern int64 RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale);
+extern void NoteRuleUse(RuleUse *use, const Rule *rule, const Sale *sale, int64 points);
+/* false: somebody else used up a limit meanwhile, nothing is recorded, evaluate again */
+extern bool PostRuleUse(RuleUse *use);
 
 /* evaluate.c: what a sale earns */
 typedef struct Grant
@@ -144,8 +198,8 @@ typedef struct Explanation
 	int64		would;			/* given but for displacement and cap */
 } Explanation;
 
-/* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit looked at. */
-extern List *EvaluateSale(const RuleSet *set, const Sale *sale, List **explain);
+/* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit. */
+extern List *EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain);
 
 /*
  * The ledger.  An act by hand carries a reference; repeated with the same

@@ -102,17 +102,27 @@ LoadPointsTypes(RuleSet *set)
 	MemoryContextSwitchTo(old);
 }
 
+/* The constraints of points_rule keep this out of the table, but not out of a draft. */
+static void
+BadRule(const char *column, const char *value)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("a points rule cannot have %s \"%s\"", column, value ? value : "null"),
+					errhint("Table crm_member.points_rule says what is allowed.")));
+}
+
 static AwardKind
 ParseAward(const char *name)
 {
-	static const char *const names[] = {"fixed", "per_amount", "per_unit", "multiplier"};
+	static const char *const names[] = {"fixed", "per_amount", "per_unit", "multiplier", "brackets"};
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
 		if (strcmp(name, names[i]) == 0)
 			return (AwardKind) i;
 	}
-	elog(ERROR, "unknown award \"%s\"", name);
+	BadRule("award", name);
+	return AWARD_FIXED;
 }
 
 /* Number a stack group: the same name, the same number. */
@@ -132,16 +142,71 @@ GroupNumber(RuleSet *set, List **names, const char *name)
 	return set->ngroups++;
 }
 
-static void
-LoadRules(RuleSet *set)
+static LimitPeriod
+ParsePeriod(const char *name)
 {
-	static CrmQuery query = {
-		"SELECT rule_code, valid_from, valid_to, points_type, scope, condition, award, points, per, "
-		"rounding, whole_multiples, max_points, stack_group, stackable, pending, expiry "
-		"FROM crm_member.points_rule WHERE active "
-		"ORDER BY award = 'multiplier', priority DESC, rule_code COLLATE \"C\"",
-		0};
-	int			n = RunQuery(&query, NULL, NULL, true, 0);
+	static const char *const names[] = {"day", "week", "month", "year"};
+
+	for (int i = 0; name != NULL && i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return (LimitPeriod) (PERIOD_DAY + i);
+	}
+	if (name != NULL)
+		BadRule("limit_period", name);
+	return PERIOD_EVER;
+}
+
+static bool
+ParseScope(const char *name)
+{
+	if (name == NULL || (strcmp(name, "line") != 0 && strcmp(name, "sale") != 0))
+		BadRule("scope", name);
+	return strcmp(name, "line") == 0;
+}
+
+/* A limit in points; none where it is null. */
+static int64
+LimitColumn(uint64 row, int column, const PointsType *type, const char *what)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+
+	return isnull ? PG_INT64_MAX
+		: RoundedMinor(DatumGetNumeric(value), type->decimals, ROUNDING_FLOOR, what);
+}
+
+#define RULE_COLUMNS \
+	"SELECT rule_code, valid_from, valid_to, points_type, scope, condition, award, points, per, " \
+	"brackets, rounding, whole_multiples, max_points, member_limit, limit_period, budget, " \
+	"stack_group, stackable, pending, expiry "
+#define RULE_ORDER \
+	" WHERE active ORDER BY award OPERATOR(pg_catalog.=) 'multiplier', priority DESC, " \
+	"rule_code COLLATE \"C\""
+
+static char *
+NumericText(Decimal value)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out,
+											   NumericGetDatum(DecimalToNumeric(value))));
+}
+
+static void
+CheckNumbers(const Rule *rule)
+{
+	if (rule->points.units < 0 || rule->points.scale > 4 ||
+		(rule->award == AWARD_MULTIPLIER &&
+		 CompareDecimal(rule->points, (Decimal) {1, 0}) < 0))
+		BadRule("points", NumericText(rule->points));
+	if (rule->per.units <= 0 || rule->per.scale > 4)
+		BadRule("per", NumericText(rule->per));
+}
+
+/* The rules that a query gives, as the columns above. */
+static void
+LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
+{
+	int			n = RunQuery(query, values, NULL, true, 0);
 	List	   *groups = NIL;
 	MemoryContext old = MemoryContextSwitchTo(set->context);
 
@@ -161,7 +226,7 @@ LoadRules(RuleSet *set)
 		rule->valid_to = isnull ? DT_NOEND : DatumGetTimestampTz(value);
 		text = TextColumn(i, 4);
 		rule->type = FindPointsType(set, text);
-		rule->line_scope = strcmp(TextColumn(i, 5), "line") == 0;
+		rule->line_scope = ParseScope(TextColumn(i, 5));
 		value = QueryColumn(i, 6, &isnull);
 		if (!isnull)
 		{
@@ -173,31 +238,44 @@ LoadRules(RuleSet *set)
 		rule->award = ParseAward(TextColumn(i, 7));
 		rule->points = NumericToDecimal(DatumGetNumeric(QueryColumn(i, 8, &isnull)), "points");
 		rule->per = NumericToDecimal(DatumGetNumeric(QueryColumn(i, 9, &isnull)), "per");
-		rule->rounding = ParseRounding(TextColumn(i, 10));
-		rule->whole_multiples = DatumGetBool(QueryColumn(i, 11, &isnull));
-		value = QueryColumn(i, 12, &isnull);
-		rule->max_points = isnull ? PG_INT64_MAX
-			: RoundedMinor(DatumGetNumeric(value), rule->type->decimals, ROUNDING_FLOOR,
-						   "max_points");
-		rule->stack_group = GroupNumber(set, &groups, TextColumn(i, 13));
-		rule->stackable = DatumGetBool(QueryColumn(i, 14, &isnull));
-		value = QueryColumn(i, 15, &isnull);
-		if (!isnull)
-		{
-			rule->pending = palloc(sizeof(Interval));
-			*rule->pending = *DatumGetIntervalP(value);
-		}
-		text = TextColumn(i, 16);
+		value = QueryColumn(i, 10, &isnull);
+		if (isnull ? rule->award == AWARD_BRACKETS
+			: !ParseBrackets(DatumGetJsonbPCopy(value), &rule->brackets))
+			BadRule("brackets", isnull ? NULL : "of another form");
+		CheckNumbers(rule);
+		rule->rounding = ParseRounding(TextColumn(i, 11));
+		rule->whole_multiples = DatumGetBool(QueryColumn(i, 12, &isnull));
+		rule->max_points = LimitColumn(i, 13, rule->type, "max_points");
+		rule->member_limit = LimitColumn(i, 14, rule->type, "member_limit");
+		rule->limit_period = ParsePeriod(TextColumn(i, 15));
+		rule->budget = LimitColumn(i, 16, rule->type, "budget");
+		set->limited |= rule->member_limit != PG_INT64_MAX || rule->budget != PG_INT64_MAX;
+		rule->stack_group = GroupNumber(set, &groups, TextColumn(i, 17));
+		rule->stackable = DatumGetBool(QueryColumn(i, 18, &isnull));
+		rule->pending = IntervalColumn(i, 19);
+		text = TextColumn(i, 20);
 		rule->expiry = text ? ReadExpiry(text) : &rule->type->expiry;
 	}
+	set->index = BuildRuleIndex(set);
 	MemoryContextSwitchTo(old);
+}
+
+static RuleSet *
+NewRuleSet(void)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member rules",
+												  ALLOCSET_DEFAULT_SIZES);
+	RuleSet    *set = MemoryContextAllocZero(context, sizeof(RuleSet));
+
+	set->context = context;
+	return set;
 }
 
 const RuleSet *
 GetRuleSet(void)
 {
 	static const char *const watched[] = {"points_rule", "points_type"};
-	MemoryContext context;
+	static CrmQuery query = {RULE_COLUMNS "FROM crm_member.points_rule" RULE_ORDER, 0};
 	RuleSet    *set;
 
 	if (current_valid)
@@ -206,15 +284,12 @@ GetRuleSet(void)
 	WatchRelations(&current_valid, watched, lengthof(watched));
 	current_valid = true;		/* before reading: a change meanwhile must not be lost */
 
-	context = AllocSetContextCreate(CurrentMemoryContext, "crm_member rules", ALLOCSET_DEFAULT_SIZES);
-	set = MemoryContextAllocZero(context, sizeof(RuleSet));
-	set->context = context;
-
+	set = NewRuleSet();
 	PG_TRY();
 	{
 		BeginConfiguration("points_rule");
 		LoadPointsTypes(set);
-		LoadRules(set);
+		LoadRules(set, &query, NULL);
 		EndConfiguration();
 	}
 	PG_CATCH();
@@ -226,9 +301,53 @@ GetRuleSet(void)
 
 	if (current != NULL)
 		MemoryContextSetParent(current->context, TopTransactionContext);
-	MemoryContextSetParent(context, CacheMemoryContext);
+	MemoryContextSetParent(set->context, CacheMemoryContext);
 	current = set;
 	return current;
+}
+
+/* A typing mistake must not change what a draft says. */
+static void
+CheckDraft(Datum rules)
+{
+	static CrmQuery query = {
+		"SELECT k FROM jsonb_array_elements($1) e, jsonb_object_keys(e) k WHERE k NOT IN "
+		"(SELECT attname FROM pg_attribute WHERE attrelid = 'crm_member.points_rule'::regclass "
+		"AND attnum > 0 AND NOT attisdropped) LIMIT 1",
+		1, {JSONBOID}};
+
+	if (RunQuery(&query, &rules, NULL, true, 1) > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a points rule has no column \"%s\"", QueryText(0, 1)),
+						errhint("Table crm_member.points_rule has the columns.")));
+}
+
+const RuleSet *
+DraftRuleSet(Jsonb *rules)
+{
+	static CrmQuery query = {
+		RULE_COLUMNS "FROM (SELECT coalesce(rule_code, 'rule ' || no) AS rule_code, "
+		"coalesce(active, true) AS active, valid_from, valid_to, coalesce(priority, 0) AS priority, "
+		"coalesce(points_type, 'points') AS points_type, coalesce(scope, 'sale') AS scope, condition, "
+		"coalesce(award, 'none') AS award, coalesce(points, 0) AS points, coalesce(per, 1) AS per, "
+		"brackets, coalesce(rounding, 'floor') AS rounding, "
+		"coalesce(whole_multiples, false) AS whole_multiples, max_points, member_limit, "
+		"limit_period, budget, stack_group, coalesce(stackable, true) AS stackable, pending, expiry "
+		"FROM jsonb_array_elements($1) WITH ORDINALITY AS e (rule, no), "
+		"jsonb_populate_record(NULL::crm_member.points_rule, e.rule)) draft" RULE_ORDER,
+		1, {JSONBOID}};
+	Datum		values[1] = {JsonbPGetDatum(rules)};
+	RuleSet    *set = NewRuleSet();
+
+	if (!JB_ROOT_IS_ARRAY(rules) || JB_ROOT_IS_SCALAR(rules))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("rules must be an array of objects")));
+	SPI_connect();
+	CheckDraft(values[0]);
+	LoadPointsTypes(set);
+	LoadRules(set, &query, values);
+	SPI_finish();
+	return set;
 }
 
 const PointsType *

@@ -43,7 +43,9 @@ crm_quote(PG_FUNCTION_ARGS)
 {
 	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
 
-	PG_RETURN_JSONB_P(SaleAnswer(sale, EvaluateSale(GetRuleSet(), sale, NULL),
+	const RuleSet *set = GetRuleSet();
+
+	PG_RETURN_JSONB_P(SaleAnswer(sale, EvaluateSale(set, sale, BeginRuleUse(set, false, true), NULL),
 								 GetCurrentTransactionStartTimestamp()));
 }
 
@@ -64,6 +66,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	SaleDocument *document = ReadSaleDocument(jsonb);
 	Sale	   *sale = &document->sale;
 	const RuleSet *set;
+	RuleUse    *use;
 	EarnedSale	earned = {sale};
 	int64		digest;
 
@@ -82,7 +85,11 @@ crm_checkout(PG_FUNCTION_ARGS)
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
 	set = GetRuleSet();
-	earned.awards = EvaluateSale(set, sale, NULL);
+	do
+	{
+		use = BeginRuleUse(set, false, false);
+		earned.awards = EvaluateSale(set, sale, use, NULL);
+	} while (!PostRuleUse(use));
 	PostAwards(set, &earned, 1);
 	InsertSale(sale);
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));

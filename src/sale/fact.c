@@ -119,6 +119,16 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
 			   (now.tm_mon == born.tm_mon && now.tm_mday < born.tm_mday)), 0);
 }
 
+int64
+QuantityUnits(const SaleLine *line)
+{
+	int64		units = line->quantity.units;
+
+	for (int scale = line->quantity.scale; scale < QUANTITY_SCALE; scale++)
+		units *= 10;
+	return units;
+}
+
 void
 FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
 {
@@ -131,13 +141,7 @@ FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
 		FillMemberFacts(facts, sale, uses);
 
 	for (int i = 0; i < sale->nlines; i++)
-	{
-		Decimal		units = sale->lines[i].quantity;
-
-		for (int s = units.scale; s < QUANTITY_SCALE; s++)
-			units.units *= 10;
-		quantity = AddMinor(quantity, units.units);
-	}
+		quantity = AddMinor(quantity, QuantityUnits(&sale->lines[i]));
 	BusinessTime(sale->sold_at, &tm);
 
 	facts->attrs[SUBJECT_SALE] = sale->attrs;

@@ -78,6 +78,9 @@ typedef struct Sale
 } Sale;
 
 #define LinePayable(line) ((line)->amount - (line)->discount)
+/* in units of 10^-QUANTITY_SCALE */
+extern int64 QuantityUnits(const SaleLine *line);
+
 #define SalePayable(sale) ((sale)->amount - (sale)->discount + (sale)->shipping)
 
 /* document.c: a sale from the document checkout() is given */

@@ -81,6 +81,7 @@ typedef struct Settlement
 {
 	const RuleSet *set;
 	MemoryContext context;		/* of the sales, reset after each batch */
+	RuleUse    *use;			/* of limited rules, in the context too */
 	EarnedSale	sales[BATCH_SALES];
 	int			n;
 	int64		count;			/* settled so far */
@@ -93,12 +94,20 @@ PostBatch(Settlement *settlement)
 {
 	if (settlement->n == 0)
 		return;
+	while (!PostRuleUse(settlement->use))
+	{
+		settlement->use = BeginRuleUse(settlement->set, false, false);
+		for (int i = 0; i < settlement->n; i++)
+			settlement->sales[i].awards = EvaluateSale(settlement->set, settlement->sales[i].sale,
+													   settlement->use, NULL);
+	}
 	PostAwards(settlement->set, settlement->sales, settlement->n);
 	MarkSettled(settlement->sales, settlement->n);
 	settlement->count += settlement->n;
 	settlement->n = 0;
 	settlement->member_id = -1;
 	MemoryContextReset(settlement->context);
+	settlement->use = BeginRuleUse(settlement->set, false, false);
 }
 
 /* The last sale read is complete: judge it. */
@@ -114,7 +123,7 @@ JudgeSale(Settlement *settlement)
 		settlement->member_id = earned->sale->member_id;
 	}
 	earned->sale->member = settlement->member;
-	earned->awards = EvaluateSale(settlement->set, earned->sale, NULL);
+	earned->awards = EvaluateSale(settlement->set, earned->sale, settlement->use, NULL);
 }
 
 static Sale *
@@ -142,8 +151,9 @@ SettleSales(CrmQuery *query)
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
 												ALLOCSET_DEFAULT_MAXSIZE);
-	portal = OpenQuery(query);
+	portal = OpenQuery(query, NULL, false);
 	old = MemoryContextSwitchTo(settlement->context);
+	settlement->use = BeginRuleUse(settlement->set, false, false);
 	for (;;)
 	{
 		SPITupleTable *table;

@@ -23,13 +23,13 @@ DECLARE
 BEGIN
   DELETE FROM crm_member.points_rule;
   INSERT INTO crm_member.points_rule (rule_code, active, valid_from, valid_to, priority, points_type, scope, condition,
-         award, points, per, rounding, whole_multiples, max_points, stack_group, stackable)
+         award, points, per, brackets, rounding, whole_multiples, max_points, member_limit, limit_period, budget, stack_group, stackable)
   SELECT r.rule_code, coalesce(r.active, true), r.valid_from, r.valid_to, coalesce(r.priority, 0), coalesce(r.points_type, 'points'),
-         coalesce(r.scope, 'sale'), r.condition::crm_member.condition, r.award, coalesce(r.points, 1), coalesce(r.per, 1),
-         coalesce(r.rounding, 'floor'), coalesce(r.whole_multiples, false), r.max_points, r.stack_group, coalesce(r.stackable, true)
+         coalesce(r.scope, 'sale'), r.condition::crm_member.condition, r.award, coalesce(r.points, 1), coalesce(r.per, 1), r.brackets,
+         coalesce(r.rounding, 'floor'), coalesce(r.whole_multiples, false), r.max_points, r.member_limit, r.limit_period, r.budget, r.stack_group, coalesce(r.stackable, true)
   FROM jsonb_to_recordset(rules) AS r (rule_code text, active boolean, valid_from timestamptz, valid_to timestamptz, priority int,
-         points_type text, scope text, condition text, award text, points numeric, per numeric, rounding text,
-         whole_multiples boolean, max_points numeric, stack_group text, stackable boolean);
+         points_type text, scope text, condition text, award text, points numeric, per numeric, brackets jsonb, rounding text,
+         whole_multiples boolean, max_points numeric, member_limit numeric, limit_period text, budget numeric, stack_group text, stackable boolean);
   SELECT coalesce(string_agg(format('%s%s=%s', e.rule_code, '/' || e.line_no, e.points), ' ' ORDER BY e.ordinality), 'nothing')
     INTO got
     FROM crm_member.evaluate_points('{"member_id": 1, "sold_at": "2026-06-15 10:30"}'::jsonb || sale) WITH ORDINALITY AS e;
@@ -88,6 +88,20 @@ SELECT pg_temp.check_case('no such line', '[{"rule_code": "a", "award": "per_amo
 SELECT pg_temp.check_case('fixed for each matching line', '[{"rule_code": "a", "award": "fixed", "points": 5, "scope": "line", "condition": "line.payable >= 18"}]', :'two', 'a/1=5 a/2=5');
 SELECT pg_temp.check_case('multiplier on the shoes: 37 points, 20 of them the shoes''', '[{"rule_code": "a", "award": "per_amount"}, {"rule_code": "m", "award": "multiplier", "points": 2, "condition": "line.category = ''shoes''"}]', :'two', 'a=37 m=19');
 SELECT pg_temp.check_case('multiplier by line', '[{"rule_code": "a", "award": "per_amount", "scope": "line"}, {"rule_code": "m", "award": "multiplier", "points": 1.5, "scope": "line"}]', :'two', 'a/1=19 a/2=18 m/1=9 m/2=9');
+
+-- brackets: 20 from 100, 150 from 500; and a point a yuan to 1000, two beyond
+\set tiered '[{"rule_code": "a", "award": "brackets", "brackets": [{"from": 100, "points": 20}, {"from": 500, "points": 150}]}]'
+\set marginal '[{"rule_code": "a", "award": "brackets", "brackets": {"mode": "marginal", "steps": [{"from": 0, "points": 1, "per": 1}, {"from": 1000, "points": 2, "per": 1}]}}]'
+SELECT pg_temp.check_case('below the first step', :'tiered', '{"lines": [{"price": 99.99}]}', 'nothing');
+SELECT pg_temp.check_case('at the first step', :'tiered', '{"lines": [{"price": 100}]}', 'a=20');
+SELECT pg_temp.check_case('between', :'tiered', '{"lines": [{"price": 499.99}]}', 'a=20');
+SELECT pg_temp.check_case('at the second step', :'tiered', '{"lines": [{"price": 500}]}', 'a=150');
+SELECT pg_temp.check_case('tiered rate judges the whole amount', '[{"rule_code": "a", "award": "brackets", "brackets": [{"from": 0, "points": 1, "per": 1}, {"from": 1000, "points": 2, "per": 1}]}]', '{"lines": [{"price": 1000.50}]}', 'a=2001');
+SELECT pg_temp.check_case('marginal below', :'marginal', '{"lines": [{"price": 999.90}]}', 'a=999');
+SELECT pg_temp.check_case('marginal above: 1000 + 2 x 234.56', :'marginal', '{"lines": [{"price": 1234.56}]}', 'a=1469');
+SELECT pg_temp.check_case('marginal, points once a step', '[{"rule_code": "a", "award": "brackets", "brackets": {"mode": "marginal", "steps": [{"from": 10, "points": 1}, {"from": 20, "points": 2}, {"from": 30, "points": 4}]}}]', '{"lines": [{"price": 29.99}]}', 'a=3');
+SELECT pg_temp.check_case('thirds do not get lost: 1/3 + 2/3', '[{"rule_code": "a", "award": "brackets", "brackets": {"mode": "marginal", "steps": [{"from": 0, "points": 1, "per": 3}, {"from": 1, "points": 2, "per": 3}]}}]', '{"lines": [{"price": 2}]}', 'a=1');
+SELECT pg_temp.check_case('brackets by line', '[{"rule_code": "a", "award": "brackets", "scope": "line", "brackets": [{"from": 18, "points": 3}, {"from": 19, "points": 7}]}]', :'two', 'a/1=7 a/2=3');
 
 -- caps
 SELECT pg_temp.check_case('cap', '[{"rule_code": "a", "award": "per_amount", "max_points": 20}]', :'one', 'a=20');
@@ -160,12 +174,44 @@ SELECT crm_member.checkout('{"ref": "june", "member_id": 1, "sold_at": "2026-06-
 SELECT crm_member.checkout('{"ref": "july", "member_id": 1, "sold_at": "2026-07-01 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS july;
 SELECT crm_member.checkout('{"ref": "may", "member_id": 1, "sold_at": "2026-05-01 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS may_came_late;
 
+-- limits: 25 a member and month, 60 in all; what is left is given
+DELETE FROM crm_member.points_rule;
+INSERT INTO crm_member.points_rule (rule_code, award, points, member_limit, limit_period, budget) VALUES ('l', 'fixed', 10, 25, 'month', 60);
+CREATE FUNCTION pg_temp.earned(ref text, member_id bigint, sold_at text) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT crm_member.checkout(jsonb_build_object('ref', ref, 'member_id', member_id, 'sold_at', sold_at, 'lines', '[{"price": 1}]'::jsonb))->'points'->'earned'
+$$;
+SELECT pg_temp.earned('l1', 1, '2026-08-01 00:00') AS ten, pg_temp.earned('l2', 1, '2026-08-15 12:00') AS ten, pg_temp.earned('l3', 1, '2026-08-31 23:59') AS five, pg_temp.earned('l4', 1, '2026-08-20 12:00') AS none;
+SELECT pg_temp.earned('l5', 1, '2026-09-01 00:00') AS new_month, pg_temp.earned('l6', 2, '2026-08-01 12:00') AS other_member;
+SELECT rule_code, verdict, points, would_have FROM crm_member.explain_points('{"member_id": 1, "sold_at": "2026-08-20 12:00", "lines": [{"price": 1}]}');
+INSERT INTO crm_member.sale (member_id, sale_id, ref, sold_at) SELECT 2, g, 'b' || g, ('2026-1' || g || '-01 12:00')::timestamptz FROM generate_series(0, 2) g;
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT 2, g, 1, 1 FROM generate_series(0, 2) g;
+SELECT s.ref, e.points FROM crm_member.sale s LEFT JOIN crm_member.points_entry e USING (member_id, sale_id) WHERE s.ref LIKE 'b%' ORDER BY 1;
+SELECT member_id, period, points FROM crm_member.points_rule_use ORDER BY 1, 2;
+
+-- a draft over the recorded sales beside what they were given
+SELECT rule_code, sum(sales) AS sales, sum(points) AS points, sum(given) AS given
+FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "l", "award": "fixed", "points": 10, "member_limit": 15}, {"rule_code": "new", "award": "per_amount", "points": 3, "condition": "sale.day = 1"}]')
+GROUP BY 1 ORDER BY 1;
+SELECT rule_code, sum(points) AS points, sum(given) AS given FROM crm_member.simulate_rules('2026-08-01', '2026-09-01') GROUP BY 1 ORDER BY 1;
+\set VERBOSITY terse
+SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '{}');
+SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "fixed", "pionts": 3}]');
+SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "gift"}]');
+SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "per_amount", "points": 1, "per": 0}]');
+SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "fixed", "condition": "nonsense"}]');
+SELECT * FROM crm_member.verify_ledger();
+
 -- what a rule may not be
 \set VERBOSITY sqlstate
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('x', 'gift', 1);
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('x', 'fixed', -1);
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('x', 'fixed', 'NaN');
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('x', 'multiplier', 0.5);
+INSERT INTO crm_member.points_rule (rule_code, award) VALUES ('x', 'brackets');
+INSERT INTO crm_member.points_rule (rule_code, award, brackets) VALUES ('x', 'brackets', '[]');
+INSERT INTO crm_member.points_rule (rule_code, award, brackets) VALUES ('x', 'brackets', '[{"from": 5, "points": 1}, {"from": 5, "points": 2}]');
+INSERT INTO crm_member.points_rule (rule_code, award, brackets) VALUES ('x', 'brackets', '[{"form": 5, "points": 1}]');
+INSERT INTO crm_member.points_rule (rule_code, award, brackets) VALUES ('x', 'brackets', '{"mode": "steep", "steps": [{"from": 5, "points": 1}]}');
 INSERT INTO crm_member.points_rule (rule_code, award, points, per) VALUES ('x', 'per_amount', 1, 0);
 INSERT INTO crm_member.points_rule (rule_code, award, points, condition) VALUES ('x', 'fixed', 1, 'sale.amout > 1');
 INSERT INTO crm_member.points_rule (rule_code, award, points, points_type) VALUES ('x', 'fixed', 1, 'miles');

@@ -1,0 +1,236 @@
+/*
+ * limit.c: what limited rules have given: to a member in a period, and to all
+ * members out of a budget.
+ *
+ * Evaluation asks what is left and notes what it gives; both are recorded when
+ * the sale is posted, with an update that refuses to pass the limit.  Where
+ * somebody else was faster, the sale is evaluated again: the refused update has
+ * locked the row, so the second reading is true until the end of the
+ * transaction.  A rule without a limit costs nothing here.
+ */
+#include "crm_member.h"
+#include "points/ledger.h"
+#include "query.h"
+#include "setting.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/hsearch.h"
+
+typedef struct UseKey
+{
+	int64		member_id;		/* 0: all members, for the budget */
+	int64		rule;			/* number in the set */
+	int64		period;			/* first day */
+} UseKey;
+
+typedef struct Use
+{
+	UseKey		key;
+	const Rule *rule;
+	int64		limit;
+	int64		recorded;		/* before this evaluation */
+	int64		given;			/* in it */
+} Use;
+
+struct RuleUse
+{
+	const RuleSet *set;
+	HTAB	   *uses;
+	bool		from_zero;		/* as if nothing had been given yet */
+	bool		read_only;
+};
+
+RuleUse *
+BeginRuleUse(const RuleSet *set, bool from_zero, bool read_only)
+{
+	HASHCTL		control = {.keysize = sizeof(UseKey), .entrysize = sizeof(Use),
+						   .hcxt = CurrentMemoryContext};
+	RuleUse    *use;
+
+	if (!set->limited)
+		return NULL;
+	use = palloc(sizeof(RuleUse));
+	use->set = set;
+	use->from_zero = from_zero;
+	use->read_only = read_only;
+	use->uses = hash_create("crm_member rule use", 64, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return use;
+}
+
+/* First day of the period a sale falls into. */
+static DateADT
+PeriodOf(LimitPeriod period, TimestampTz at)
+{
+	struct pg_tm tm;
+	DateADT		day = BusinessDate(at);
+
+	BusinessTime(at, &tm);
+	switch (period)
+	{
+		case PERIOD_EVER:
+			break;
+		case PERIOD_DAY:
+			return day;
+		case PERIOD_WEEK:
+			return day - (j2day(day + POSTGRES_EPOCH_JDATE) + 6) % 7;
+		case PERIOD_MONTH:
+			return date2j(tm.tm_year, tm.tm_mon, 1) - POSTGRES_EPOCH_JDATE;
+		case PERIOD_YEAR:
+			return date2j(tm.tm_year, 1, 1) - POSTGRES_EPOCH_JDATE;
+	}
+	return DATEVAL_NOBEGIN;
+}
+
+static int64
+RecordedUse(const RuleUse *use, const Use *one)
+{
+	static CrmQuery query = {
+		"SELECT points FROM crm_member.points_rule_use "
+		"WHERE member_id = $1 AND rule_code = $2 AND period = $3",
+		3, {INT8OID, TEXTOID, DATEOID}};
+	Datum		values[3];
+	int64		points = 0;
+
+	if (use->from_zero)
+		return 0;
+	values[0] = Int64GetDatum(one->key.member_id);
+	values[1] = CStringGetTextDatum(one->rule->code);
+	values[2] = DateADTGetDatum((DateADT) one->key.period);
+	SPI_connect();
+	if (RunQuery(&query, values, NULL, use->read_only, 1) == 1)
+		points = PointsColumn(0, 1, one->rule->type);
+	SPI_finish();
+	return points;
+}
+
+static Use *
+FindUse(RuleUse *use, const Rule *rule, int64 member_id, DateADT period, int64 limit)
+{
+	UseKey		key = {member_id, rule - use->set->rules, period};
+	bool		found;
+	Use		   *one = hash_search(use->uses, &key, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		one->rule = rule;
+		one->limit = limit;
+		one->given = 0;
+		one->recorded = 0;
+		one->recorded = RecordedUse(use, one);
+	}
+	return one;
+}
+
+static Use *
+MemberUse(RuleUse *use, const Rule *rule, const Sale *sale)
+{
+	return FindUse(use, rule, sale->member->member_id, PeriodOf(rule->limit_period, sale->sold_at),
+				   rule->member_limit);
+}
+
+static Use *
+BudgetUse(RuleUse *use, const Rule *rule)
+{
+	return FindUse(use, rule, 0, DATEVAL_NOBEGIN, rule->budget);
+}
+
+int64
+RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale)
+{
+	int64		left = rule->max_points;
+
+	if (use == NULL)
+		return left;
+	if (rule->member_limit != PG_INT64_MAX)
+	{
+		const Use  *one = MemberUse(use, rule, sale);
+
+		left = Min(left, Max(one->limit - one->recorded - one->given, 0));
+	}
+	if (rule->budget != PG_INT64_MAX)
+	{
+		const Use  *one = BudgetUse(use, rule);
+
+		left = Min(left, Max(one->limit - one->recorded - one->given, 0));
+	}
+	return left;
+}
+
+void
+NoteRuleUse(RuleUse *use, const Rule *rule, const Sale *sale, int64 points)
+{
+	if (use == NULL)
+		return;
+	if (rule->member_limit != PG_INT64_MAX)
+		MemberUse(use, rule, sale)->given += points;
+	if (rule->budget != PG_INT64_MAX)
+		BudgetUse(use, rule)->given += points;
+}
+
+/* Members' rows in order, then the budgets, which everybody meets, as late as can be. */
+static int
+CompareUses(const ListCell *a, const ListCell *b)
+{
+	const UseKey *x = &((const Use *) lfirst(a))->key;
+	const UseKey *y = &((const Use *) lfirst(b))->key;
+
+	if ((x->member_id == 0) != (y->member_id == 0))
+		return x->member_id == 0 ? 1 : -1;
+	if (x->member_id != y->member_id)
+		return x->member_id < y->member_id ? -1 : 1;
+	if (x->rule != y->rule)
+		return x->rule < y->rule ? -1 : 1;
+	return x->period < y->period ? -1 : x->period > y->period;
+}
+
+/* Add points to a recorded use, unless that passes its limit. */
+static bool
+AddToUse(const Use *one, int64 points)
+{
+	static CrmQuery query = {
+		"INSERT INTO crm_member.points_rule_use AS u (member_id, rule_code, period, points) "
+		"VALUES ($1, $2, $3, $4) ON CONFLICT (member_id, rule_code, period) DO UPDATE "
+		"SET points = u.points + excluded.points WHERE u.points + excluded.points <= $5",
+		5, {INT8OID, TEXTOID, DATEOID, NUMERICOID, NUMERICOID}};
+	Datum		values[5];
+
+	values[0] = Int64GetDatum(one->key.member_id);
+	values[1] = CStringGetTextDatum(one->rule->code);
+	values[2] = DateADTGetDatum((DateADT) one->key.period);
+	values[3] = PointsDatum(points, one->rule->type);
+	values[4] = PointsDatum(one->limit, one->rule->type);
+	return RunQuery(&query, values, NULL, false, 0) == 1;
+}
+
+bool
+PostRuleUse(RuleUse *use)
+{
+	HASH_SEQ_STATUS status;
+	List	   *list = NIL;
+	Use		   *one;
+	int			done = 0;
+	bool		posted;
+
+	if (use == NULL)
+		return true;
+	hash_seq_init(&status, use->uses);
+	while ((one = hash_seq_search(&status)) != NULL)
+	{
+		if (one->given > 0)
+			list = lappend(list, one);
+	}
+	list_sort(list, CompareUses);
+
+	SPI_connect();
+	while (done < list_length(list) &&
+		   AddToUse(list_nth(list, done), ((Use *) list_nth(list, done))->given))
+		done++;
+	posted = done == list_length(list);
+	while (!posted && done-- > 0)
+		AddToUse(list_nth(list, done), -((Use *) list_nth(list, done))->given);
+	SPI_finish();
+	return posted;
+}
