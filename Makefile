@@ -50,6 +50,9 @@ OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/me
 	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
 	src/merge/match_weight.o src/merge/match_cluster.o
 
+# jobs
+OBJS += src/job/progress.o src/job/cron.o
+
 MODULE_big = $(EXTENSION)
 
 # The install script is these modules in name order; the table definitions of
