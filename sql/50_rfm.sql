@@ -121,6 +121,11 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_membe
 COMMENT ON FUNCTION crm_member.score_member(bigint[], bigint, date, bigint, bigint) IS
   'Score of a row of rfm_member by the cuts of a row of rfm_run; error 22023 where cuts are none';
 
+CREATE FUNCTION crm_member.score_band(cuts bigint[], measure int, value bigint, member_id bigint) RETURNS int
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_band';
+COMMENT ON FUNCTION crm_member.score_band(bigint[], int, bigint, bigint) IS
+  'One part of what score_member() gives: measure 1 recency (value: Julian day of the last purchase), 2 frequency, 3 monetary; error 22023 otherwise';
+
 CREATE PROCEDURE crm_member.run_rfm(as_of date DEFAULT NULL, model text DEFAULT 'default')
 LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_run_rfm';

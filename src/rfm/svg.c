@@ -82,7 +82,7 @@ CellColors(int64 members, int64 largest, char *fill, char *ink)
 	for (int i = 0; i < 3; i++)
 		color[i] = light[i] + (int) ((dark[i] - light[i]) * share);
 	sprintf(fill, "#%02x%02x%02x", color[0], color[1], color[2]);
-	strcpy(ink, share > 0.45 ? "#ffffff" : "#222222");
+	strcpy(ink, share > 0.6 ? "#ffffff" : "#222222");
 }
 
 static void
