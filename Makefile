@@ -44,12 +44,16 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
-	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o
+	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o \
+	src/rfm/picture.o src/rfm/svg.o
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o \
 	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
 	src/merge/match_weight.o src/merge/match_cluster.o
+
+# jobs
+OBJS += src/job/progress.o src/job/cron.o
 
 MODULE_big = $(EXTENSION)
 

@@ -121,17 +121,40 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_membe
 COMMENT ON FUNCTION crm_member.score_member(bigint[], bigint, date, bigint, bigint) IS
   'Score of a row of rfm_member by the cuts of a row of rfm_run; error 22023 where cuts are none';
 
+CREATE FUNCTION crm_member.score_band(cuts bigint[], measure int, value bigint, member_id bigint) RETURNS int
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_band';
+COMMENT ON FUNCTION crm_member.score_band(bigint[], int, bigint, bigint) IS
+  'One part of what score_member() gives: measure 1 recency (value: Julian day of the last purchase), 2 frequency, 3 monetary; error 22023 otherwise';
+
 CREATE PROCEDURE crm_member.run_rfm(as_of date DEFAULT NULL, model text DEFAULT 'default')
 LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_run_rfm';
 COMMENT ON PROCEDURE crm_member.run_rfm(date, text) IS
   'Score all members by a model of rfm_model as of a day (NULL: today in the program''s time zone); the view rfm shows the scores. All or nothing: until it commits the old scores are in force. Errors: RM501 for an unknown model, RM502 while another run of the model is in progress, 22023 for bad cuts of the model';
 
-CREATE FUNCTION crm_member.rfm_grid(model text DEFAULT 'default') RETURNS text
+CREATE FUNCTION crm_member.rfm_grid(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
 LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_rfm_grid';
-COMMENT ON FUNCTION crm_member.rfm_grid(text) IS
-  'The members of each recency by frequency cell of the model''s last run, as a picture in text; NULL for NULL. Error RM501 for an unknown model';
+COMMENT ON FUNCTION crm_member.rfm_grid(text, text) IS
+  'The members of each recency by frequency cell of the model''s scores, as a picture in text for a terminal; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+
+CREATE FUNCTION crm_member.segment_bars(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_segment_bars';
+COMMENT ON FUNCTION crm_member.segment_bars(text, text) IS
+  'The segments of the model''s scores with their members, as bars in text for a terminal; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+
+CREATE FUNCTION crm_member.rfm_grid_svg(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_rfm_grid_svg';
+COMMENT ON FUNCTION crm_member.rfm_grid_svg(text, text) IS
+  'The members of each recency by frequency cell of the model''s scores, as an SVG picture that stands alone; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+
+CREATE FUNCTION crm_member.segment_bars_svg(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_segment_bars_svg';
+COMMENT ON FUNCTION crm_member.segment_bars_svg(text, text) IS
+  'The segments of the model''s scores with their shares of members and money, as an SVG picture that stands alone; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
 
 CREATE FUNCTION crm_member.note_purchase() RETURNS trigger
 LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -45,7 +45,9 @@
 /* RFM and jobs */
 #define ERRCODE_CRM_UNKNOWN_MODEL		 CRM_STATE('5', '0', '1')
 #define ERRCODE_CRM_RUN_IN_PROGRESS		 CRM_STATE('5', '0', '2')
-
+#define ERRCODE_CRM_UNKNOWN_FILTER		 CRM_STATE('5', '0', '3')
+#define ERRCODE_CRM_UNKNOWN_JOB			 CRM_STATE('5', '0', '4')
+#define ERRCODE_CRM_JOB_RUNNING			 CRM_STATE('5', '0', '5')
 
 /* matching and merging */
 #define ERRCODE_CRM_UNKNOWN_MATCH_MODEL	 CRM_STATE('6', '0', '1')

@@ -193,7 +193,10 @@ CREATE VIEW crm_member.rfm AS
   SELECT t.member_id, t.model_code, r.as_of, t.last_day, r.as_of - t.last_day AS recency,
          CASE d.frequency_of WHEN 'units' THEN t.frequency::numeric / 1000000 ELSE t.frequency::numeric END AS frequency,
          crm_member.minor_to_money(t.monetary, (SELECT money_scale FROM crm_member.setting)) AS monetary,
-         v.score, crm_member.r(v.score) AS r, crm_member.f(v.score) AS f, crm_member.m(v.score) AS m,
+         v.score,
+         crm_member.score_band(r.cuts, 1, t.last_day - date '2000-01-01' + 2451545, t.member_id) AS r,
+         crm_member.score_band(r.cuts, 2, t.frequency, t.member_id) AS f,
+         crm_member.score_band(r.cuts, 3, t.monetary, t.member_id) AS m,
          crm_member.segment_of(d.segments, r.bins, v.score) AS segment, r.run_id
     FROM crm_member.rfm_member t
     JOIN crm_member.rfm_state c USING (model_code)

@@ -21,29 +21,39 @@ CREATE VIEW crm_member.line_fact AS
 
 COMMENT ON VIEW crm_member.line_fact IS 'Lines with a column for every attribute line.* of conditions: FROM crm_member.line_fact AS line WHERE <condition_sql()>';
 
+-- What is the same for every member, one row.
+CREATE VIEW crm_member.member_context AS
+  SELECT s.time_zone, (now() AT TIME ZONE s.time_zone)::date AS today, o.segments, u.bins, u.cuts
+    FROM crm_member.setting s
+    LEFT JOIN crm_member.rfm_model o ON o.model_code = 'default'
+    LEFT JOIN crm_member.rfm_state c ON c.model_code = 'default'
+    LEFT JOIN crm_member.rfm_run u ON u.run_id = c.run_id;
+
+COMMENT ON VIEW crm_member.member_context IS 'What member_fact needs beside the members: today in the program''s time zone, and the run in force of the model default';
+
+-- The context comes in by subqueries, which run once, and only where a column is asked for.
 CREATE VIEW crm_member.member_fact AS
   SELECT m.member_id, m.member_id AS id, m.status, m.kind, h.tier_code AS tier, r.rank AS tier_rank,
          m.source, m.store, m.channel, p.gender, p.birthday,
-         extract(month FROM p.birthday) = extract(month FROM d.today) AS birthday_month,
-         to_char(p.birthday, 'MMDD') = to_char(d.today, 'MMDD')
-           OR (to_char(p.birthday, 'MMDD') = '0229' AND to_char(d.today, 'MMDD') = '0228' AND to_char(d.today + 1, 'MMDD') = '0301') AS is_birthday,
-         extract(year FROM d.today) - extract(year FROM p.birthday)
-           - (to_char(p.birthday, 'MMDD') > to_char(d.today, 'MMDD'))::int AS age,
-         m.joined_at, d.today - (m.joined_at AT TIME ZONE d.time_zone)::date AS days_since_join,
+         extract(month FROM p.birthday) = (SELECT extract(month FROM today) FROM crm_member.member_context) AS birthday_month,
+         to_char(p.birthday, 'MMDD') = ANY ((SELECT CASE to_char(today, 'MMDD') || to_char(today + 1, 'MMDD')
+           WHEN '02280301' THEN '{0228,0229}' ELSE ARRAY[to_char(today, 'MMDD')] END FROM crm_member.member_context)::text[]) AS is_birthday,
+         (SELECT extract(year FROM today) FROM crm_member.member_context) - extract(year FROM p.birthday)
+           - (to_char(p.birthday, 'MMDD') > (SELECT to_char(today, 'MMDD') FROM crm_member.member_context))::int AS age,
+         m.joined_at,
+         (SELECT today FROM crm_member.member_context) - (m.joined_at AT TIME ZONE (SELECT time_zone FROM crm_member.member_context))::date AS days_since_join,
          NOT EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = m.member_id AND s.settled_at IS NOT NULL) AS first_purchase,
-         crm_member.r(v.score) AS rfm_r, crm_member.f(v.score) AS rfm_f, crm_member.m(v.score) AS rfm_m,
-         crm_member.segment_of(d.segments, d.bins, v.score) AS segment, m.tags, m.attrs
+         crm_member.score_band((SELECT cuts FROM crm_member.member_context), 1, t.last_day - date '2000-01-01' + 2451545, t.member_id) AS rfm_r,
+         crm_member.score_band((SELECT cuts FROM crm_member.member_context), 2, t.frequency, t.member_id) AS rfm_f,
+         crm_member.score_band((SELECT cuts FROM crm_member.member_context), 3, t.monetary, t.member_id) AS rfm_m,
+         crm_member.segment_of((SELECT segments FROM crm_member.member_context), (SELECT bins FROM crm_member.member_context),
+           crm_member.score_member((SELECT cuts FROM crm_member.member_context), t.member_id, t.last_day, t.frequency, t.monetary)) AS segment,
+         m.tags, m.attrs
     FROM crm_member.member m
-    CROSS JOIN (SELECT s.time_zone, (now() AT TIME ZONE s.time_zone)::date AS today, o.segments, u.bins, u.cuts
-                  FROM crm_member.setting s
-                  LEFT JOIN crm_member.rfm_model o ON o.model_code = 'default'
-                  LEFT JOIN crm_member.rfm_state c ON c.model_code = 'default'
-                  LEFT JOIN crm_member.rfm_run u ON u.run_id = c.run_id) d
     LEFT JOIN crm_member.person p ON p.member_id = m.member_id
     LEFT JOIN crm_member.member_tier h ON h.member_id = m.member_id
     LEFT JOIN crm_member.tier r ON r.tier_code = h.tier_code
     LEFT JOIN crm_member.rfm_member t ON t.member_id = m.member_id AND t.model_code = 'default'
-    LEFT JOIN LATERAL (SELECT crm_member.score_member(d.cuts, t.member_id, t.last_day, t.frequency, t.monetary)) v (score) ON true
    WHERE m.status <> 'merged';
 
 COMMENT ON VIEW crm_member.member_fact IS 'Members with a column for every attribute member.* of conditions, as of today; scores by the model default; merged members are left out: FROM crm_member.member_fact AS member WHERE <condition_sql()>';

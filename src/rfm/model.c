@@ -81,6 +81,7 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 						errmsg("RFM model \"%s\" does not exist", code),
 						errhint("SELECT model_code FROM crm_member.rfm_model lists them.")));
 	model->code = pstrdup(code);
+	model->progress = psprintf("run_rfm %s", code);
 	first_day = QueryColumn(0, 1, &isnull);
 	model->first_day = isnull ? DATEVAL_NOBEGIN : DatumGetDateADT(first_day);
 

@@ -20,6 +20,7 @@ typedef enum FrequencyOf
 typedef struct Model
 {
 	const char *code;
+	char	   *progress;		/* what a run of it is called */
 	DateADT		first_day;		/* DATEVAL_NOBEGIN: no window */
 	FrequencyOf frequency_of;
 	bool		gross;

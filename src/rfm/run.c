@@ -2,6 +2,7 @@
  * run.c: a run of an RFM model.
  */
 #include "crm_member.h"
+#include "job/progress.h"
 #include "query.h"
 #include "rfm/change.h"
 #include "rfm/day.h"
@@ -30,23 +31,39 @@ typedef struct LastRun
 	char	   *definition;
 } LastRun;
 
+static bool
+TryLockModel(Datum *code)
+{
+	static CrmQuery query = {"SELECT FROM crm_member.rfm_state WHERE model_code = $1 "
+							 "FOR UPDATE SKIP LOCKED",
+							 1, {TEXTOID}};
+
+	return RunQuery(&query, code, NULL, false, 0) == 1;
+}
+
 /* Hold the model until the end of the transaction, or refuse. */
 static void
 LockModel(const char *code)
 {
+	static CrmQuery find = {"SELECT FROM crm_member.rfm_state WHERE model_code = $1", 1, {TEXTOID}};
 	static CrmQuery make = {"INSERT INTO crm_member.rfm_state (model_code) VALUES ($1) "
 							"ON CONFLICT (model_code) DO NOTHING",
 							1, {TEXTOID}};
-	static CrmQuery lock = {"SELECT FROM crm_member.rfm_state WHERE model_code = $1 "
-							"FOR UPDATE SKIP LOCKED",
-							1, {TEXTOID}};
 	Datum		values[] = {CStringGetTextDatum(code)};
 
-	RunQuery(&make, values, NULL, false, 0);
-	if (RunQuery(&lock, values, NULL, false, 0) != 1)
-		ereport(ERROR, (errcode(ERRCODE_CRM_RUN_IN_PROGRESS),
-						errmsg("a run of RFM model \"%s\" is in progress", code),
-						errhint("Try again when it has ended.")));
+	if (TryLockModel(values))
+		return;
+	/* a first run makes the row, and waits for another first run that does */
+	if (RunQuery(&find, values, NULL, false, 0) == 0)
+	{
+		RunQuery(&make, values, NULL, false, 0);
+		if (TryLockModel(values))
+			return;
+	}
+	ereport(ERROR, (errcode(ERRCODE_CRM_RUN_IN_PROGRESS),
+					errmsg("a run of RFM model \"%s\" is in progress", code),
+					errhint("Try again when it has ended; crm_member.job_progress shows how far "
+							"it is.")));
 }
 
 static void
@@ -192,6 +209,7 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	uint64		changed;
 	int64		run_id;
 
+	ReportProgress(model->progress, "1/4 reading the last run", 0, 0);
 	ReadLastRun(model->code, &last);
 	aliases = ReadAliases(CurrentMemoryContext);
 	nstored = LoadTallies(model->code, &stored);
@@ -199,6 +217,7 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 
 	ModelQuery(model, as_of, &query);
 	query.aliases = aliases;
+	query.progress = model->progress;
 	if (ChangedMembers(model, as_of, &last, &changes, stored, nstored, aliases, &members, &nmembers))
 	{
 		query.sql = model->source_of;
@@ -216,7 +235,9 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 		SortTallies(tallies, ntallies);
 	}
 
+	ReportProgress(model->progress, "3/4 cutting", 0, ntallies);
 	FindCuts(&model->banding, tallies, ntallies, NULL);
+	ReportProgress(model->progress, "4/4 storing", 0, ntallies);
 	changed = StoreTallies(model->code, stored, nstored, tallies, ntallies);
 
 	later = palloc_extended(Max(purchases.nlater, 1) * sizeof(int64), MCXT_ALLOC_HUGE);

@@ -202,6 +202,26 @@ crm_score_member(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(RfmScoreGetDatum(ScoreTally(&banding, &tally, tally.member)));
 }
 
+/* One measure's score alone, for views of which a query reads no other. */
+PG_FUNCTION_INFO_V1(crm_score_band);
+Datum
+crm_score_band(PG_FUNCTION_ARGS)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	int			measure = PG_GETARG_INT32(1) - 1;
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int			bins = n / (MEASURE_COUNT * 2) + 1;
+	const Cut  *cuts = (const Cut *) ARR_DATA_PTR(array);
+
+	if (ARR_ELEMTYPE(array) != INT8OID || ARR_HASNULL(array) || n % (MEASURE_COUNT * 2) != 0 ||
+		bins < RFM_MIN_BINS || bins > RFM_MAX_BINS || measure < 0 || measure >= MEASURE_COUNT)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("not the cuts of a run, or not a measure"),
+						errhint("Use column cuts of crm_member.rfm_run, and 1, 2 or 3.")));
+	PG_RETURN_INT32(
+		BandOf(cuts + measure * (bins - 1), bins, PG_GETARG_INT64(2), PG_GETARG_INT64(3)));
+}
+
 /* Columns that the library writes in bulk hold minor units; views show money. */
 PG_FUNCTION_INFO_V1(crm_minor_to_money);
 Datum

@@ -5,6 +5,7 @@
  * the query may be as large as it likes.
  */
 #include "crm_member.h"
+#include "job/progress.h"
 #include "rfm/dictionary.h"
 #include "rfm/day.h"
 #include "rfm/source.h"
@@ -21,6 +22,7 @@
 #include "utils/numeric.h"
 
 #define MAX_MONEY_SCALE 10
+#define PROGRESS_ROWS	(1 << 17)
 
 typedef struct Receiver
 {
@@ -32,6 +34,7 @@ typedef struct Receiver
 	Collector  *later;
 	Dictionary *dictionary;		/* NULL where members are integers */
 	DayCache	days;
+	uint64		rows;
 	int			money_scale;
 	int			columns;
 	int			minus_column;	/* -1: none */
@@ -230,6 +233,8 @@ ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
 	int64		amount = 0;
 	int64		frequency = 1;
 
+	if (++receiver->rows % PROGRESS_ROWS == 0 && query->progress != NULL)
+		ReportProgress(query->progress, "2/4 measuring purchases", receiver->rows, 0);
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[0] || slot->tts_isnull[1])
 		return true;
@@ -320,6 +325,8 @@ CollectPurchases(const PurchaseQuery *query, MemoryContext context, Purchases *p
 		options.params->params[0].ptype = INT8ARRAYOID;
 		options.params->params[0].pflags = PARAM_FLAG_CONST;
 	}
+	if (query->progress != NULL)
+		ReportProgress(query->progress, "2/4 measuring purchases", 0, 0);
 	options.read_only = true;
 	options.dest = (DestReceiver *) &receiver;
 	if (SPI_execute_plan_extended(plan, &options) < 0)

@@ -30,6 +30,7 @@ typedef struct PurchaseQuery
 	DateADT		as_of;
 	int			money_scale;	/* of the sums, or finer where an amount has more decimals */
 	const Aliases *aliases;
+	const char *progress;		/* name to report rows under, or NULL */
 } PurchaseQuery;
 
 typedef struct Purchases

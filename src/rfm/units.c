@@ -24,6 +24,7 @@
 
 #define BASE		   10000
 #define BASE_DECIMALS  4
+#define FEW_DIGITS	   4
 #define MAX_DIGITS	   9			/* so that 128 bits hold them */
 #define MAX_POWER	   36
 
@@ -67,6 +68,35 @@ NumericUnits(Datum value, int scale, int64 *units)
 		negative = (header & LONG_NEGATIVE) != 0;
 	}
 
+	power = (weight + 1 - ndigits) * BASE_DECIMALS + scale;
+	if (ndigits == 0)
+	{
+		*units = 0;
+		return UNITS_EXACT;
+	}
+
+	/* amounts of everyday life need no more than 64 bits */
+	if (ndigits <= FEW_DIGITS && power <= 0 && power >= -BASE_DECIMALS)
+	{
+		static const int64 powers[] = {1, 10, 100, 1000, 10000};
+		int64		value = 0;
+
+		for (int i = 0; i < ndigits; i++)
+		{
+			int16		digit;
+
+			memcpy(&digit, data + i * sizeof(digit), sizeof(digit));
+			value = value * BASE + digit;
+		}
+		if (value % powers[-power] == 0)
+		{
+			*units = value / powers[-power];
+			if (negative)
+				*units = -*units;
+			return UNITS_EXACT;
+		}
+	}
+
 	if (ndigits > MAX_DIGITS)
 		return UNITS_OVERFLOW;
 	for (int i = 0; i < ndigits; i++)
@@ -79,11 +109,8 @@ NumericUnits(Datum value, int scale, int64 *units)
 	if (negative)
 		result = -result;
 
-	/* result * 10^power */
-	power = (weight + 1 - ndigits) * BASE_DECIMALS + scale;
-	if (result == 0)
-		power = 0;
-	power = Max(power, -MAX_POWER);	/* where nothing is left of nine digits */
+	/* result * 10^power; nothing is left of nine digits below the least power */
+	power = Max(power, -MAX_POWER);
 	for (int i = 0; i < Abs(power) && i < MAX_POWER; i++)
 		factor *= 10;
 	if (power >= 0)
