@@ -39,7 +39,6 @@
 #define ERRCODE_CRM_RUN_IN_PROGRESS		 CRM_STATE('5', '0', '2')
 #define ERRCODE_CRM_UNKNOWN_FILTER		 CRM_STATE('5', '0', '3')
 
-
 /* matching and merging */
 #define ERRCODE_CRM_UNKNOWN_MATCH_MODEL	 CRM_STATE('6', '0', '1')
 

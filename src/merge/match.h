@@ -70,6 +70,7 @@ typedef struct Level
 {
 	const char *name;
 	double		m;				/* where estimation starts */
+	double		u;				/* what to take while nothing was estimated */
 	int			form;			/* form whose frequency adjusts the weight, or -1 */
 } Level;
 
@@ -185,6 +186,12 @@ typedef struct Estimate
 
 #define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) * 4)) & 15) - 1)
 
+/* match_evidence.c */
+extern void AppendBits(StringInfo out, int32 scaled);
+extern char *BitsText(int32 scaled);
+extern char *EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+						  uint64 pattern, const uint32 *cluster, int32 relation);
+
 /* match_value.c */
 extern uint32 InternHash(Interner *interner, uint64 hash);
 extern uint32 InternForm(MatchField *field, int form, uint64 hash);
@@ -222,6 +229,9 @@ extern int	CompareGender(const MatchField *field, const MatchValue *a, const Mat
 
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);
+extern MatchField *AddField(MatchModel *model, const char *column, const char *comparator);
+extern void FindPartners(MatchModel *model);
+extern void DropNicknames(MatchModel *model, uint32 *cells);
 extern char *MatchSourceQuery(MatchModel *model);
 
 /* match_pair.c */

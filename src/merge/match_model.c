@@ -63,7 +63,7 @@ GuessComparator(const char *column)
 	return NULL;
 }
 
-static MatchField *
+MatchField *
 AddField(MatchModel *model, const char *column, const char *comparator)
 {
 	MatchField *field;
@@ -320,7 +320,7 @@ GuessFields(MatchModel *model, const char *source)
 						errhint("Name the fields: [{\"column\": \"...\", \"comparator\": \"...\"}, ...].")));
 }
 
-static void
+void
 FindPartners(MatchModel *model)
 {
 	int			given = FirstOf(model, "given_name", -1),
@@ -353,9 +353,9 @@ MatchSourceQuery(MatchModel *model)
 		GuessFields(model, source);
 	FindPartners(model);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT source.%s::text", quote_identifier(model->key));
+	appendStringInfo(&sql, "SELECT source.%s::pg_catalog.text", quote_identifier(model->key));
 	for (int f = 0; f < model->nfields; f++)
-		appendStringInfo(&sql, ", source.%s::text", quote_identifier(model->fields[f].column));
+		appendStringInfo(&sql, ", source.%s::pg_catalog.text", quote_identifier(model->fields[f].column));
 	appendStringInfo(&sql, " FROM %s AS source", source);
 	return sql.data;
 }
@@ -365,8 +365,8 @@ MatchModel *
 LoadModel(const char *code)
 {
 	static CrmQuery query = {
-		"SELECT source, key, fields, auto_threshold::float8, review_threshold::float8, max_block "
-		"FROM crm_member.match_model WHERE model_code = $1", 1, {TEXTOID}
+		"SELECT source, key, fields, auto_threshold::pg_catalog.float8, review_threshold::pg_catalog.float8, max_block "
+		"FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}
 	};
 	Datum		value = CStringGetTextDatum(code);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match", ALLOCSET_DEFAULT_SIZES);
