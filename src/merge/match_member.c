@@ -24,6 +24,8 @@
 #include <math.h>
 
 #define KEY_LIMIT 60			/* members looked at for one key */
+#define MAX_KEYS 256
+#define ANY_LIMIT 200			/* and for all keys at once */
 #define MAX_LIMIT 1000
 #define KEYED_FIELDS 4			/* the first columns of a candidate make keys */
 #define BEFOREHAND 0.5			/* chance that a candidate is a member already */
@@ -152,28 +154,18 @@ MemberKey(int column, uint64 key)
 	return (int64) MixHash(column + 1, key);
 }
 
-/* All keys of one set of texts; the weak ones last. */
+/* All keys of what a candidate or a member says. */
 static int
-CollectKeys(MatchModel *model, const uint32 *cells, int64 *keys, int limit, int *nstrong)
+CollectKeys(MatchModel *model, const uint32 *cells, int64 *keys, int limit)
 {
 	int			n = 0;
 
-	for (int weak = 0; weak < 2; weak++)
+	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
-		for (int c = 0; c < KEYED_FIELDS; c++)
-		{
-			const MatchValue *value;
-			int			strong;
+		const MatchValue *value = cells[c] == 0 ? NULL : model->fields[c].values[cells[c]];
 
-			if (cells[c] == 0)
-				continue;
-			value = model->fields[c].values[cells[c]];
-			strong = value->nkeys - value->nweak;
-			for (int k = weak ? strong : 0; k < (weak ? value->nkeys : strong) && n < limit; k++)
-				keys[n++] = MemberKey(c, value->keys[k]);
-		}
-		if (!weak)
-			*nstrong = n;
+		for (int k = 0; value != NULL && k < value->nkeys && n < limit; k++)
+			keys[n++] = MemberKey(c, value->keys[k]);
 	}
 	return n;
 }
@@ -189,11 +181,10 @@ crm_match_keys(PG_FUNCTION_ARGS)
 	MemoryContext scratch = AllocSetContextCreate(context, "crm_member match text", ALLOCSET_SMALL_SIZES);
 	MatchModel *model = MemberModel(KEYED_FIELDS, false);
 	uint32		cells[KEYED_FIELDS] = {0};
-	int64		keys[256];
-	Datum		values[256];
+	int64		keys[MAX_KEYS];
+	Datum		values[MAX_KEYS];
 	ArrayType  *result;
-	int			n,
-				nstrong;
+	int			n;
 
 	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
@@ -201,7 +192,7 @@ crm_match_keys(PG_FUNCTION_ARGS)
 			continue;
 		cells[c] = ReadValue(&model->fields[c], text_to_cstring(PG_GETARG_TEXT_PP(c)), scratch);
 	}
-	n = CollectKeys(model, cells, keys, lengthof(keys), &nstrong);
+	n = CollectKeys(model, cells, keys, lengthof(keys));
 	for (int i = 0; i < n; i++)
 		values[i] = Int64GetDatum(keys[i]);
 	MemoryContextSwitchTo(old);
@@ -242,66 +233,90 @@ AddFound(Found *found)
 static Datum
 KeyArray(const int64 *keys, int n)
 {
-	Datum		values[256];
+	Datum		values[MAX_KEYS];
 
 	for (int i = 0; i < n; i++)
 		values[i] = Int64GetDatum(keys[i]);
 	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* Members that share a key; a crowded key is asked for together with another. */
+typedef struct KeySet
+{
+	int64		keys[MAX_KEYS];
+	int			n;
+} KeySet;
+
+static void
+TakeKeys(KeySet *set, int c, const MatchValue *value, int from, int to)
+{
+	for (int k = from; value != NULL && k < Min(to, value->nkeys) && set->n < (int) lengthof(set->keys); k++)
+		set->keys[set->n++] = MemberKey(c, value->keys[k]);
+}
+
+/*
+ * Members that share a key.  A whole name, a telephone or an e-mail address is
+ * asked for alone, unless too many hold it; parts of a name and a birthday, or
+ * what too many hold, only together.
+ */
 static void
 LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found)
 {
-	static CrmQuery by_key = {
+	static CrmQuery by_any = {
+		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 201", 1, {INT8ARRAYOID}
+	};
+	static CrmQuery by_one = {
 		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 LIMIT 61", 1, {INT8ARRAYOID}
 	};
 	static CrmQuery by_two = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 AND keys && $2 LIMIT 60",
+		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 AND keys && $2 LIMIT 60",
 		2, {INT8ARRAYOID, INT8ARRAYOID}
 	};
 	static CrmQuery by_unionid = {
 		"SELECT member_id FROM crm_member.identity WHERE kind = 'wechat_unionid' AND value = $1", 1, {TEXTOID}
 	};
-	int64		keys[256];
-	int			nstrong,
-				n = CollectKeys(model, cells, keys, lengthof(keys), &nstrong);
+	const MatchValue *value[KEYED_FIELDS];
+	KeySet		alone = {.n = 0},
+				together[2] = {{.n = 0}, {.n = 0}};
+	Datum		values[2];
 
-	for (int i = 0; i < nstrong; i++)
+	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
-		Datum		values[2];
-		int64		rest[256];
-		int			nrest = 0;
+		value[c] = cells[c] == 0 ? NULL : model->fields[c].values[cells[c]];
+		if (c < KEYED_FIELDS - 1)
+			TakeKeys(&alone, c, value[c], 0, c == 0 ? 2 : PG_INT16_MAX);
+	}
+	TakeKeys(&together[0], 0, value[0], 0, PG_INT16_MAX);
+	TakeKeys(&together[1], KEYED_FIELDS - 1, value[KEYED_FIELDS - 1], 0, PG_INT16_MAX);
 
-		values[0] = KeyArray(&keys[i], 1);
-		if (RunQuery(&by_key, values, NULL, true, KEY_LIMIT + 1) <= KEY_LIMIT)
-		{
+	if (alone.n > 0)
+	{
+		values[0] = KeyArray(alone.keys, alone.n);
+		if (RunQuery(&by_any, values, NULL, true, ANY_LIMIT + 1) <= ANY_LIMIT)
 			AddFound(found);
-			continue;
-		}
-		/* keys of the other columns */
-		for (int c = 0, at = 0; c < KEYED_FIELDS; c++)
+		else
 		{
-			const MatchValue *value = cells[c] == 0 ? NULL : model->fields[c].values[cells[c]];
-			int			strong = value == NULL ? 0 : value->nkeys - value->nweak;
-			bool		own = i >= at && i < at + strong;
-
-			for (int k = 0; value != NULL && !own && k < value->nkeys; k++)
-				rest[nrest++] = MemberKey(c, value->keys[k]);
-			at += strong;
+			for (int i = 0; i < alone.n; i++)
+			{
+				values[0] = KeyArray(&alone.keys[i], 1);
+				if (RunQuery(&by_one, values, NULL, true, KEY_LIMIT + 1) <= KEY_LIMIT)
+					AddFound(found);
+			}
+			/* a common name with part of the telephone or the e-mail address */
+			TakeKeys(&together[1], 1, value[1], 0, PG_INT16_MAX);
+			TakeKeys(&together[1], 2, value[2], 0, PG_INT16_MAX);
 		}
-		if (nrest == 0)
-			continue;
-		values[1] = KeyArray(rest, nrest);
+	}
+	if (together[0].n > 0 && together[1].n > 0)
+	{
+		values[0] = KeyArray(together[0].keys, together[0].n);
+		values[1] = KeyArray(together[1].keys, together[1].n);
 		RunQuery(&by_two, values, NULL, true, KEY_LIMIT);
 		AddFound(found);
 	}
-	(void) n;
 	if (unionid != NULL)
 	{
-		Datum		value = CStringGetTextDatum(unionid);
-
-		RunQuery(&by_unionid, &value, NULL, true, 0);
+		values[0] = CStringGetTextDatum(unionid);
+		RunQuery(&by_unionid, values, NULL, true, 0);
 		AddFound(found);
 	}
 }
@@ -424,10 +439,17 @@ PG_FUNCTION_INFO_V1(crm_match_member);
 Datum
 crm_match_member(PG_FUNCTION_ARGS)
 {
+	/* the columns of match_record, identities only where the candidate names one */
 	static CrmQuery fetch = {
-		"SELECT coalesce(crm_member.canonical_member(r.member_id), r.member_id), r.name, r.mobile, r.email, "
-		"r.birthday::text, r.gender, r.wechat_unionid, r.nickname, r.address, r.city "
-		"FROM crm_member.match_record AS r WHERE r.member_id = ANY ($1)", 1, {INT8ARRAYOID}
+		"SELECT coalesce(crm_member.canonical_member(m.merged_into), m.member_id), p.name, p.mobile, p.email, "
+		"p.birthday::text, p.gender, "
+		"CASE WHEN $2 THEN (SELECT min(i.value) FROM crm_member.identity AS i "
+		"WHERE i.member_id = p.member_id AND i.kind = 'wechat_unionid') END, "
+		"coalesce(CASE WHEN $2 THEN (SELECT min(i.value) FROM crm_member.identity AS i "
+		"WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%') END, m.attrs ->> 'nickname'), "
+		"m.attrs ->> 'address', m.attrs ->> 'city' "
+		"FROM crm_member.person AS p JOIN crm_member.member AS m ON m.member_id = p.member_id "
+		"WHERE p.member_id = ANY ($1)", 2, {INT8ARRAYOID, BOOLOID}
 	};
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *texts[lengthof(columns)] = {NULL};
@@ -473,11 +495,12 @@ crm_match_member(PG_FUNCTION_ARGS)
 
 	if (found.n > 0)
 	{
-		Datum		ids = PointerGetDatum(KeyArray(found.members, Min(found.n, 256)));
+		Datum		values[2] = {KeyArray(found.members, Min(found.n, MAX_KEYS)),
+		BoolGetDatum(texts[5] != NULL || texts[6] != NULL)};
 		int64	   *canonical;
 
 		members = CountMembers();
-		RunQuery(&fetch, &ids, NULL, true, 0);
+		RunQuery(&fetch, values, NULL, true, 0);
 		data.nrows = SPI_processed + 1;
 		data.cells = repalloc(data.cells, (Size) data.nrows * NCOLUMNS * sizeof(uint32));
 		memset(data.cells + NCOLUMNS, 0, (Size) SPI_processed * NCOLUMNS * sizeof(uint32));
