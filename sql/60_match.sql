@@ -28,6 +28,13 @@ AS 'MODULE_PATHNAME', 'crm_normalize_email';
 COMMENT ON FUNCTION crm_member.normalize_email(text) IS
   'An e-mail address as the mailbox behind it: casefolded, without +tag, Gmail without dots, common typing errors of domains corrected. NULL for what is no address or a placeholder such as no@no.com. Depends on normalizer_version(), hence STABLE';
 
+CREATE FUNCTION crm_member.compare_values(comparator text, a text, b text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_compare_values';
+
+COMMENT ON FUNCTION crm_member.compare_values(text, text, text) IS
+  'The level on which two texts agree for a comparator of match_model.fields; NULL where one of them says nothing or they cannot be compared. Error 22023 for an unknown comparator. Depends on normalizer_version(), hence STABLE';
+
 CREATE PROCEDURE crm_member.find_duplicates(model text DEFAULT 'member')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_find_duplicates';
@@ -87,7 +94,7 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS 'MODULE_PATHNAME', 'crm_match_member';
 
 COMMENT ON FUNCTION crm_member.match_member(jsonb, int) IS
-  'Members that a candidate may be, the likeliest first: search before create. candidate: any of name, mobile, email, birthday, gender, wechat_unionid, nickname, address, city; limit: 1 to 1000. probability is 0 to 1; weight and evidence as in duplicate_pair. Merged members are answered by their survivor. No rows for NULL or where nothing is shared. Errors: 22023 for another key or a bad limit, 55000 before setup()';
+  'Members that a candidate may be with a probability of 0.01 and more, the likeliest first: search before create. candidate: any of name, mobile, email, birthday, gender, wechat_unionid, nickname, address, city; limit: 1 to 1000. probability is 0 to 1; weight and evidence as in duplicate_pair. Merged members are answered by their survivor. No rows for NULL or where nothing is shared. Errors: 22023 for another key or a bad limit, 55000 before setup()';
 
 CREATE FUNCTION crm_member.judge_pair(
   model text, left_key text, right_key text, verdict text, reason text DEFAULT NULL, actor text DEFAULT NULL)

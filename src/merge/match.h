@@ -196,7 +196,7 @@ extern char *EvidenceText(const MatchModel *model, const MatchData *data, uint32
 extern uint32 InternHash(Interner *interner, uint64 hash);
 extern uint32 InternForm(MatchField *field, int form, uint64 hash);
 extern const Comparator *FindComparator(const char *name);
-extern const Comparator *ComparatorAt(int i);
+extern void ReportComparator(const char *name, const char *column) pg_attribute_noreturn();
 extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scratch);
 extern void AddKey(MatchValue *value, int kind, uint64 hash);
 extern void AddWeakKey(MatchValue *value, int kind, uint64 hash);

@@ -28,6 +28,7 @@
 #define ANY_LIMIT 200			/* and for all keys at once */
 #define MAX_LIMIT 1000
 #define KEYED_FIELDS 4			/* the first columns of a candidate make keys */
+#define LEAST_LIKELY 0.01
 #define BEFOREHAND 0.5			/* chance that a candidate is a member already */
 
 typedef struct MemberColumn
@@ -541,6 +542,9 @@ crm_match_member(PG_FUNCTION_ARGS)
 		for (int i = 0, put = 0; i < nlikely && put < limit; i++)
 		{
 			bool		told = false;
+
+			if (WeightProbability(likely[i].weight) < LEAST_LIKELY)
+				break;
 
 			/* a merged member and its survivor are one */
 			for (int k = 0; k < i && !told; k++)

@@ -76,16 +76,7 @@ AddField(MatchModel *model, const char *column, const char *comparator)
 	field->column = pstrdup(column);
 	field->comparator = FindComparator(comparator);
 	if (field->comparator == NULL)
-	{
-		StringInfoData known;
-
-		initStringInfo(&known);
-		for (int i = 0; ComparatorAt(i) != NULL; i++)
-			appendStringInfo(&known, "%s%s", i ? ", " : "", ComparatorAt(i)->name);
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("comparator \"%s\" of column \"%s\" is unknown", comparator, column),
-						errhint("The comparators are %s.", known.data)));
-	}
+		ReportComparator(comparator, column);
 	field->partner = field->within = -1;
 	field->context = AllocSetContextCreate(model->context, "crm_member match field", ALLOCSET_DEFAULT_SIZES);
 	return field;
