@@ -6,7 +6,7 @@ CREATE TABLE crm_member.match_model (
   source            text NOT NULL,
   key               text NOT NULL,
   fields            jsonb CHECK (jsonb_typeof(fields) = 'array'),
-  auto_threshold    numeric NOT NULL DEFAULT 0.98 CHECK (auto_threshold > 0 AND auto_threshold <= 1),
+  auto_threshold    numeric NOT NULL DEFAULT 0.97 CHECK (auto_threshold > 0 AND auto_threshold <= 1),
   review_threshold  numeric NOT NULL DEFAULT 0.5 CHECK (review_threshold > 0 AND review_threshold < 1),
   max_block         int NOT NULL DEFAULT 30 CHECK (max_block BETWEEN 2 AND 10000),
   CHECK (review_threshold <= auto_threshold)

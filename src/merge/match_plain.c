@@ -111,8 +111,10 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 	{
 		/* something mistyped is still worth comparing */
 		email = FoldText(text);
-		if (strlen(email) < 8 || strchr(email, '.') == NULL)
+		at = strchr(email, '@');
+		if (strlen(email) < 8 || strchr(email, '.') == NULL || (at != NULL && strchr(at, '.') != NULL))
 			return false;
+		value->kind = 1;
 		SetRunes(value, email);
 		value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 2));
 		value->nnumbers = value->nrunes;
@@ -140,10 +142,12 @@ CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return EMAIL_EQUAL;
+	if (a->kind || b->kind)
+		return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 ? EMAIL_NEAR : EMAIL_OTHER;
 	if (Min(na, nb) >= 5 && EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 12 ? 2 : 1))
 		return EMAIL_NEAR;
-	if (Min(a->nrunes, b->nrunes) >= 8 && EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 &&
-		a->runes[0] == b->runes[0])
+	if (EditDistance(a->runes, na, b->runes, nb, 1) <= 1 &&
+		EditDistance(a->runes + na, a->nrunes - na, b->runes + nb, b->nrunes - nb, 2) <= 2)
 		return EMAIL_NEAR;
 	return EMAIL_OTHER;
 }
