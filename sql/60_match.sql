@@ -51,7 +51,7 @@ COMMENT ON FUNCTION crm_member.match_keys(text, text, text, text) IS
 
 CREATE FUNCTION crm_member.key_person() RETURNS trigger
 LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
 AS $$
 BEGIN
   INSERT INTO crm_member.match_key (member_id, keys, normalizer)
@@ -68,7 +68,7 @@ COMMENT ON FUNCTION crm_member.key_person() IS 'Trigger of person: keeps match_k
 
 CREATE PROCEDURE crm_member.rekey_members()
 LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
 AS $$
 BEGIN
   INSERT INTO crm_member.match_key (member_id, keys, normalizer)
@@ -90,7 +90,7 @@ CREATE FUNCTION crm_member.match_member(
   OUT member_id bigint, OUT probability numeric, OUT weight numeric, OUT evidence jsonb)
 RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 5
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET enable_seqscan = off
 AS 'MODULE_PATHNAME', 'crm_match_member';
 
 COMMENT ON FUNCTION crm_member.match_member(jsonb, int) IS

@@ -88,7 +88,7 @@ COMMENT ON COLUMN crm_member.match_run.expected_matches IS 'Sum of the probabili
 COMMENT ON COLUMN crm_member.match_run.converged IS 'Whether estimation came to rest, rather than being stopped';
 COMMENT ON COLUMN crm_member.match_run.normalizer IS 'normalizer_version() at the time';
 COMMENT ON COLUMN crm_member.match_run.parameters IS 'Share of matches, and m and u of every level';
-COMMENT ON COLUMN crm_member.match_run.crowded IS 'Columns whose keys many records share: blocks that were left out, and the largest of them';
+COMMENT ON COLUMN crm_member.match_run.crowded IS 'Columns with keys that more than max_block records share: blocks, records in the largest, and left_out: parts still too large after splitting by the other columns, whose pairs were not compared';
 
 -- What matching sees of a member.
 CREATE VIEW crm_member.match_record AS

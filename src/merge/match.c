@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -327,6 +328,17 @@ FindKey(MatchData *data, const uint32 *sorted, const char *key)
 	return UINT32_MAX;
 }
 
+static int
+CompareEnds(const void *x, const void *y)
+{
+	const MatchEdge *a = x,
+			   *b = y;
+
+	if (a->left != b->left)
+		return a->left < b->left ? -1 : 1;
+	return a->right < b->right ? -1 : a->right > b->right;
+}
+
 /* Verdicts: pairs that are the same, and pairs that are not, for ever. */
 static void
 ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame, MatchEdge **distinct,
@@ -363,18 +375,17 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 		else
 			(*distinct)[(*ndistinct)++] = (MatchEdge) {Min(a, b), Max(a, b), 0};
 	}
+	qsort(*same, *nsame, sizeof(MatchEdge), CompareEnds);
+	qsort(*distinct, *ndistinct, sizeof(MatchEdge), CompareEnds);
 	pfree(sorted);
 }
 
 static bool
 InList(const MatchEdge *list, uint64 n, uint32 left, uint32 right)
 {
-	for (uint64 i = 0; i < n; i++)
-	{
-		if (list[i].left == left && list[i].right == right)
-			return true;
-	}
-	return false;
+	MatchEdge	pair = {left, right};
+
+	return n > 0 && bsearch(&pair, list, n, sizeof(MatchEdge), CompareEnds) != NULL;
 }
 
 /* Pairs above the review threshold, verdicts applied. */
@@ -468,6 +479,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	Estimate	estimate = {0};
 	StringInfoData hot;
 	int32		threshold;
+	int			nest;
 	MemoryContext old;
 
 	if (PG_ARGISNULL(0))
@@ -478,7 +490,11 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	/* two runs of one model take turns */
 	RunQuery(&lock, &code, NULL, false, 0);
 	model = LoadModel(TextDatumGetCString(code));
+	/* a date is read as year, month, day, whatever the session prefers */
+	nest = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	LoadRows(model, &data);
+	AtEOXact_GUC(true, nest);
 
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);

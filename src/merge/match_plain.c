@@ -330,6 +330,13 @@ ReadNumeric(MatchField *field, const char *text, MatchValue *value)
 	return true;
 }
 
+/* 1998 and 1999 are not within a percent of each other. */
+static bool
+IsYear(double number)
+{
+	return number >= 1500 && number <= 2200 && number == floor(number);
+}
+
 int
 CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
@@ -338,6 +345,8 @@ CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b
 
 	if (gap == 0)
 		return NUMBER_EQUAL;
+	if (IsYear(a->number) && IsYear(b->number))
+		return gap <= 1 ? NUMBER_NEAR : gap <= 3 ? NUMBER_CLOSE : NUMBER_OTHER;
 	return gap <= size * 0.01 ? NUMBER_NEAR : gap <= size * 0.1 ? NUMBER_CLOSE : NUMBER_OTHER;
 }
 

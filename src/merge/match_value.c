@@ -157,8 +157,8 @@ static const Comparator comparators[] = {
 		.name = "number", .nlevels = 4,
 		.levels = {
 			{"equal", 0.8, 0.02, 0},
-			{"within_1_percent", 0.08, 0.02, -1},
-			{"within_10_percent", 0.05, 0.05, -1},
+			{"near", 0.08, 0.02, -1},
+			{"close", 0.05, 0.05, -1},
 			{"different", 0.07, 0.91, -1},
 		},
 		.read = ReadNumeric, .compare = CompareNumeric,

@@ -45,5 +45,5 @@ SELECT * FROM pg_temp.show('text', 'Art''s Delicatessen', 'arts deli', 'ritz-car
 SELECT * FROM pg_temp.show('number', '100', '100.0', '100', '100.5', '100', '109', '100', '200', 'x', '1');
 SELECT * FROM pg_temp.show('gender', '男', 'M', '1', 'female', '女士', '2', 'X', 'M');
 SELECT crm_member.compare_values(NULL, 'a', 'b') IS NULL AS null_comparator, crm_member.compare_values('name', NULL, 'b') IS NULL AS null_value;
-\set VERBOSITY verbose
 SELECT crm_member.compare_values('nonsense', 'a', 'b');
+\echo :LAST_ERROR_SQLSTATE
