@@ -25,6 +25,16 @@
 
 struct MatchField;
 
+/* The parts of a value: words, pairs of Han characters, numbers of an address. */
+typedef struct MatchWords
+{
+	uint32	   *tokens;			/* numbers in the field's token table */
+	Rune	  **token_runes;
+	int16	   *token_length;
+	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
+	int32	   *numbers;
+} MatchWords;
+
 /* One distinct value of a column, read and folded. */
 typedef struct MatchValue
 {
@@ -32,26 +42,27 @@ typedef struct MatchValue
 	uint8		kind;			/* NameKind, or the comparator's own */
 	char		gender;
 	uint8		nsurname;
-	uint8		nwords;
+	uint8		ntokens;
+	uint8		nnumbers;
+	uint8		nkeys;
+	uint8		nweak;			/* the last keys only narrow a crowded block */
+	uint8		surname_letters;
 	int16		nrunes;
 	int16		nletters;		/* of the reading in plain letters */
-	int16		ntokens;
-	int16		nnumbers;
-	int16		nkeys;
-	int16		nweak;			/* the last keys only narrow a crowded block */
+	union
+	{
+		double		number;
+		struct
+		{
+			int16		year;
+			int16		month;
+			int16		day;
+		};
+	};
 	Rune	   *runes;			/* the canonical form */
 	char	   *letters;		/* reading: family name first */
-	int16		surname_letters;
-	uint32	   *tokens;			/* numbers in the field's token table */
-	Rune	  **token_runes;
-	int16	   *token_length;
-	int32	   *numbers;
 	uint64	   *keys;			/* blocking keys */
-	double		number;
-	int32		year;
-	int32		month;
-	int32		day;
-	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
+	MatchWords *words;			/* NULL where there are none */
 } MatchValue;
 
 /*

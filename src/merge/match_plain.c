@@ -117,7 +117,7 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 		value->kind = 1;
 		SetRunes(value, email);
 		value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 2));
-		value->nnumbers = value->nrunes;
+		value->nletters = value->nrunes;
 		AddKey(value, 3, HashText(email, 5, 5));
 		return true;
 	}
@@ -125,7 +125,7 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 	value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 1));
 	AddKey(value, 1, HashText(email, strlen(email), 1));
 	at = strchr(email, '@');
-	value->nnumbers = DecodeText(pnstrdup(email, at - email), (Rune[128]) {0}, 128);	/* length of the local part */
+	value->nletters = DecodeText(pnstrdup(email, at - email), (Rune[128]) {0}, 128);	/* length of the local part */
 	if (at - email >= 5)
 	{
 		AddKey(value, 2, HashText(email, at - email, 3));
@@ -137,8 +137,8 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 int
 CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	int			na = Min(a->nnumbers, a->nrunes),
-				nb = Min(b->nnumbers, b->nrunes);
+	int			na = Min(a->nletters, a->nrunes),
+				nb = Min(b->nletters, b->nrunes);
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return EMAIL_EQUAL;

@@ -302,21 +302,23 @@ Keep(char **at, const void *from, Size size)
 
 /* One piece of memory for a value and all it points to. */
 static MatchValue *
-PackValue(MemoryContext context, const MatchValue *value, bool words)
+PackValue(MemoryContext context, const MatchValue *value)
 {
+	const MatchWords *words = value->words;
+	bool		has_words = value->ntokens > 0 || value->nnumbers > 0;
+	int			n = value->ntokens;
 	Size		size = MAXALIGN(sizeof(MatchValue)) + MAXALIGN(value->nrunes * sizeof(Rune)) +
-		MAXALIGN(value->letters ? value->nletters + 1 : 0) + MAXALIGN(value->nkeys * sizeof(uint64)) +
-		MAXALIGN(value->numbers ? value->nnumbers * sizeof(int32) : 0);
+		MAXALIGN(value->letters ? value->nletters + 1 : 0) + MAXALIGN(value->nkeys * sizeof(uint64));
 	MatchValue *packed;
 	char	   *at;
 
-	if (words)
+	if (has_words)
 	{
-		size += MAXALIGN(value->ntokens * sizeof(uint32)) + MAXALIGN(value->ntokens * sizeof(Rune *)) +
-			MAXALIGN(value->ntokens * sizeof(int16));
-		size += MAXALIGN(value->groups ? value->ntokens * sizeof(uint64[2]) : 0);
-		for (int i = 0; i < value->ntokens; i++)
-			size += MAXALIGN(value->token_length[i] * sizeof(Rune));
+		size += MAXALIGN(sizeof(MatchWords)) + MAXALIGN(n * sizeof(uint32)) + MAXALIGN(n * sizeof(Rune *)) +
+			MAXALIGN(n * sizeof(int16)) + MAXALIGN(n * sizeof(uint64[2])) +
+			MAXALIGN(value->nnumbers * sizeof(int32));
+		for (int i = 0; i < n; i++)
+			size += MAXALIGN(words->token_length[i] * sizeof(Rune));
 	}
 	packed = MemoryContextAlloc(context, size);
 	*packed = *value;
@@ -324,15 +326,17 @@ PackValue(MemoryContext context, const MatchValue *value, bool words)
 	packed->runes = Keep(&at, value->runes, value->nrunes * sizeof(Rune));
 	packed->letters = Keep(&at, value->letters, value->letters ? value->nletters + 1 : 0);
 	packed->keys = Keep(&at, value->keys, value->nkeys * sizeof(uint64));
-	packed->numbers = Keep(&at, value->numbers, value->numbers ? value->nnumbers * sizeof(int32) : 0);
-	if (words)
+	packed->words = NULL;
+	if (has_words)
 	{
-		packed->tokens = value->tokens ? Keep(&at, value->tokens, value->ntokens * sizeof(uint32)) : NULL;
-		packed->token_length = Keep(&at, value->token_length, value->ntokens * sizeof(int16));
-		packed->groups = Keep(&at, value->groups, value->groups ? value->ntokens * sizeof(uint64[2]) : 0);
-		packed->token_runes = Keep(&at, value->token_runes, value->ntokens * sizeof(Rune *));
-		for (int i = 0; i < value->ntokens; i++)
-			packed->token_runes[i] = Keep(&at, value->token_runes[i], value->token_length[i] * sizeof(Rune));
+		packed->words = Keep(&at, words, sizeof(MatchWords));
+		packed->words->tokens = Keep(&at, words->tokens, words->tokens ? n * sizeof(uint32) : 0);
+		packed->words->token_length = Keep(&at, words->token_length, n * sizeof(int16));
+		packed->words->groups = Keep(&at, words->groups, words->groups ? n * sizeof(uint64[2]) : 0);
+		packed->words->numbers = Keep(&at, words->numbers, value->nnumbers * sizeof(int32));
+		packed->words->token_runes = Keep(&at, words->token_runes, n * sizeof(Rune *));
+		for (int i = 0; i < n; i++)
+			packed->words->token_runes[i] = Keep(&at, words->token_runes[i], words->token_length[i] * sizeof(Rune));
 	}
 	return packed;
 }
@@ -347,7 +351,8 @@ ReadValue(MatchField *field, const char *text, MemoryContext scratch)
 
 	if (id > known)
 	{
-		MatchValue	value = {0};
+		MatchWords	words = {0};
+		MatchValue	value = {.words = &words};
 
 		if (id >= field->values_size)
 		{
@@ -361,7 +366,7 @@ ReadValue(MatchField *field, const char *text, MemoryContext scratch)
 		MemoryContextSwitchTo(scratch);
 		field->values[id] = NULL;
 		if (field->comparator->read(field, text, &value))
-			field->values[id] = PackValue(field->context, &value, value.ntokens > 0 && value.token_runes != NULL);
+			field->values[id] = PackValue(field->context, &value);
 		MemoryContextSwitchTo(field->context);
 		MemoryContextReset(scratch);
 	}
