@@ -18,9 +18,10 @@ typedef struct Guess
 /* The first that fits decides.  A comparator of NULL leaves the column out. */
 static const Guess guesses[] = {
 	{"nickname", "nickname"}, {"nick", "nickname"}, {"alias", "nickname"}, {"昵称", "nickname"},
-	{"given", "given_name"}, {"first", "given_name"}, {"firstname", "given_name"}, {"forename", "given_name"},
+	{"given", "given_name"}, {"first_name", "given_name"}, {"firstname", "given_name"}, {"forename", "given_name"},
 	{"fname", "given_name"}, {"givenname", "given_name"},
-	{"surname", "surname"}, {"last", "surname"}, {"lastname", "surname"}, {"family", "surname"}, {"lname", "surname"},
+	{"surname", "surname"}, {"last_name", "surname"}, {"lastname", "surname"}, {"family_name", "surname"},
+	{"lname", "surname"},
 	{"mobile", "phone"}, {"phone", "phone"}, {"tel", "phone"}, {"telephone", "phone"}, {"cell", "phone"},
 	{"fax", "phone"}, {"手机", "phone"}, {"电话", "phone"},
 	{"email", "email"}, {"mail", "email"}, {"邮箱", "email"},
@@ -33,7 +34,7 @@ static const Guess guesses[] = {
 	{"city", "place"}, {"suburb", "place"}, {"town", "place"}, {"state", "place"}, {"province", "place"},
 	{"county", "place"}, {"district", "place"}, {"country", "place"}, {"region", "place"}, {"城市", "place"},
 	{"cuisine", "category"}, {"category", "category"}, {"type", "category"}, {"brand", "category"},
-	{"kind", "category"}, {"price", "number"}, {"amount", "number"}, {"year", "number"},
+	{"kind", "category"}, {"price", "number"}, {"year", "number"},
 	{"title", "text"}, {"authors", "text"}, {"author", "text"}, {"venue", "text"}, {"company", "text"},
 	{"firm", "text"}, {"description", "text"}, {"manufacturer", "text"}, {"journal", "text"}, {"album", "text"},
 	{"artist", "text"}, {"name", "name"}, {"fullname", "name"}, {"customer", "name"}, {"姓名", "name"},
