@@ -117,7 +117,7 @@ BEGIN
     RAISE EXCEPTION 'verdict "%" is unknown', verdict
       USING ERRCODE = 'invalid_parameter_value', HINT = 'It is same, different or later.';
   END IF;
-  PERFORM FROM crm_member.match_model AS m WHERE m.model_code = judge_pair.model FOR UPDATE;
+  PERFORM FROM crm_member.match_model AS m WHERE m.model_code = judge_pair.model FOR KEY SHARE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'match model "%" does not exist', model
       USING ERRCODE = 'RM601', HINT = 'Models are rows of crm_member.match_model.';

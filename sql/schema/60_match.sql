@@ -81,6 +81,9 @@ CREATE TABLE crm_member.match_run (
   PRIMARY KEY (model_code, run_at)
 );
 
+CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.match_run
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
+
 COMMENT ON TABLE crm_member.match_run IS 'Runs of find_duplicates(): what was compared and estimated';
 COMMENT ON COLUMN crm_member.match_run.candidates IS 'Pairs compared';
 COMMENT ON COLUMN crm_member.match_run.pairs IS 'Pairs found';

@@ -349,7 +349,8 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'", 1, {TEXTOID}
 	};
 	Datum		value = CStringGetTextDatum(model->code);
-	uint64		n = RunQuery(&query, &value, NULL, true, 0);
+	/* not read-only: verdicts given since the run began must be seen */
+	uint64		n = RunQuery(&query, &value, NULL, false, 0);
 	uint32	   *sorted;
 
 	*nsame = *ndistinct = 0;
@@ -461,7 +462,13 @@ PG_FUNCTION_INFO_V1(crm_find_duplicates);
 Datum
 crm_find_duplicates(PG_FUNCTION_ARGS)
 {
-	static CrmQuery lock = {"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR UPDATE", 1, {TEXTOID}};
+	/* runs of one model take turns; a verdict waits only while groups are made and written */
+	static CrmQuery enter = {
+		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE", 1, {TEXTOID}
+	};
+	static CrmQuery lock = {
+		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR UPDATE", 1, {TEXTOID}
+	};
 	static CrmQuery clear_pairs = {"DELETE FROM crm_member.duplicate_pair WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
 	static CrmQuery clear_clusters = {"DELETE FROM crm_member.duplicate_cluster WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
 	Datum		code;
@@ -487,8 +494,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	code = PG_GETARG_DATUM(0);
 	CrmRelation("match_model");
 	SPI_connect();
-	/* two runs of one model take turns */
-	RunQuery(&lock, &code, NULL, false, 0);
+	RunQuery(&enter, &code, NULL, false, 0);
 	model = LoadModel(TextDatumGetCString(code));
 	/* a date is read as year, month, day, whatever the session prefers */
 	nest = NewGUCNestLevel();
@@ -501,6 +507,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	StartEstimate(model, &data, &estimate);
 	FindCandidates(model, &data, &estimate, &pairs, &hot);
 	FinishEstimate(model, &estimate);
+	RunQuery(&lock, &code, NULL, false, 0);
 	ReadVerdicts(model, &data, &same, &nsame, &distinct, &ndistinct);
 
 	cluster = palloc_extended(Max(data.nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);

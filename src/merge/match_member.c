@@ -74,7 +74,7 @@ JsonNumber(Jsonb *document, const char *path)
 static void
 LoadShares(void)
 {
-	static const char *const watched[] = {"match_model"};
+	static const char *const watched[] = {"match_run"};
 	static CrmQuery last = {
 		"SELECT parameters FROM crm_member.match_run WHERE model_code = 'member' ORDER BY run_at DESC LIMIT 1", 0
 	};
