@@ -28,9 +28,139 @@ AS 'MODULE_PATHNAME', 'crm_normalize_email';
 COMMENT ON FUNCTION crm_member.normalize_email(text) IS
   'An e-mail address as the mailbox behind it: casefolded, without +tag, Gmail without dots, common typing errors of domains corrected. NULL for what is no address or a placeholder such as no@no.com. Depends on normalizer_version(), hence STABLE';
 
+CREATE FUNCTION crm_member.compare_values(comparator text, a text, b text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_compare_values';
+
+COMMENT ON FUNCTION crm_member.compare_values(text, text, text) IS
+  'The level on which two texts agree for a comparator of match_model.fields; NULL where one of them says nothing or they cannot be compared. Error 22023 for an unknown comparator. Depends on normalizer_version(), hence STABLE';
+
 CREATE PROCEDURE crm_member.find_duplicates(model text DEFAULT 'member')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_find_duplicates';
 
 COMMENT ON PROCEDURE crm_member.find_duplicates(text) IS
   'Compare the records of a match_model and write duplicate_pair, duplicate_cluster and match_run, in place of what the last run wrote; verdicts stay and bind. Errors: RM601 unknown model, 22023 bad fields, 22004 a key is null';
+
+CREATE FUNCTION crm_member.match_keys(name text, mobile text, email text, birthday text) RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_match_keys';
+
+COMMENT ON FUNCTION crm_member.match_keys(text, text, text, text) IS
+  'The keys of a person, as in match_key; what is NULL or says nothing gives none. Depends on normalizer_version(), hence STABLE';
+
+CREATE FUNCTION crm_member.key_person() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
+AS $$
+BEGIN
+  INSERT INTO crm_member.match_key (member_id, keys, normalizer)
+  SELECT c.member_id, crm_member.match_keys(c.name, c.mobile, c.email, c.birthday::text),
+         crm_member.normalizer_version()
+    FROM changed AS c
+  ON CONFLICT (member_id) DO UPDATE SET keys = excluded.keys, normalizer = excluded.normalizer
+  WHERE (match_key.keys, match_key.normalizer) IS DISTINCT FROM (excluded.keys, excluded.normalizer);
+  RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.key_person() IS 'Trigger of person: keeps match_key';
+
+CREATE PROCEDURE crm_member.rekey_members()
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
+AS $$
+BEGIN
+  INSERT INTO crm_member.match_key (member_id, keys, normalizer)
+  SELECT p.member_id, crm_member.match_keys(p.name, p.mobile, p.email, p.birthday::text),
+         crm_member.normalizer_version()
+    FROM crm_member.person AS p
+    LEFT JOIN crm_member.match_key AS k ON k.member_id = p.member_id
+   WHERE k.normalizer IS DISTINCT FROM crm_member.normalizer_version()
+  ON CONFLICT (member_id) DO UPDATE SET keys = excluded.keys, normalizer = excluded.normalizer;
+END
+$$;
+
+COMMENT ON PROCEDURE crm_member.rekey_members() IS
+  'Make the keys anew that another normalizer_version() made, or that are missing: after an update of this library or of ICU. One transaction; may be repeated';
+
+CREATE FUNCTION crm_member.match_member(
+  candidate jsonb,
+  "limit" int DEFAULT 10,
+  OUT member_id bigint, OUT probability numeric, OUT weight numeric, OUT evidence jsonb)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 5
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET enable_seqscan = off
+AS 'MODULE_PATHNAME', 'crm_match_member';
+
+COMMENT ON FUNCTION crm_member.match_member(jsonb, int) IS
+  'Members that a candidate may be with a probability of 0.01 and more, the likeliest first: search before create. candidate: any of name, mobile, email, birthday, gender, wechat_unionid, nickname, address, city; limit: 1 to 1000. probability is 0 to 1; weight and evidence as in duplicate_pair. Merged members are answered by their survivor. No rows for NULL or where nothing is shared. Errors: 22023 for another key or a bad limit, 55000 before setup()';
+
+CREATE FUNCTION crm_member.judge_pair(
+  model text, left_key text, right_key text, verdict text, reason text DEFAULT NULL, actor text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  turned CONSTANT boolean := (length(left_key), left_key COLLATE "C") > (length(right_key), right_key COLLATE "C")
+    AND left_key ~ '^[0-9]+$' AND right_key ~ '^[0-9]+$'
+    OR NOT (left_key ~ '^[0-9]+$' AND right_key ~ '^[0-9]+$') AND left_key COLLATE "C" > right_key COLLATE "C";
+  first CONSTANT text := CASE WHEN turned THEN right_key ELSE left_key END;
+  second CONSTANT text := CASE WHEN turned THEN left_key ELSE right_key END;
+BEGIN
+  IF left_key IS NULL OR right_key IS NULL OR left_key = right_key THEN
+    RAISE EXCEPTION 'a verdict is about two records'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF verdict IS NULL OR verdict NOT IN ('same', 'different', 'later') THEN
+    RAISE EXCEPTION 'verdict "%" is unknown', verdict
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'It is same, different or later.';
+  END IF;
+  PERFORM FROM crm_member.match_model AS m WHERE m.model_code = judge_pair.model FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'match model "%" does not exist', model
+      USING ERRCODE = 'RM601', HINT = 'Models are rows of crm_member.match_model.';
+  END IF;
+  INSERT INTO crm_member.match_verdict AS v (model_code, left_key, right_key, verdict, reason, actor)
+  VALUES (judge_pair.model, first, second, judge_pair.verdict, judge_pair.reason, judge_pair.actor)
+  ON CONFLICT ON CONSTRAINT match_verdict_pkey DO UPDATE
+  SET verdict = excluded.verdict, reason = excluded.reason, actor = excluded.actor, decided_at = now();
+  -- what was found before the verdict must not be acted upon after it
+  IF judge_pair.verdict = 'different' THEN
+    DELETE FROM crm_member.duplicate_pair AS p
+     WHERE p.model_code = judge_pair.model AND p.left_key = first AND p.right_key = second;
+    DELETE FROM crm_member.duplicate_cluster AS c
+     WHERE c.model_code = judge_pair.model AND c.cluster_id IN (
+       SELECT a.cluster_id FROM crm_member.duplicate_cluster AS a
+         JOIN crm_member.duplicate_cluster AS b ON b.model_code = a.model_code AND b.cluster_id = a.cluster_id
+        WHERE a.model_code = judge_pair.model AND a.key = first AND b.key = second);
+  END IF;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.judge_pair(text, text, text, text, text, text) IS
+  'Decide about a pair, in either order: same and different bind every later run, later puts it last in duplicate_queue. A pair judged different leaves duplicate_pair at once, and its cluster until the next run. Errors: 22023 bad verdict or one key, RM601 unknown model';
+
+CREATE FUNCTION crm_member.mark_distinct(a bigint, b bigint, reason text DEFAULT NULL, actor text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  unknown bigint;
+BEGIN
+  SELECT x.id INTO unknown
+    FROM (VALUES (mark_distinct.a), (mark_distinct.b)) AS x(id)
+   WHERE NOT EXISTS (SELECT FROM crm_member.member AS m WHERE m.member_id = x.id)
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'member % does not exist', unknown USING ERRCODE = 'RM101';
+  END IF;
+  PERFORM crm_member.judge_pair('member', mark_distinct.a::text, mark_distinct.b::text, 'different',
+                                mark_distinct.reason, mark_distinct.actor);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.mark_distinct(bigint, bigint, text, text) IS
+  'Two members are not one, for ever: neither a run nor a chain of pairs joins them again. Errors: RM101 unknown member, 22023 the same member twice';

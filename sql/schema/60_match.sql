@@ -6,7 +6,7 @@ CREATE TABLE crm_member.match_model (
   source            text NOT NULL,
   key               text NOT NULL,
   fields            jsonb CHECK (jsonb_typeof(fields) = 'array'),
-  auto_threshold    numeric NOT NULL DEFAULT 0.98 CHECK (auto_threshold > 0 AND auto_threshold <= 1),
+  auto_threshold    numeric NOT NULL DEFAULT 0.97 CHECK (auto_threshold > 0 AND auto_threshold <= 1),
   review_threshold  numeric NOT NULL DEFAULT 0.5 CHECK (review_threshold > 0 AND review_threshold < 1),
   max_block         int NOT NULL DEFAULT 30 CHECK (max_block BETWEEN 2 AND 10000),
   CHECK (review_threshold <= auto_threshold)
@@ -81,6 +81,9 @@ CREATE TABLE crm_member.match_run (
   PRIMARY KEY (model_code, run_at)
 );
 
+CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.match_run
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
+
 COMMENT ON TABLE crm_member.match_run IS 'Runs of find_duplicates(): what was compared and estimated';
 COMMENT ON COLUMN crm_member.match_run.candidates IS 'Pairs compared';
 COMMENT ON COLUMN crm_member.match_run.pairs IS 'Pairs found';
@@ -88,4 +91,57 @@ COMMENT ON COLUMN crm_member.match_run.expected_matches IS 'Sum of the probabili
 COMMENT ON COLUMN crm_member.match_run.converged IS 'Whether estimation came to rest, rather than being stopped';
 COMMENT ON COLUMN crm_member.match_run.normalizer IS 'normalizer_version() at the time';
 COMMENT ON COLUMN crm_member.match_run.parameters IS 'Share of matches, and m and u of every level';
-COMMENT ON COLUMN crm_member.match_run.crowded IS 'Columns whose keys many records share: blocks that were left out, and the largest of them';
+COMMENT ON COLUMN crm_member.match_run.crowded IS 'Columns with keys that more than max_block records share: blocks, records in the largest, and left_out: parts still too large after splitting by the other columns, whose pairs were not compared';
+
+-- What matching sees of a member.
+CREATE VIEW crm_member.match_record AS
+SELECT p.member_id, p.name, p.mobile, p.email, p.birthday, p.gender,
+       (SELECT min(i.value) FROM crm_member.identity AS i
+         WHERE i.member_id = p.member_id AND i.kind = 'wechat_unionid') AS wechat_unionid,
+       coalesce((SELECT min(i.value) FROM crm_member.identity AS i
+                  WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%'), m.attrs ->> 'nickname') AS nickname,
+       m.attrs ->> 'address' AS address,
+       m.attrs ->> 'city' AS city,
+       m.merged_into
+FROM crm_member.person AS p
+JOIN crm_member.member AS m ON m.member_id = p.member_id;
+
+COMMENT ON VIEW crm_member.match_record IS 'What matching sees of each member; nickname, address and city also from the attributes of the member';
+
+INSERT INTO crm_member.match_model (model_code, name, source, key, fields) VALUES
+  ('member', 'Members', 'SELECT * FROM crm_member.match_record WHERE merged_into IS NULL', 'member_id', '[
+     {"column": "name", "comparator": "name"},
+     {"column": "mobile", "comparator": "phone"},
+     {"column": "email", "comparator": "email"},
+     {"column": "birthday", "comparator": "date"},
+     {"column": "gender", "comparator": "gender"},
+     {"column": "wechat_unionid", "comparator": "id"},
+     {"column": "nickname", "comparator": "nickname"},
+     {"column": "address", "comparator": "address"},
+     {"column": "city", "comparator": "place", "within": "address"}]');
+
+CREATE TABLE crm_member.match_key (
+  member_id   bigint PRIMARY KEY REFERENCES crm_member.person ON DELETE CASCADE,
+  keys        bigint[] NOT NULL,
+  normalizer  text NOT NULL
+);
+
+CREATE INDEX match_key_keys ON crm_member.match_key USING gin (keys) WITH (fastupdate = off);
+
+COMMENT ON TABLE crm_member.match_key IS 'Keys by which match_member() finds members; kept by a trigger on person';
+COMMENT ON COLUMN crm_member.match_key.keys IS 'Hashes of what name, mobile, e-mail and birthday amount to';
+COMMENT ON COLUMN crm_member.match_key.normalizer IS 'normalizer_version() that made the keys: see rekey_members()';
+
+CREATE TRIGGER key_person_insert AFTER INSERT ON crm_member.person
+  REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_member.key_person();
+CREATE TRIGGER key_person_update AFTER UPDATE ON crm_member.person
+  REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_member.key_person();
+
+CREATE VIEW crm_member.duplicate_queue AS
+SELECT p.model_code, p.left_key, p.right_key, p.probability, p.weight, p.evidence, v.verdict, v.reason, v.decided_at
+FROM crm_member.duplicate_pair AS p
+LEFT JOIN crm_member.match_verdict AS v USING (model_code, left_key, right_key)
+WHERE p.decision = 'review' AND (v.verdict IS NULL OR v.verdict = 'later')
+ORDER BY v.verdict IS NOT NULL, p.probability DESC, p.left_key, p.right_key;
+
+COMMENT ON VIEW crm_member.duplicate_queue IS 'Pairs that wait for a person to look, the likeliest first; those put off come last';

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -55,27 +56,6 @@ CompareRow(const Row *a, const Row *b)
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
-
-/* A name that only repeats the nickname is no name. */
-static void
-DropNicknames(MatchModel *model, uint32 *cells)
-{
-	for (int f = 0; f < model->nfields; f++)
-	{
-		MatchField *field = &model->fields[f];
-		const MatchValue *nickname,
-				   *name;
-
-		if (field->comparator->compare != CompareNickname || field->partner < 0 ||
-			cells[f] == 0 || cells[field->partner] == 0)
-			continue;
-		nickname = field->values[cells[f]];
-		name = model->fields[field->partner].values[cells[field->partner]];
-		if ((name->kind == NAME_ALIAS || (name->kind == NAME_LATIN && name->ntokens == 1)) &&
-			SameRunes(nickname->runes, nickname->nrunes, name->runes, name->nrunes))
-			cells[field->partner] = 0;
-	}
-}
 
 static void
 LoadRows(MatchModel *model, MatchData *data)
@@ -150,66 +130,6 @@ LoadRows(MatchModel *model, MatchData *data)
 		pfree(rows);
 	MemoryContextDelete(scratch);
 	MemoryContextSwitchTo(old);
-}
-
-static void
-AppendBits(StringInfo out, int32 scaled)
-{
-	appendStringInfo(out, "%s%d.%04d", scaled < 0 ? "-" : "", abs(scaled) / WEIGHT_SCALE,
-					 abs(scaled) % WEIGHT_SCALE);
-}
-
-static char *
-Bits(int32 scaled)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	AppendBits(&out, scaled);
-	return out.data;
-}
-
-/* {"prior": bits, "relation": bits, "fields": [{column, comparator, level, m, u, weight, frequency}]} */
-static char *
-Evidence(const MatchModel *model, const MatchData *data, const MatchEdge *edge, uint64 pattern,
-		 const uint32 *cluster, int32 relation)
-{
-	const uint32 *a = data->cells + (Size) edge->left * model->nfields,
-			   *b = data->cells + (Size) edge->right * model->nfields;
-	int			shared = cluster[edge->left] == cluster[edge->right] ? 1 : 2;
-	StringInfoData out;
-	bool		first = true;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, "{\"prior\": ");
-	AppendBits(&out, PriorWeight(model));
-	appendStringInfoString(&out, ", \"relation\": ");
-	AppendBits(&out, relation);
-	appendStringInfoString(&out, ", \"fields\": [");
-	for (int f = 0; f < model->nfields; f++)
-	{
-		const MatchField *field = &model->fields[f];
-		int			level = PATTERN_LEVEL(pattern, f);
-		int32		weight,
-					adjustment;
-
-		if (level < 0)
-			continue;
-		weight = FieldWeight(model, f, level, a[f] ? field->values[a[f]] : NULL,
-							 b[f] ? field->values[b[f]] : NULL, shared, &adjustment);
-		appendStringInfoString(&out, first ? "{\"column\": " : ", {\"column\": ");
-		escape_json(&out, field->column);
-		appendStringInfo(&out, ", \"comparator\": \"%s\", \"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"weight\": ",
-						 field->comparator->name, field->comparator->levels[level].name,
-						 field->m[level], field->u[level]);
-		AppendBits(&out, weight);
-		appendStringInfoString(&out, ", \"frequency\": ");
-		AppendBits(&out, adjustment);
-		appendStringInfoChar(&out, '}');
-		first = false;
-	}
-	appendStringInfoString(&out, "]}");
-	return out.data;
 }
 
 /*
@@ -303,8 +223,9 @@ WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, 
 {
 	static CrmQuery insert = {
 		"INSERT INTO crm_member.duplicate_pair (model_code, left_key, right_key, probability, weight, decision, "
-		"evidence) SELECT $1, l, r, p::numeric, w::numeric, d, e::jsonb "
-		"FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS t(l, r, p, w, d, e)",
+		"evidence) SELECT $1, l, r, p::pg_catalog.numeric, w::pg_catalog.numeric, d, e::pg_catalog.jsonb "
+		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), "
+		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS t(l, r, p, w, d, e)",
 		7, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	Batch		batch;
@@ -336,10 +257,10 @@ WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, 
 			left = right;
 			right = swap;
 		}
-		AddToBatch(&batch, left, right, psprintf("%.8f", p), Bits(weight),
+		AddToBatch(&batch, left, right, psprintf("%.8f", p), BitsText(weight),
 				   edge->linked && (edge->weight == PG_INT32_MAX ||
 									IsAutomatic(model, pattern, weight)) ? "auto" : "review",
-				   Evidence(model, data, edge, pattern, weighed, relation));
+				   EvidenceText(model, data, edge->left, edge->right, pattern, weighed, relation));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
 	}
@@ -352,7 +273,7 @@ WriteClusters(MatchModel *model, MatchData *data, const uint32 *cluster)
 {
 	static CrmQuery insert = {
 		"INSERT INTO crm_member.duplicate_cluster (model_code, cluster_id, key) "
-		"SELECT $1, c, k FROM unnest($2::text[], $3::text[]) AS t(c, k)",
+		"SELECT $1, c, k FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS t(c, k)",
 		3, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	Batch		batch;
@@ -407,6 +328,17 @@ FindKey(MatchData *data, const uint32 *sorted, const char *key)
 	return UINT32_MAX;
 }
 
+static int
+CompareEnds(const void *x, const void *y)
+{
+	const MatchEdge *a = x,
+			   *b = y;
+
+	if (a->left != b->left)
+		return a->left < b->left ? -1 : 1;
+	return a->right < b->right ? -1 : a->right > b->right;
+}
+
 /* Verdicts: pairs that are the same, and pairs that are not, for ever. */
 static void
 ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame, MatchEdge **distinct,
@@ -414,10 +346,11 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 {
 	static CrmQuery query = {
 		"SELECT left_key, right_key, verdict FROM crm_member.match_verdict "
-		"WHERE model_code = $1 AND verdict IN ('same', 'different')", 1, {TEXTOID}
+		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'", 1, {TEXTOID}
 	};
 	Datum		value = CStringGetTextDatum(model->code);
-	uint64		n = RunQuery(&query, &value, NULL, true, 0);
+	/* not read-only: verdicts given since the run began must be seen */
+	uint64		n = RunQuery(&query, &value, NULL, false, 0);
 	uint32	   *sorted;
 
 	*nsame = *ndistinct = 0;
@@ -443,18 +376,17 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 		else
 			(*distinct)[(*ndistinct)++] = (MatchEdge) {Min(a, b), Max(a, b), 0};
 	}
+	qsort(*same, *nsame, sizeof(MatchEdge), CompareEnds);
+	qsort(*distinct, *ndistinct, sizeof(MatchEdge), CompareEnds);
 	pfree(sorted);
 }
 
 static bool
 InList(const MatchEdge *list, uint64 n, uint32 left, uint32 right)
 {
-	for (uint64 i = 0; i < n; i++)
-	{
-		if (list[i].left == left && list[i].right == right)
-			return true;
-	}
-	return false;
+	MatchEdge	pair = {left, right};
+
+	return n > 0 && bsearch(&pair, list, n, sizeof(MatchEdge), CompareEnds) != NULL;
 }
 
 /* Pairs above the review threshold, verdicts applied. */
@@ -486,7 +418,8 @@ WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found, S
 	static CrmQuery insert = {
 		"INSERT INTO crm_member.match_run (model_code, run_at, finished_at, records, candidates, pairs, "
 		"expected_matches, iterations, converged, normalizer, parameters, crowded) "
-		"VALUES ($1, now(), clock_timestamp(), $2, $3, $4, $5::numeric, $6, $7, $8, $9::jsonb, $10::jsonb) "
+		"VALUES ($1, pg_catalog.now(), pg_catalog.clock_timestamp(), $2, $3, $4, $5::pg_catalog.numeric, $6, $7, $8, "
+		"$9::pg_catalog.jsonb, $10::pg_catalog.jsonb) "
 		"ON CONFLICT (model_code, run_at) DO UPDATE SET finished_at = excluded.finished_at, "
 		"records = excluded.records, candidates = excluded.candidates, pairs = excluded.pairs, "
 		"expected_matches = excluded.expected_matches, iterations = excluded.iterations, "
@@ -529,9 +462,15 @@ PG_FUNCTION_INFO_V1(crm_find_duplicates);
 Datum
 crm_find_duplicates(PG_FUNCTION_ARGS)
 {
-	static CrmQuery lock = {"SELECT FROM crm_member.match_model WHERE model_code = $1 FOR UPDATE", 1, {TEXTOID}};
-	static CrmQuery clear_pairs = {"DELETE FROM crm_member.duplicate_pair WHERE model_code = $1", 1, {TEXTOID}};
-	static CrmQuery clear_clusters = {"DELETE FROM crm_member.duplicate_cluster WHERE model_code = $1", 1, {TEXTOID}};
+	/* runs of one model take turns; a verdict waits only while groups are made and written */
+	static CrmQuery enter = {
+		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE", 1, {TEXTOID}
+	};
+	static CrmQuery lock = {
+		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR UPDATE", 1, {TEXTOID}
+	};
+	static CrmQuery clear_pairs = {"DELETE FROM crm_member.duplicate_pair WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
+	static CrmQuery clear_clusters = {"DELETE FROM crm_member.duplicate_cluster WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
 	Datum		code;
 	MatchModel *model;
 	MatchData	data = {0};
@@ -547,6 +486,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	Estimate	estimate = {0};
 	StringInfoData hot;
 	int32		threshold;
+	int			nest;
 	MemoryContext old;
 
 	if (PG_ARGISNULL(0))
@@ -554,16 +494,20 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	code = PG_GETARG_DATUM(0);
 	CrmRelation("match_model");
 	SPI_connect();
-	/* two runs of one model take turns */
-	RunQuery(&lock, &code, NULL, false, 0);
+	RunQuery(&enter, &code, NULL, false, 0);
 	model = LoadModel(TextDatumGetCString(code));
+	/* a date is read as year, month, day, whatever the session prefers */
+	nest = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	LoadRows(model, &data);
+	AtEOXact_GUC(true, nest);
 
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);
 	StartEstimate(model, &data, &estimate);
 	FindCandidates(model, &data, &estimate, &pairs, &hot);
 	FinishEstimate(model, &estimate);
+	RunQuery(&lock, &code, NULL, false, 0);
 	ReadVerdicts(model, &data, &same, &nsame, &distinct, &ndistinct);
 
 	cluster = palloc_extended(Max(data.nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);

@@ -25,6 +25,16 @@
 
 struct MatchField;
 
+/* The parts of a value: words, pairs of Han characters, numbers of an address. */
+typedef struct MatchWords
+{
+	uint32	   *tokens;			/* numbers in the field's token table */
+	Rune	  **token_runes;
+	int16	   *token_length;
+	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
+	int32	   *numbers;
+} MatchWords;
+
 /* One distinct value of a column, read and folded. */
 typedef struct MatchValue
 {
@@ -32,26 +42,27 @@ typedef struct MatchValue
 	uint8		kind;			/* NameKind, or the comparator's own */
 	char		gender;
 	uint8		nsurname;
-	uint8		nwords;
+	uint8		ntokens;
+	uint8		nnumbers;
+	uint8		nkeys;
+	uint8		nweak;			/* the last keys only narrow a crowded block */
+	uint8		surname_letters;
 	int16		nrunes;
 	int16		nletters;		/* of the reading in plain letters */
-	int16		ntokens;
-	int16		nnumbers;
-	int16		nkeys;
-	int16		nweak;			/* the last keys only narrow a crowded block */
+	union
+	{
+		double		number;
+		struct
+		{
+			int16		year;
+			int16		month;
+			int16		day;
+		};
+	};
 	Rune	   *runes;			/* the canonical form */
 	char	   *letters;		/* reading: family name first */
-	int16		surname_letters;
-	uint32	   *tokens;			/* numbers in the field's token table */
-	Rune	  **token_runes;
-	int16	   *token_length;
-	int32	   *numbers;
 	uint64	   *keys;			/* blocking keys */
-	double		number;
-	int32		year;
-	int32		month;
-	int32		day;
-	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
+	MatchWords *words;			/* NULL where there are none */
 } MatchValue;
 
 /*
@@ -70,6 +81,7 @@ typedef struct Level
 {
 	const char *name;
 	double		m;				/* where estimation starts */
+	double		u;				/* what to take while nothing was estimated */
 	int			form;			/* form whose frequency adjusts the weight, or -1 */
 } Level;
 
@@ -185,11 +197,17 @@ typedef struct Estimate
 
 #define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) * 4)) & 15) - 1)
 
+/* match_evidence.c */
+extern void AppendBits(StringInfo out, int32 scaled);
+extern char *BitsText(int32 scaled);
+extern char *EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+						  uint64 pattern, const uint32 *cluster, int32 relation);
+
 /* match_value.c */
 extern uint32 InternHash(Interner *interner, uint64 hash);
 extern uint32 InternForm(MatchField *field, int form, uint64 hash);
 extern const Comparator *FindComparator(const char *name);
-extern const Comparator *ComparatorAt(int i);
+extern void ReportComparator(const char *name, const char *column) pg_attribute_noreturn();
 extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scratch);
 extern void AddKey(MatchValue *value, int kind, uint64 hash);
 extern void AddWeakKey(MatchValue *value, int kind, uint64 hash);
@@ -222,6 +240,9 @@ extern int	CompareGender(const MatchField *field, const MatchValue *a, const Mat
 
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);
+extern MatchField *AddField(MatchModel *model, const char *column, const char *comparator);
+extern void FindPartners(MatchModel *model);
+extern void DropNicknames(MatchModel *model, uint32 *cells);
 extern char *MatchSourceQuery(MatchModel *model);
 
 /* match_pair.c */

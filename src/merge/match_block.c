@@ -114,9 +114,11 @@ FieldSpace(const MatchModel *model, int f)
 	return field->partner >= 0 && field->partner < f ? field->partner : f;
 }
 
-static void
+static bool
 AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, KeyRows *split)
 {
+	uint64		before = split->count;
+
 	for (uint64 i = 0; i < n; i++)
 	{
 		const uint32 *cells = data->cells + (Size) block[i].row * model->nfields;
@@ -133,6 +135,7 @@ AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, 
 						  block[i].row, block[i].field);
 		}
 	}
+	return split->count > before;
 }
 
 static void
@@ -148,10 +151,16 @@ AddBlockPairs(const KeyRow *block, uint64 n, PairList *pairs)
 	}
 }
 
+typedef struct Crowd
+{
+	uint64		blocks;			/* that were split by other fields */
+	uint64		largest;		/* records in the largest of them */
+	uint64		left_out;		/* parts that were still too large */
+} Crowd;
+
 /* Go through the blocks; the crowded ones are split once, then left out. */
 static void
-WalkBlocks(MatchModel *model, MatchData *data, KeyRows *keys, KeyRows *split, PairList *pairs,
-		   uint64 *left_out, uint64 *largest)
+WalkBlocks(MatchModel *model, MatchData *data, KeyRows *keys, KeyRows *split, PairList *pairs, Crowd *crowds)
 {
 	SortKeyRows(keys->rows, keys->count);
 	for (uint64 start = 0; start < keys->count;)
@@ -163,15 +172,17 @@ WalkBlocks(MatchModel *model, MatchData *data, KeyRows *keys, KeyRows *split, Pa
 			end++;
 		if (end - start > model->max_block)
 		{
-			int			f = keys->rows[start].field;
+			Crowd	   *crowd = &crowds[keys->rows[start].field];
 
 			if (split != NULL)
-				AddSplitKeys(model, data, keys->rows + start, end - start, split);
-			else
 			{
-				left_out[f]++;
-				largest[f] = Max(largest[f], end - start);
+				if (!AddSplitKeys(model, data, keys->rows + start, end - start, split))
+					crowd->left_out++;
+				crowd->blocks++;
+				crowd->largest = Max(crowd->largest, end - start);
 			}
+			else
+				crowd->left_out++;
 		}
 		else if (end - start > 1)
 			AddBlockPairs(keys->rows + start, end - start, pairs);
@@ -228,8 +239,7 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 	KeyRows		keys = {0},
 				split = {0};
 	PairList	pairs = {0};
-	uint64		left_out[MATCH_MAX_FIELDS] = {0},
-				largest[MATCH_MAX_FIELDS] = {0};
+	Crowd		crowds[MATCH_MAX_FIELDS] = {{0}};
 
 	for (uint32 row = 0; row < data->nrows; row++)
 	{
@@ -246,10 +256,10 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 				AddKeyRow(&keys, MixHash(FieldSpace(model, f) + 1, value->keys[k]), row, f);
 		}
 	}
-	WalkBlocks(model, data, &keys, &split, &pairs, left_out, largest);
+	WalkBlocks(model, data, &keys, &split, &pairs, crowds);
 	if (keys.rows)
 		pfree(keys.rows);
-	WalkBlocks(model, data, &split, NULL, &pairs, left_out, largest);
+	WalkBlocks(model, data, &split, NULL, &pairs, crowds);
 	if (split.rows)
 		pfree(split.rows);
 	if (pairs.count > 0)
@@ -275,14 +285,14 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 	appendStringInfoChar(hot, '[');
 	for (int f = 0; f < model->nfields; f++)
 	{
-		if (left_out[f] == 0)
+		if (crowds[f].blocks == 0)
 			continue;
 		if (hot->len > 1)
 			appendStringInfoString(hot, ", ");
 		appendStringInfoString(hot, "{\"column\": ");
 		escape_json(hot, model->fields[f].column);
-		appendStringInfo(hot, ", \"blocks\": " UINT64_FORMAT ", \"largest\": " UINT64_FORMAT "}",
-						 left_out[f], largest[f]);
+		appendStringInfo(hot, ", \"blocks\": " UINT64_FORMAT ", \"largest\": " UINT64_FORMAT ", \"left_out\": "
+						 UINT64_FORMAT "}", crowds[f].blocks, crowds[f].largest, crowds[f].left_out);
 	}
 	appendStringInfoChar(hot, ']');
 }

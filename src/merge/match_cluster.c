@@ -19,6 +19,8 @@ typedef struct Forest
 	uint32	   *parent;
 	uint32	   *next;			/* circular list of each group */
 	uint32	   *size;
+	bool	   *guarded;		/* a verdict keeps one of the group apart from somebody */
+	uint32	   *bond;			/* records that a verdict made one have one number */
 } Forest;
 
 static uint32
@@ -42,6 +44,7 @@ Unite(Forest *forest, uint32 a, uint32 b)
 	}
 	forest->parent[b] = a;
 	forest->size[a] += forest->size[b];
+	forest->guarded[a] |= forest->guarded[b];
 	swap = forest->next[a];
 	forest->next[a] = forest->next[b];
 	forest->next[b] = swap;
@@ -67,6 +70,8 @@ CompareEdge(const MatchEdge *a, const MatchEdge *b)
 static bool
 KeptApart(Forest *forest, uint32 a, uint32 b, MatchEdge *distinct, uint64 ndistinct)
 {
+	if (!forest->guarded[a] || !forest->guarded[b])
+		return false;
 	for (uint64 i = 0; i < ndistinct; i++)
 	{
 		uint32		x = FindRoot(forest, distinct[i].left),
@@ -118,7 +123,8 @@ Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *
 		{
 			if (x != edge->left || y != edge->right)
 			{
-				against += PairOpposition(model, data, x, y, cluster);
+				if (forest->bond[x] != forest->bond[edge->left] || forest->bond[y] != forest->bond[edge->right])
+					against += PairOpposition(model, data, x, y, cluster);
 				if (++looked == MAX_CROSS)
 					return against / looked;
 			}
@@ -134,17 +140,22 @@ ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges
 			 MatchEdge *distinct, uint64 ndistinct, uint32 *cluster)
 {
 	Forest		forest;
+	bool		bonded = false;
 	uint32	   *before = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 
 	memcpy(before, cluster, data->nrows * sizeof(uint32));
 	forest.parent = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	forest.next = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	forest.size = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	forest.guarded = palloc_extended(Max(data->nrows, 1) * sizeof(bool), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	forest.bond = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < data->nrows; i++)
 	{
-		forest.parent[i] = forest.next[i] = i;
+		forest.parent[i] = forest.next[i] = forest.bond[i] = i;
 		forest.size[i] = 1;
 	}
+	for (uint64 i = 0; i < ndistinct; i++)
+		forest.guarded[distinct[i].left] = forest.guarded[distinct[i].right] = true;
 
 	SortEdges(edges, nedges);
 	for (uint64 i = 0; i < nedges && edges[i].weight >= threshold; i++)
@@ -154,6 +165,13 @@ ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges
 
 		if (i % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
+		/* the verdicts come first, then everything else */
+		if (!bonded && edges[i].weight < PG_INT32_MAX)
+		{
+			for (uint32 k = 0; k < data->nrows; k++)
+				forest.bond[k] = FindRoot(&forest, k);
+			bonded = true;
+		}
 		if (a == b)
 			continue;
 		if (ndistinct > 0 && KeptApart(&forest, a, b, distinct, ndistinct))
@@ -180,5 +198,7 @@ ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges
 	pfree(forest.parent);
 	pfree(forest.next);
 	pfree(forest.size);
+	pfree(forest.guarded);
+	pfree(forest.bond);
 	pfree(before);
 }

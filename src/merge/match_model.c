@@ -18,9 +18,10 @@ typedef struct Guess
 /* The first that fits decides.  A comparator of NULL leaves the column out. */
 static const Guess guesses[] = {
 	{"nickname", "nickname"}, {"nick", "nickname"}, {"alias", "nickname"}, {"昵称", "nickname"},
-	{"given", "given_name"}, {"first", "given_name"}, {"firstname", "given_name"}, {"forename", "given_name"},
+	{"given", "given_name"}, {"first_name", "given_name"}, {"firstname", "given_name"}, {"forename", "given_name"},
 	{"fname", "given_name"}, {"givenname", "given_name"},
-	{"surname", "surname"}, {"last", "surname"}, {"lastname", "surname"}, {"family", "surname"}, {"lname", "surname"},
+	{"surname", "surname"}, {"last_name", "surname"}, {"lastname", "surname"}, {"family_name", "surname"},
+	{"lname", "surname"},
 	{"mobile", "phone"}, {"phone", "phone"}, {"tel", "phone"}, {"telephone", "phone"}, {"cell", "phone"},
 	{"fax", "phone"}, {"手机", "phone"}, {"电话", "phone"},
 	{"email", "email"}, {"mail", "email"}, {"邮箱", "email"},
@@ -33,7 +34,7 @@ static const Guess guesses[] = {
 	{"city", "place"}, {"suburb", "place"}, {"town", "place"}, {"state", "place"}, {"province", "place"},
 	{"county", "place"}, {"district", "place"}, {"country", "place"}, {"region", "place"}, {"城市", "place"},
 	{"cuisine", "category"}, {"category", "category"}, {"type", "category"}, {"brand", "category"},
-	{"kind", "category"}, {"price", "number"}, {"amount", "number"}, {"year", "number"},
+	{"kind", "category"}, {"price", "number"}, {"year", "number"},
 	{"title", "text"}, {"authors", "text"}, {"author", "text"}, {"venue", "text"}, {"company", "text"},
 	{"firm", "text"}, {"description", "text"}, {"manufacturer", "text"}, {"journal", "text"}, {"album", "text"},
 	{"artist", "text"}, {"name", "name"}, {"fullname", "name"}, {"customer", "name"}, {"姓名", "name"},
@@ -63,7 +64,7 @@ GuessComparator(const char *column)
 	return NULL;
 }
 
-static MatchField *
+MatchField *
 AddField(MatchModel *model, const char *column, const char *comparator)
 {
 	MatchField *field;
@@ -76,16 +77,7 @@ AddField(MatchModel *model, const char *column, const char *comparator)
 	field->column = pstrdup(column);
 	field->comparator = FindComparator(comparator);
 	if (field->comparator == NULL)
-	{
-		StringInfoData known;
-
-		initStringInfo(&known);
-		for (int i = 0; ComparatorAt(i) != NULL; i++)
-			appendStringInfo(&known, "%s%s", i ? ", " : "", ComparatorAt(i)->name);
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("comparator \"%s\" of column \"%s\" is unknown", comparator, column),
-						errhint("The comparators are %s.", known.data)));
-	}
+		ReportComparator(comparator, column);
 	field->partner = field->within = -1;
 	field->context = AllocSetContextCreate(model->context, "crm_member match field", ALLOCSET_DEFAULT_SIZES);
 	return field;
@@ -320,7 +312,7 @@ GuessFields(MatchModel *model, const char *source)
 						errhint("Name the fields: [{\"column\": \"...\", \"comparator\": \"...\"}, ...].")));
 }
 
-static void
+void
 FindPartners(MatchModel *model)
 {
 	int			given = FirstOf(model, "given_name", -1),
@@ -353,9 +345,9 @@ MatchSourceQuery(MatchModel *model)
 		GuessFields(model, source);
 	FindPartners(model);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT source.%s::text", quote_identifier(model->key));
+	appendStringInfo(&sql, "SELECT source.%s::pg_catalog.text", quote_identifier(model->key));
 	for (int f = 0; f < model->nfields; f++)
-		appendStringInfo(&sql, ", source.%s::text", quote_identifier(model->fields[f].column));
+		appendStringInfo(&sql, ", source.%s::pg_catalog.text", quote_identifier(model->fields[f].column));
 	appendStringInfo(&sql, " FROM %s AS source", source);
 	return sql.data;
 }
@@ -365,8 +357,8 @@ MatchModel *
 LoadModel(const char *code)
 {
 	static CrmQuery query = {
-		"SELECT source, key, fields, auto_threshold::float8, review_threshold::float8, max_block "
-		"FROM crm_member.match_model WHERE model_code = $1", 1, {TEXTOID}
+		"SELECT source, key, fields, auto_threshold::pg_catalog.float8, review_threshold::pg_catalog.float8, max_block "
+		"FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}
 	};
 	Datum		value = CStringGetTextDatum(code);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match", ALLOCSET_DEFAULT_SIZES);

@@ -79,7 +79,7 @@ ShortNameGroups(const Rune *word, int n, uint64 *groups)
 static inline bool
 SameShortName(const MatchValue *a, int i, const MatchValue *b, int j)
 {
-	return (a->groups[i][0] & b->groups[j][0]) != 0 || (a->groups[i][1] & b->groups[j][1]) != 0;
+	return (a->words->groups[i][0] & b->words->groups[j][0]) != 0 || (a->words->groups[i][1] & b->words->groups[j][1]) != 0;
 }
 
 /* lv, lyu and lü are one; so are nv, nyu and nü. */
@@ -174,18 +174,18 @@ TakeWords(MatchValue *value, const PersonName *name)
 	}
 	qsort(words, name->nwords, sizeof(Word), CompareWord);
 	value->ntokens = name->nwords;
-	value->token_runes = palloc(name->nwords * sizeof(Rune *));
-	value->token_length = palloc(name->nwords * sizeof(int16));
-	value->groups = palloc(name->nwords * sizeof(uint64[2]));
+	value->words->token_runes = palloc(name->nwords * sizeof(Rune *));
+	value->words->token_length = palloc(name->nwords * sizeof(int16));
+	value->words->groups = palloc(name->nwords * sizeof(uint64[2]));
 	value->runes = palloc(Max(name->nrunes, 1) * sizeof(Rune));
 	for (int i = 0; i < name->nwords; i++)
 	{
 		if (i > 0)
 			sorted[n++] = ' ';
 		memcpy(sorted + n, words[i].runes, words[i].n * sizeof(Rune));
-		value->token_runes[i] = value->runes + n;
-		value->token_length[i] = words[i].n;
-		ShortNameGroups(words[i].runes, words[i].n, value->groups[i]);
+		value->words->token_runes[i] = value->runes + n;
+		value->words->token_length[i] = words[i].n;
+		ShortNameGroups(words[i].runes, words[i].n, value->words->groups[i]);
 		n += words[i].n;
 	}
 	memcpy(value->runes, sorted, n * sizeof(Rune));
@@ -268,9 +268,9 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 		{
 			uint64		word;
 
-			if (value->token_length[i] < 2)
+			if (value->words->token_length[i] < 2)
 				continue;
-			word = HashRunes(value->token_runes[i], value->token_length[i], 29);
+			word = HashRunes(value->words->token_runes[i], value->words->token_length[i], 29);
 			if (i == 0)
 				value->form[2] = InternForm(field, 2, word);
 			if (value->ntokens == 1)
@@ -409,7 +409,7 @@ SameLetters(const MatchValue *a, const MatchValue *b)
 static void
 WordLetters(const MatchValue *value, int word, char *out)
 {
-	AddRunes(out, 0, value->token_runes[word], value->token_length[word]);
+	AddRunes(out, 0, value->words->token_runes[word], value->words->token_length[word]);
 }
 
 static int
@@ -490,10 +490,10 @@ CompareLatinNames(const MatchValue *a, const MatchValue *b)
 
 		for (int j = 0; j < b->ntokens; j++)
 		{
-			const Rune *x = a->token_runes[i],
-					   *y = b->token_runes[j];
-			int			nx = a->token_length[i],
-						ny = b->token_length[j];
+			const Rune *x = a->words->token_runes[i],
+					   *y = b->words->token_runes[j];
+			int			nx = a->words->token_length[i],
+						ny = b->words->token_length[j];
 			int			score = 0;
 
 			if (used & (1u << j))
@@ -707,10 +707,10 @@ ReadWordName(MatchField *field, const char *text, MatchValue *value)
 	value->runes = palloc(name.nrunes * sizeof(Rune));
 	memcpy(value->runes, name.runes, name.nrunes * sizeof(Rune));
 	value->ntokens = 1;
-	value->token_runes = &value->runes;
-	value->token_length = &value->nrunes;
-	value->groups = palloc(sizeof(uint64[2]));
-	ShortNameGroups(value->runes, value->nrunes, value->groups[0]);
+	value->words->token_runes = &value->runes;
+	value->words->token_length = &value->nrunes;
+	value->words->groups = palloc(sizeof(uint64[2]));
+	ShortNameGroups(value->runes, value->nrunes, value->words->groups[0]);
 	letters[0] = '\0';
 	for (int i = 0; i < name.nrunes; i++)
 	{

@@ -91,3 +91,24 @@ ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b)
 	}
 	return pattern;
 }
+
+/* A name that only repeats the nickname is no name. */
+void
+DropNicknames(MatchModel *model, uint32 *cells)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+		const MatchValue *nickname,
+				   *name;
+
+		if (field->comparator->compare != CompareNickname || field->partner < 0 ||
+			cells[f] == 0 || cells[field->partner] == 0)
+			continue;
+		nickname = field->values[cells[f]];
+		name = model->fields[field->partner].values[cells[field->partner]];
+		if ((name->kind == NAME_ALIAS || (name->kind == NAME_LATIN && name->ntokens == 1)) &&
+			SameRunes(nickname->runes, nickname->nrunes, name->runes, name->nrunes))
+			cells[field->partner] = 0;
+	}
+}

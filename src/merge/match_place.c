@@ -98,14 +98,14 @@ AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n)
 	}
 	for (int i = 0; i < value->ntokens; i++)
 	{
-		if (value->tokens[i] == token)
+		if (value->words->tokens[i] == token)
 			return;
 	}
 	field->token_count[token]++;
-	value->tokens[value->ntokens] = token;
-	value->token_runes[value->ntokens] = palloc(n * sizeof(Rune));
-	memcpy(value->token_runes[value->ntokens], runes, n * sizeof(Rune));
-	value->token_length[value->ntokens++] = n;
+	value->words->tokens[value->ntokens] = token;
+	value->words->token_runes[value->ntokens] = palloc(n * sizeof(Rune));
+	memcpy(value->words->token_runes[value->ntokens], runes, n * sizeof(Rune));
+	value->words->token_length[value->ntokens++] = n;
 }
 
 static int
@@ -165,9 +165,9 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 	}
 	*o = '\0';
 	n = DecodeText(folded, runes, lengthof(runes));
-	value->tokens = palloc(MATCH_MAX_TOKENS * sizeof(uint32));
-	value->token_runes = palloc(MATCH_MAX_TOKENS * sizeof(Rune *));
-	value->token_length = palloc(MATCH_MAX_TOKENS * sizeof(int16));
+	value->words->tokens = palloc(MATCH_MAX_TOKENS * sizeof(uint32));
+	value->words->token_runes = palloc(MATCH_MAX_TOKENS * sizeof(Rune *));
+	value->words->token_length = palloc(MATCH_MAX_TOKENS * sizeof(int16));
 	for (int i = 0; i < n; i++)
 		runes[i] = Simplified(runes[i]);
 
@@ -240,8 +240,8 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 
 	if (value->nnumbers > 0)
 	{
-		value->numbers = palloc(value->nnumbers * sizeof(int32));
-		memcpy(value->numbers, numbers, value->nnumbers * sizeof(int32));
+		value->words->numbers = palloc(value->nnumbers * sizeof(int32));
+		memcpy(value->words->numbers, numbers, value->nnumbers * sizeof(int32));
 	}
 	value->nrunes = njoined;
 	value->runes = palloc(Max(njoined, 1) * sizeof(Rune));
@@ -257,14 +257,14 @@ TokenWeight(const MatchField *field, uint32 token)
 static double
 TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
 {
-	const Rune *x = a->token_runes[i],
-			   *y = b->token_runes[j];
-	int			nx = a->token_length[i],
-				ny = b->token_length[j];
+	const Rune *x = a->words->token_runes[i],
+			   *y = b->words->token_runes[j];
+	int			nx = a->words->token_length[i],
+				ny = b->words->token_length[j];
 	int			shorter = Min(nx, ny);
 	double		similarity;
 
-	if (a->tokens[i] == b->tokens[j])
+	if (a->words->tokens[i] == b->words->tokens[j])
 		return 1.0;
 	if (shorter < 3 || IsHan(x[0]) || IsHan(y[0]))
 		return 0.0;
@@ -286,10 +286,10 @@ WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, 
 	uint32		used = 0;
 
 	for (int j = 0; j < b->ntokens; j++)
-		weight_b += TokenWeight(field, b->tokens[j]);
+		weight_b += TokenWeight(field, b->words->tokens[j]);
 	for (int i = 0; i < a->ntokens; i++)
 	{
-		double		weight = TokenWeight(field, a->tokens[i]),
+		double		weight = TokenWeight(field, a->words->tokens[i]),
 					best = 0;
 		int			at = -1;
 
@@ -312,7 +312,7 @@ WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, 
 		if (at >= 0)
 		{
 			used |= 1u << at;
-			shared += best * Min(weight, TokenWeight(field, b->tokens[at]));
+			shared += best * Min(weight, TokenWeight(field, b->words->tokens[at]));
 		}
 	}
 	if (weight_a == 0 || weight_b == 0)
@@ -335,12 +335,12 @@ ReadFreeText(MatchField *field, const char *text, MatchValue *value)
 	value->form[0] = InternForm(field, 0, HashRunes(value->runes, value->nrunes, 1));
 	for (int i = 0; i < value->ntokens; i++)
 	{
-		uint64		token = HashRunes(value->token_runes[i], value->token_length[i], 11);
+		uint64		token = HashRunes(value->words->token_runes[i], value->words->token_length[i], 11);
 
 		all += token;
 		AddKey(value, 1, token);
 		if (i + 1 < value->ntokens)
-			AddKey(value, 2, token + HashRunes(value->token_runes[i + 1], value->token_length[i + 1], 11));
+			AddKey(value, 2, token + HashRunes(value->words->token_runes[i + 1], value->words->token_length[i + 1], 11));
 	}
 	AddKey(value, 3, all);
 	AddKey(value, 4, HashRunes(value->runes, Min(value->nrunes, 5), 19));
@@ -378,7 +378,7 @@ ReadAddress(MatchField *field, const char *text, MatchValue *value)
 		return false;
 	hash = HashRunes(value->runes, value->nrunes, 1);
 	for (int i = 0; i < value->nnumbers; i++)
-		hash = MixHash(hash, value->numbers[i]);
+		hash = MixHash(hash, value->words->numbers[i]);
 	value->form[0] = InternForm(field, 0, hash);
 	AddKey(value, 1, hash);
 	if (value->kind == 1)
@@ -387,24 +387,24 @@ ReadAddress(MatchField *field, const char *text, MatchValue *value)
 
 		if (n >= 2)
 		{
-			AddKey(value, 2, MixHash(value->numbers[n - 1], value->numbers[n - 2]));
-			AddKey(value, 2, MixHash(value->numbers[n - 1], value->numbers[0]));
+			AddKey(value, 2, MixHash(value->words->numbers[n - 1], value->words->numbers[n - 2]));
+			AddKey(value, 2, MixHash(value->words->numbers[n - 1], value->words->numbers[0]));
 			if (n >= 3)
-				AddKey(value, 2, MixHash(value->numbers[n - 1], value->numbers[n - 3]));
+				AddKey(value, 2, MixHash(value->words->numbers[n - 1], value->words->numbers[n - 3]));
 		}
 		if (n >= 1)
-			AddWeakKey(value, 4, value->numbers[n - 1]);
+			AddWeakKey(value, 4, value->words->numbers[n - 1]);
 		return true;
 	}
 	for (int i = 0; i < value->ntokens; i++)
 	{
-		uint64		token = HashRunes(value->token_runes[i], value->token_length[i], 11);
+		uint64		token = HashRunes(value->words->token_runes[i], value->words->token_length[i], 11);
 
-		if (value->token_length[i] < 3)
+		if (value->words->token_length[i] < 3)
 			continue;
 		AddKey(value, 5, token);
 		for (int j = 0; j < value->nnumbers; j++)
-			AddKey(value, 6, MixHash(token, value->numbers[j]));
+			AddKey(value, 6, MixHash(token, value->words->numbers[j]));
 	}
 	return true;
 }
@@ -421,11 +421,11 @@ SharedNumbers(const MatchValue *a, const MatchValue *b, bool *large)
 	{
 		for (int j = 0; j < b->nnumbers; j++)
 		{
-			if (a->numbers[i] == b->numbers[j] && !(used & (1u << j)))
+			if (a->words->numbers[i] == b->words->numbers[j] && !(used & (1u << j)))
 			{
 				used |= 1u << j;
 				shared++;
-				if (a->numbers[i] >= 100)
+				if (a->words->numbers[i] >= 100)
 					*large = true;
 				break;
 			}
@@ -448,7 +448,7 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 	if (a->kind == 1 || b->kind == 1)
 	{
 		bool		same_end = a->nnumbers > 0 && b->nnumbers > 0 &&
-			a->numbers[a->nnumbers - 1] == b->numbers[b->nnumbers - 1];
+			a->words->numbers[a->nnumbers - 1] == b->words->numbers[b->nnumbers - 1];
 
 		if (same_end && shared >= 2 && contained >= 0.3)
 			return ADDRESS_EQUAL;

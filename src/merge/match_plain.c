@@ -111,11 +111,13 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 	{
 		/* something mistyped is still worth comparing */
 		email = FoldText(text);
-		if (strlen(email) < 8 || strchr(email, '.') == NULL)
+		at = strchr(email, '@');
+		if (strlen(email) < 8 || strchr(email, '.') == NULL || (at != NULL && strchr(at, '.') != NULL))
 			return false;
+		value->kind = 1;
 		SetRunes(value, email);
 		value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 2));
-		value->nnumbers = value->nrunes;
+		value->nletters = value->nrunes;
 		AddKey(value, 3, HashText(email, 5, 5));
 		return true;
 	}
@@ -123,7 +125,7 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 	value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 1));
 	AddKey(value, 1, HashText(email, strlen(email), 1));
 	at = strchr(email, '@');
-	value->nnumbers = DecodeText(pnstrdup(email, at - email), (Rune[128]) {0}, 128);	/* length of the local part */
+	value->nletters = DecodeText(pnstrdup(email, at - email), (Rune[128]) {0}, 128);	/* length of the local part */
 	if (at - email >= 5)
 	{
 		AddKey(value, 2, HashText(email, at - email, 3));
@@ -135,15 +137,17 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 int
 CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	int			na = Min(a->nnumbers, a->nrunes),
-				nb = Min(b->nnumbers, b->nrunes);
+	int			na = Min(a->nletters, a->nrunes),
+				nb = Min(b->nletters, b->nrunes);
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return EMAIL_EQUAL;
+	if (a->kind || b->kind)
+		return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 ? EMAIL_NEAR : EMAIL_OTHER;
 	if (Min(na, nb) >= 5 && EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 12 ? 2 : 1))
 		return EMAIL_NEAR;
-	if (Min(a->nrunes, b->nrunes) >= 8 && EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 &&
-		a->runes[0] == b->runes[0])
+	if (EditDistance(a->runes, na, b->runes, nb, 1) <= 1 &&
+		EditDistance(a->runes + na, a->nrunes - na, b->runes + nb, b->nrunes - nb, 2) <= 2)
 		return EMAIL_NEAR;
 	return EMAIL_OTHER;
 }
@@ -326,6 +330,13 @@ ReadNumeric(MatchField *field, const char *text, MatchValue *value)
 	return true;
 }
 
+/* 1998 and 1999 are not within a percent of each other. */
+static bool
+IsYear(double number)
+{
+	return number >= 1500 && number <= 2200 && number == floor(number);
+}
+
 int
 CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
@@ -334,6 +345,8 @@ CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b
 
 	if (gap == 0)
 		return NUMBER_EQUAL;
+	if (IsYear(a->number) && IsYear(b->number))
+		return gap <= 1 ? NUMBER_NEAR : gap <= 3 ? NUMBER_CLOSE : NUMBER_OTHER;
 	return gap <= size * 0.01 ? NUMBER_NEAR : gap <= size * 0.1 ? NUMBER_CLOSE : NUMBER_OTHER;
 }
 

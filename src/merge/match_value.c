@@ -3,38 +3,176 @@
  */
 #include "merge/match.h"
 
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define MAX_KEYS 96
+#define NEVER MATCH_MAX_LEVELS
 
-/* m is where estimation starts: how often two records of one person agree so. */
+/*
+ * m and u are where estimation starts: how often two records of one entity, and
+ * of two, agree so.  The fourth of a level is the form whose frequency counts.
+ */
 static const Comparator comparators[] = {
-	{"name", 8, {{"equal", 0.62, 0}, {"same_reading", 0.10, 1}, {"one_sign_off", 0.06, -1}, {"compatible", 0.14, 2},
-	{"hint", 0.03, -1}, {"sibling", 0.01, 2}, {"family_name", 0.01, 2}, {"different", 0.03, -1}},
-	ReadPersonName, ComparePersonName, 0, 5, 1, ROLE_KIN, {0.005, 0.005, 0.01, 0.05, 0.02, 0.12, 0.35, 0.44}},
-	{"nickname", 4, {{"equal", 0.5, 0}, {"spells_name", 0.2, -1}, {"hint", 0.1, -1}, {"different", 0.2, -1}},
-	ReadPersonName, CompareNickname, 0.7, 9, 1},
-	{"given_name", 4, {{"equal", 0.75, 0}, {"sound_or_typo", 0.15, -1}, {"alike", 0.04, -1}, {"different", 0.06, -1}},
-	ReadWordName, CompareWordName, 0, 3, 1, ROLE_KIN, {0.01, 0.02, 0.05, 0.92}},
-	{"surname", 4, {{"equal", 0.75, 0}, {"sound_or_typo", 0.15, -1}, {"alike", 0.04, -1}, {"different", 0.06, -1}},
-	ReadWordName, CompareWordName, 0, 3, 1, ROLE_KIN, {0.6, 0.05, 0.02, 0.33}},
-	{"phone", 4, {{"equal", 0.7, 0}, {"masked", 0.05, -1}, {"one_digit_off", 0.05, -1}, {"different", 0.2, -1}},
-	ReadPhone, ComparePhone, 0, 9, 1, ROLE_SHARED},
-	{"email", 3, {{"equal", 0.7, 0}, {"near", 0.1, -1}, {"different", 0.2, -1}}, ReadEmail, CompareEmail, 0, 9, 1},
-	{"date", 5, {{"equal", 0.85, 0}, {"one_digit_off", 0.06, -1}, {"same_day_or_year_month", 0.03, -1},
-	{"two_digits_off", 0.02, -1}, {"different", 0.04, -1}}, ReadDate, CompareDate, 0, 4, 1},
-	{"address", 4, {{"equal", 0.6, 0}, {"near", 0.15, -1}, {"same_street", 0.1, -1}, {"different", 0.15, -1}},
-	ReadAddress, CompareAddress, 0, 9, 1, ROLE_SHARED},
-	{"place", 3, {{"equal", 0.85, 0}, {"alike", 0.05, -1}, {"different", 0.1, -1}}, ReadCategory, CompareCategory, 0, 9, 0.5,
-	ROLE_SHARED},
-	{"category", 3, {{"equal", 0.7, 0}, {"alike", 0.1, -1}, {"different", 0.2, -1}}, ReadCategory, CompareCategory, 0, 9, 0.5},
-	{"id", 3, {{"equal", 0.85, 0}, {"near", 0.1, -1}, {"different", 0.05, -1}}, ReadId, CompareId, 0, 9, 1},
-	{"text", 6, {{"equal", 0.5, 0}, {"same_words", 0.2, -1}, {"inside", 0.1, -1}, {"close", 0.1, -1},
-	{"related", 0.05, -1}, {"different", 0.05, -1}}, ReadFreeText, CompareFreeText, 0, 3, 1, ROLE_KIN,
-	{0.01, 0.01, 0.03, 0.05, 0.15, 0.75}},
-	{"number", 4, {{"equal", 0.8, 0}, {"within_1_percent", 0.08, -1}, {"within_10_percent", 0.05, -1},
-	{"different", 0.07, -1}}, ReadNumeric, CompareNumeric, 0, 9, 1},
-	{"gender", 2, {{"equal", 0.97, -1}, {"different", 0.03, -1}}, ReadGender, CompareGender, 0, 1, 1},
+	{
+		.name = "name", .nlevels = 8,
+		.levels = {
+			{"equal", 0.62, 0.0003, 0},
+			{"same_reading", 0.10, 6e-05, 1},
+			{"one_sign_off", 0.06, 0.00015, -1},
+			{"compatible", 0.14, 0.008, 2},
+			{"hint", 0.03, 0.0004, -1},
+			{"sibling", 0.01, 0.0003, 2},
+			{"family_name", 0.01, 0.04, 2},
+			{"different", 0.03, 0.951, -1},
+		},
+		.read = ReadPersonName, .compare = ComparePersonName,
+		.contrary = 5, .frequency = 1, .role = ROLE_KIN,
+		.related = {0.005, 0.005, 0.01, 0.05, 0.02, 0.12, 0.35, 0.44},
+	},
+	{
+		.name = "nickname", .nlevels = 4,
+		.levels = {
+			{"equal", 0.5, 0.0015, 0},
+			{"spells_name", 0.2, 0.0001, -1},
+			{"hint", 0.1, 0.008, -1},
+			{"different", 0.2, 0.9904, -1},
+		},
+		.read = ReadPersonName, .compare = CompareNickname,
+		.least = 0.7, .contrary = NEVER, .frequency = 1,
+	},
+	{
+		.name = "given_name", .nlevels = 4,
+		.levels = {
+			{"equal", 0.75, 0.004, 0},
+			{"sound_or_typo", 0.15, 0.003, -1},
+			{"alike", 0.04, 0.004, -1},
+			{"different", 0.06, 0.989, -1},
+		},
+		.read = ReadWordName, .compare = CompareWordName,
+		.contrary = 3, .frequency = 1, .role = ROLE_KIN,
+		.related = {0.01, 0.02, 0.05, 0.92},
+	},
+	{
+		.name = "surname", .nlevels = 4,
+		.levels = {
+			{"equal", 0.75, 0.005, 0},
+			{"sound_or_typo", 0.15, 0.003, -1},
+			{"alike", 0.04, 0.004, -1},
+			{"different", 0.06, 0.988, -1},
+		},
+		.read = ReadWordName, .compare = CompareWordName,
+		.contrary = 3, .frequency = 1, .role = ROLE_KIN,
+		.related = {0.6, 0.05, 0.02, 0.33},
+	},
+	{
+		.name = "phone", .nlevels = 4,
+		.levels = {
+			{"equal", 0.7, 1e-06, 0},
+			{"masked", 0.05, 1e-05, -1},
+			{"one_digit_off", 0.05, 2e-06, -1},
+			{"different", 0.2, 0.999987, -1},
+		},
+		.read = ReadPhone, .compare = ComparePhone,
+		.contrary = NEVER, .frequency = 1, .role = ROLE_SHARED,
+	},
+	{
+		.name = "email", .nlevels = 3,
+		.levels = {
+			{"equal", 0.7, 1e-06, 0},
+			{"near", 0.1, 2e-06, -1},
+			{"different", 0.2, 0.999997, -1},
+		},
+		.read = ReadEmail, .compare = CompareEmail,
+		.contrary = NEVER, .frequency = 1,
+	},
+	{
+		.name = "date", .nlevels = 5,
+		.levels = {
+			{"equal", 0.85, 6e-05, 0},
+			{"one_digit_off", 0.06, 0.001, -1},
+			{"same_day_or_year_month", 0.03, 0.003, -1},
+			{"two_digits_off", 0.02, 0.02, -1},
+			{"different", 0.04, 0.97594, -1},
+		},
+		.read = ReadDate, .compare = CompareDate,
+		.contrary = 4, .frequency = 1,
+	},
+	{
+		.name = "address", .nlevels = 4,
+		.levels = {
+			{"equal", 0.6, 1e-05, 0},
+			{"near", 0.15, 0.0002, -1},
+			{"same_street", 0.1, 0.005, -1},
+			{"different", 0.15, 0.99479, -1},
+		},
+		.read = ReadAddress, .compare = CompareAddress,
+		.contrary = NEVER, .frequency = 1, .role = ROLE_SHARED,
+	},
+	{
+		.name = "place", .nlevels = 3,
+		.levels = {
+			{"equal", 0.85, 0.08, 0},
+			{"alike", 0.05, 0.01, -1},
+			{"different", 0.1, 0.91, -1},
+		},
+		.read = ReadCategory, .compare = CompareCategory,
+		.contrary = NEVER, .frequency = 0.5, .role = ROLE_SHARED,
+	},
+	{
+		.name = "category", .nlevels = 3,
+		.levels = {
+			{"equal", 0.7, 0.08, 0},
+			{"alike", 0.1, 0.02, -1},
+			{"different", 0.2, 0.9, -1},
+		},
+		.read = ReadCategory, .compare = CompareCategory,
+		.contrary = NEVER, .frequency = 0.5,
+	},
+	{
+		.name = "id", .nlevels = 3,
+		.levels = {
+			{"equal", 0.85, 1e-06, 0},
+			{"near", 0.1, 1e-06, -1},
+			{"different", 0.05, 0.999998, -1},
+		},
+		.read = ReadId, .compare = CompareId,
+		.contrary = NEVER, .frequency = 1,
+	},
+	{
+		.name = "text", .nlevels = 6,
+		.levels = {
+			{"equal", 0.5, 0.0001, 0},
+			{"same_words", 0.2, 0.0001, -1},
+			{"inside", 0.1, 0.0002, -1},
+			{"close", 0.1, 0.0003, -1},
+			{"related", 0.05, 0.004, -1},
+			{"different", 0.05, 0.9953, -1},
+		},
+		.read = ReadFreeText, .compare = CompareFreeText,
+		.contrary = 3, .frequency = 1, .role = ROLE_KIN,
+		.related = {0.01, 0.01, 0.03, 0.05, 0.15, 0.75},
+	},
+	{
+		.name = "number", .nlevels = 4,
+		.levels = {
+			{"equal", 0.8, 0.02, 0},
+			{"near", 0.08, 0.02, -1},
+			{"close", 0.05, 0.05, -1},
+			{"different", 0.07, 0.91, -1},
+		},
+		.read = ReadNumeric, .compare = CompareNumeric,
+		.contrary = NEVER, .frequency = 1,
+	},
+	{
+		.name = "gender", .nlevels = 2,
+		.levels = {
+			{"equal", 0.97, 0.5, -1},
+			{"different", 0.03, 0.5, -1},
+		},
+		.read = ReadGender, .compare = CompareGender,
+		.contrary = 1, .frequency = 1,
+	},
 };
 
 const Comparator *
@@ -48,10 +186,18 @@ FindComparator(const char *name)
 	return NULL;
 }
 
-const Comparator *
-ComparatorAt(int i)
+void
+ReportComparator(const char *name, const char *column)
 {
-	return i < lengthof(comparators) ? &comparators[i] : NULL;
+	StringInfoData known;
+
+	initStringInfo(&known);
+	for (int i = 0; i < lengthof(comparators); i++)
+		appendStringInfo(&known, "%s%s", i ? ", " : "", comparators[i].name);
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					column == NULL ? errmsg("comparator \"%s\" is unknown", name) :
+					errmsg("comparator \"%s\" of column \"%s\" is unknown", name, column),
+					errhint("The comparators are %s.", known.data)));
 }
 
 static void
@@ -156,21 +302,23 @@ Keep(char **at, const void *from, Size size)
 
 /* One piece of memory for a value and all it points to. */
 static MatchValue *
-PackValue(MemoryContext context, const MatchValue *value, bool words)
+PackValue(MemoryContext context, const MatchValue *value)
 {
+	const MatchWords *words = value->words;
+	bool		has_words = value->ntokens > 0 || value->nnumbers > 0;
+	int			n = value->ntokens;
 	Size		size = MAXALIGN(sizeof(MatchValue)) + MAXALIGN(value->nrunes * sizeof(Rune)) +
-		MAXALIGN(value->letters ? value->nletters + 1 : 0) + MAXALIGN(value->nkeys * sizeof(uint64)) +
-		MAXALIGN(value->numbers ? value->nnumbers * sizeof(int32) : 0);
+		MAXALIGN(value->letters ? value->nletters + 1 : 0) + MAXALIGN(value->nkeys * sizeof(uint64));
 	MatchValue *packed;
 	char	   *at;
 
-	if (words)
+	if (has_words)
 	{
-		size += MAXALIGN(value->ntokens * sizeof(uint32)) + MAXALIGN(value->ntokens * sizeof(Rune *)) +
-			MAXALIGN(value->ntokens * sizeof(int16));
-		size += MAXALIGN(value->groups ? value->ntokens * sizeof(uint64[2]) : 0);
-		for (int i = 0; i < value->ntokens; i++)
-			size += MAXALIGN(value->token_length[i] * sizeof(Rune));
+		size += MAXALIGN(sizeof(MatchWords)) + MAXALIGN(n * sizeof(uint32)) + MAXALIGN(n * sizeof(Rune *)) +
+			MAXALIGN(n * sizeof(int16)) + MAXALIGN(n * sizeof(uint64[2])) +
+			MAXALIGN(value->nnumbers * sizeof(int32));
+		for (int i = 0; i < n; i++)
+			size += MAXALIGN(words->token_length[i] * sizeof(Rune));
 	}
 	packed = MemoryContextAlloc(context, size);
 	*packed = *value;
@@ -178,15 +326,17 @@ PackValue(MemoryContext context, const MatchValue *value, bool words)
 	packed->runes = Keep(&at, value->runes, value->nrunes * sizeof(Rune));
 	packed->letters = Keep(&at, value->letters, value->letters ? value->nletters + 1 : 0);
 	packed->keys = Keep(&at, value->keys, value->nkeys * sizeof(uint64));
-	packed->numbers = Keep(&at, value->numbers, value->numbers ? value->nnumbers * sizeof(int32) : 0);
-	if (words)
+	packed->words = NULL;
+	if (has_words)
 	{
-		packed->tokens = value->tokens ? Keep(&at, value->tokens, value->ntokens * sizeof(uint32)) : NULL;
-		packed->token_length = Keep(&at, value->token_length, value->ntokens * sizeof(int16));
-		packed->groups = Keep(&at, value->groups, value->groups ? value->ntokens * sizeof(uint64[2]) : 0);
-		packed->token_runes = Keep(&at, value->token_runes, value->ntokens * sizeof(Rune *));
-		for (int i = 0; i < value->ntokens; i++)
-			packed->token_runes[i] = Keep(&at, value->token_runes[i], value->token_length[i] * sizeof(Rune));
+		packed->words = Keep(&at, words, sizeof(MatchWords));
+		packed->words->tokens = Keep(&at, words->tokens, words->tokens ? n * sizeof(uint32) : 0);
+		packed->words->token_length = Keep(&at, words->token_length, n * sizeof(int16));
+		packed->words->groups = Keep(&at, words->groups, words->groups ? n * sizeof(uint64[2]) : 0);
+		packed->words->numbers = Keep(&at, words->numbers, value->nnumbers * sizeof(int32));
+		packed->words->token_runes = Keep(&at, words->token_runes, n * sizeof(Rune *));
+		for (int i = 0; i < n; i++)
+			packed->words->token_runes[i] = Keep(&at, words->token_runes[i], words->token_length[i] * sizeof(Rune));
 	}
 	return packed;
 }
@@ -201,7 +351,8 @@ ReadValue(MatchField *field, const char *text, MemoryContext scratch)
 
 	if (id > known)
 	{
-		MatchValue	value = {0};
+		MatchWords	words = {0};
+		MatchValue	value = {.words = &words};
 
 		if (id >= field->values_size)
 		{
@@ -215,10 +366,35 @@ ReadValue(MatchField *field, const char *text, MemoryContext scratch)
 		MemoryContextSwitchTo(scratch);
 		field->values[id] = NULL;
 		if (field->comparator->read(field, text, &value))
-			field->values[id] = PackValue(field->context, &value, value.ntokens > 0 && value.token_runes != NULL);
+			field->values[id] = PackValue(field->context, &value);
 		MemoryContextSwitchTo(field->context);
 		MemoryContextReset(scratch);
 	}
 	MemoryContextSwitchTo(old);
 	return field->values[id] == NULL ? 0 : id;
+}
+
+/* compare_values(comparator, a, b): the level two texts agree on */
+PG_FUNCTION_INFO_V1(crm_compare_values);
+Datum
+crm_compare_values(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "crm_member match text",
+												  ALLOCSET_SMALL_SIZES);
+	MatchField	field = {.column = "value", .comparator = FindComparator(name), .context = CurrentMemoryContext};
+	uint32		a,
+				b;
+	int			level;
+
+	if (field.comparator == NULL)
+		ReportComparator(name, NULL);
+	a = ReadValue(&field, text_to_cstring(PG_GETARG_TEXT_PP(1)), scratch);
+	b = ReadValue(&field, text_to_cstring(PG_GETARG_TEXT_PP(2)), scratch);
+	if (a == 0 || b == 0)
+		PG_RETURN_NULL();
+	level = field.comparator->compare(&field, field.values[a], field.values[b]);
+	if (level < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(field.comparator->levels[level].name));
 }

@@ -1,0 +1,57 @@
+-- Finding duplicates among :n members (default 100000), beside what plain SQL offers:
+-- a join on the normalised mobile, which finds only those, and a self-join on trigrams
+-- of the name, of which a sample of :sample rows (default 200) is run and extrapolated.
+--
+-- Run it in a database where CREATE EXTENSION crm_member and setup() have been done.
+\set QUIET on
+\if :{?n} \else \set n 100000 \endif
+\if :{?sample} \else \set sample 200 \endif
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+DROP SCHEMA IF EXISTS match_bench CASCADE;
+CREATE SCHEMA match_bench;
+SET search_path = match_bench, public;
+
+SELECT setseed(0.42);
+CREATE TABLE member AS
+SELECT i::bigint AS id,
+       substr('王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎', 1 + floor(power(random(), 1.7) * 48)::int, 1)
+       || substr('伟芳娜秀敏静丽强磊军洋勇艳杰娟涛明超平刚桂英华玉兰鑫波浩丹雪婷琳峰鹏飞凯红珍梅霞', 1 + floor(power(random(), 1.3) * 40)::int, 1)
+       || substr('瑞珊青宁春龙海光志建成东亮斌云翔淑文佳怡子涵轩彤康乐晨思梦可伟芳娜秀敏静丽强磊军', 1 + floor(power(random(), 1.3) * 40)::int, 1) AS name,
+       '1' || (ARRAY['38', '39', '50', '86', '87', '58'])[1 + floor(random() * 6)::int] || lpad(floor(random() * 100000000)::text, 8, '0') AS mobile,
+       CASE WHEN random() < 0.6 THEN date '1950-01-01' + floor(random() * 20000)::int END AS birthday,
+       (ARRAY['上海', '北京', '杭州', '广州', '深圳', '成都', '武汉', '南京', '苏州', '西安'])[1 + floor(random() * 10)::int] AS city
+FROM generate_series(1, :n * 95 / 100) AS i;
+INSERT INTO member
+SELECT :n * 95 / 100 + k, CASE k % 3 WHEN 0 THEN left(name, 1) || '先生' ELSE name END,
+       CASE k % 2 WHEN 0 THEN '+86 ' || mobile ELSE '139' || lpad((k * 7919 % 100000000)::text, 8, '0') END, birthday, city
+FROM (SELECT row_number() OVER () AS k, m.* FROM (SELECT * FROM member ORDER BY md5(id::text) LIMIT :n * 5 / 100) AS m) AS d;
+ANALYZE member;
+
+CREATE TEMP TABLE lap (what text, seconds numeric, found bigint, note text);
+\set clock 'SELECT clock_timestamp() AS started \\gset'
+
+:clock
+SELECT count(*) AS found FROM (SELECT id, right(regexp_replace(mobile, '\D', '', 'g'), 11) AS m FROM member OFFSET 0) AS a
+JOIN (SELECT id, right(regexp_replace(mobile, '\D', '', 'g'), 11) AS m FROM member OFFSET 0) AS b USING (m) WHERE a.id < b.id \gset
+INSERT INTO lap VALUES ('plain SQL, equal mobile', extract(epoch FROM clock_timestamp() - :'started'), :found, 'misses changed and mistyped numbers, joins families');
+
+CREATE INDEX member_name ON member USING gin (name gin_trgm_ops);
+SET enable_seqscan = off;
+SET pg_trgm.similarity_threshold = 0.5;
+:clock
+SELECT count(*) AS found FROM (SELECT * FROM member WHERE id % (:n / :sample) = 0 OFFSET 0) AS a JOIN member AS b ON a.name % b.name AND a.id <> b.id \gset
+INSERT INTO lap VALUES ('plain SQL, trigrams of the name by GIN', extract(epoch FROM clock_timestamp() - :'started') * :n / :sample, :found * :n / :sample / 2, 'extrapolated');
+RESET enable_seqscan;
+
+INSERT INTO crm_member.match_model (model_code, source, key) VALUES ('match_bench', 'match_bench.member', 'id')
+ON CONFLICT (model_code) DO NOTHING;
+:clock
+CALL crm_member.find_duplicates('match_bench');
+SELECT pairs AS found, candidates FROM crm_member.match_run WHERE model_code = 'match_bench' ORDER BY run_at DESC LIMIT 1 \gset
+INSERT INTO lap VALUES ('find_duplicates', extract(epoch FROM clock_timestamp() - :'started'), :found, :candidates || ' pairs compared in all fields, weighed, grouped, written');
+
+SELECT what, round(seconds, 2) AS seconds, found,
+       round((SELECT seconds FROM lap WHERE what = 'find_duplicates') / seconds, 4) AS ours_over_theirs, note FROM lap;
+DELETE FROM crm_member.match_model WHERE model_code = 'match_bench';
+DROP SCHEMA match_bench CASCADE;

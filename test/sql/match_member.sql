@@ -1,0 +1,82 @@
+--
+-- Search before create: who may this be?
+--
+\set ON_ERROR_STOP 0
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS crm_member CASCADE;
+CREATE EXTENSION crm_member;
+CALL crm_member.setup();
+RESET client_min_messages;
+
+SELECT crm_member.register_member(name => '张伟', mobile => '13912345678', birthday => '1990-05-06', gender => 'M') AS wei \gset
+SELECT crm_member.register_member(name => '李娜', mobile => '13912345679', email => 'lina.88@gmail.com') AS na \gset
+SELECT crm_member.register_member(name => '张伟', birthday => '1985-01-02') AS other_wei \gset
+SELECT crm_member.register_member(name => '欧阳修文', mobile => '13700001111', attrs => '{"nickname": "momo"}') AS ouyang \gset
+SELECT crm_member.bind_identity(:ouyang, 'wechat_unionid', 'oXYZ123456');
+CREATE TEMP TABLE who (member_id bigint PRIMARY KEY, who text);
+INSERT INTO who VALUES (:wei, 'wei'), (:na, 'na'), (:other_wei, 'other wei'), (:ouyang, 'ouyang');
+-- some hundred others, so that names have a frequency
+SELECT count(crm_member.register_member(name => (ARRAY['王', '李', '赵', '刘', '陈'])[1 + i % 5] || chr(20000 + i * 11) || chr(21000 + i * 17),
+  mobile => '137' || lpad((i * 104729 % 100000000)::text, 8, '0'), birthday => date '1970-01-05' + i * 13))
+FROM generate_series(1, 300) AS i;
+
+CREATE FUNCTION pg_temp.ask(candidate jsonb, OUT who text, OUT likely boolean, OUT levels jsonb, OUT exact boolean) RETURNS SETOF record
+LANGUAGE sql AS $$
+  SELECT coalesce(w.who, 'somebody'), m.probability > 0.9, jsonb_path_query_array(m.evidence, '$.fields[*].level'),
+         m.weight = (m.evidence ->> 'prior')::numeric + (m.evidence ->> 'relation')::numeric +
+           (SELECT sum((f ->> 'weight')::numeric + (f ->> 'frequency')::numeric) FROM jsonb_array_elements(m.evidence -> 'fields') AS f)
+  FROM crm_member.match_member(candidate) AS m LEFT JOIN who AS w USING (member_id)
+$$;
+SELECT * FROM pg_temp.ask('{"name": "張偉先生", "mobile": "+86 139-1234-5678"}');
+SELECT * FROM pg_temp.ask('{"name": "Zhang Wei", "birthday": "1990年05月06日"}');
+SELECT * FROM pg_temp.ask('{"name": "Li Na", "email": "li.na88+shop@gmail.com"}');
+SELECT * FROM pg_temp.ask('{"name": "李女士", "mobile": "139****5679"}');
+SELECT * FROM pg_temp.ask('{"wechat_unionid": "oXYZ123456"}');
+SELECT * FROM pg_temp.ask('{"name": "欧阳先生", "mobile": 13700001111, "nickname": "MOMO", "city": null}');
+SELECT * FROM pg_temp.ask('{"name": "欧阳修文", "mobile": "13700001112"}');
+-- nobody
+SELECT * FROM pg_temp.ask('{"name": "沈括", "mobile": "15800000001"}');
+SELECT * FROM pg_temp.ask('{"mobile": "13800138000"}');
+SELECT * FROM pg_temp.ask('{}');
+SELECT count(*) FROM crm_member.match_member(NULL);
+SELECT count(*) FROM crm_member.match_member('{"name": "张伟"}', 1);
+SELECT count(*) FROM crm_member.match_member(candidate => '{"name": "张伟"}', "limit" => NULL);
+
+-- the keys follow what is known of a member
+UPDATE crm_member.person SET mobile = '13599998888', name = '张玮' WHERE member_id = :wei;
+SELECT * FROM pg_temp.ask('{"mobile": "13912345678"}');
+SELECT * FROM pg_temp.ask('{"name": "张玮", "mobile": "13599998888"}');
+DELETE FROM crm_member.person WHERE member_id = :na;
+SELECT * FROM pg_temp.ask('{"name": "Li Na", "email": "lina88@gmail.com"}');
+-- a merged member is answered by its survivor
+UPDATE crm_member.member SET status = 'merged', merged_into = :other_wei WHERE member_id = :wei;
+SELECT * FROM pg_temp.ask('{"mobile": "13599998888"}');
+
+-- keys of another version are made anew
+UPDATE crm_member.match_key SET normalizer = 'old', keys = '{}' WHERE member_id = :ouyang;
+DELETE FROM crm_member.match_key WHERE member_id = :other_wei;
+SELECT * FROM pg_temp.ask('{"mobile": "13700001111"}');
+CALL crm_member.rekey_members();
+SELECT * FROM pg_temp.ask('{"mobile": "13700001111"}');
+SELECT count(*) AS without FROM crm_member.person LEFT JOIN crm_member.match_key USING (member_id)
+WHERE normalizer IS DISTINCT FROM crm_member.normalizer_version();
+
+-- the last run of the model gives the shares
+CALL crm_member.find_duplicates();
+SELECT * FROM pg_temp.ask('{"name": "欧阳修文", "mobile": "13700001111"}');
+
+SELECT crm_member.match_member('{"mobil": "1"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.match_member('{"mobile": ["1"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.match_member('[]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.match_member('{"name": "张伟"}', 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.match_member('{"name": "张伟"}', 1001);
+\echo :LAST_ERROR_SQLSTATE
+SET client_min_messages = warning;
+DROP EXTENSION crm_member CASCADE;
+CREATE EXTENSION crm_member;
+SELECT crm_member.match_member('{"name": "张伟"}');
+\echo :LAST_ERROR_SQLSTATE
