@@ -12,7 +12,6 @@ use Test::More;
 my $demo = "$FindBin::Bin/../demo";
 my $data = "$FindBin::Bin/../data/journey";
 my $node = new_node('main', conf => "fsync = off\nshared_buffers = 256MB\nwork_mem = 64MB\n");
-my $connect = $node->connstr('');
 
 sub run_file
 {
@@ -33,7 +32,7 @@ for my $database (qw(bulk single))
 		run_file($database, '-c',
 			"\\copy journey.$table FROM PROGRAM 'zcat $data/$table.csv.gz' (FORMAT csv, HEADER)");
 	}
-	run_file($database, '-f', "$demo/members.sql", '-f', "$demo/rules.sql", '-f', "$demo/baskets.sql", '-c', 'ANALYZE');
+	run_file($database, '-f', "$demo/members.sql", '-f', "$demo/rules.sql", '-f', "$demo/baskets.sql");
 }
 
 run_file('bulk', '-v', "month=$_", '-f', "$demo/sales.sql") for 1 .. 12;
@@ -58,6 +57,7 @@ $node->safe_psql('single', q{
 
 for my $database (qw(bulk single))
 {
+	$node->safe_psql($database, 'VACUUM ANALYZE');
 	is( $node->safe_psql($database, 'SELECT count(*), count(settled_at), sum(amount), sum(payable) FROM crm_member.sale'),
 		'47243|47243|274116.15|233935.24', "$database: every basket is settled");
 	is($node->safe_psql($database, 'SELECT count(*) FROM crm_member.verify_ledger()'), '0', "$database: the ledger is in order");

@@ -52,7 +52,7 @@ load_files() {
 # A transaction a month.
 load_sales() {
   local month
-  run -f "$demo/baskets.sql" -c 'ANALYZE'
+  run -f "$demo/baskets.sql" -c 'ANALYZE journey.basket, journey.line'
   for month in 1 2 3 4 5 6 7 8 9 10 11 12; do
     bar $((month - 1)) 12 "sales of 2017-$(printf %02d $month)"
     run --single-transaction -v month=$month -f "$demo/sales.sql"

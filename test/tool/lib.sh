@@ -74,23 +74,25 @@ as_server() {
   if [ "$(id -u)" = 0 ]; then runuser -u "$server_user" -- "$@"; else "$@"; fi
 }
 
+in_folder() { cd "$1" && shift && "$@"; }
+
 # mktemp makes a folder that only we may enter; the server's user must pass too.
 make_work() {
   work=$(mktemp -d "${TMPDIR:-/tmp}/crm_member.XXXXXX")
   [ ${#work} -lt 70 ] || { rmdir "$work"; work=$(mktemp -d /tmp/crm_member.XXXXXX); }
   chmod 755 "$work"
   trap clean_up EXIT
-  trap 'exit 129' HUP
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
+  trap 'trap "" HUP INT TERM; exit 129' HUP
+  trap 'trap "" HUP INT TERM; exit 130' INT
+  trap 'trap "" HUP INT TERM; exit 143' TERM
 }
 
 clean_up() {
   local status=$? pidfile
-  trap - EXIT
   trap '' HUP INT TERM
+  trap - EXIT
   if [ -n "${keep_server:-}" ] && [ "$status" = 0 ]; then exit 0; fi
-  if [ -n "${child:-}" ]; then kill "$child" 2>/dev/null && wait "$child" 2>/dev/null; fi
+  if [ -n "${child:-}" ]; then kill -- "-$child" 2>/dev/null || true; wait "$child" 2>/dev/null || true; fi
   # whatever server of ours still runs, those of interrupted TAP tests included
   while IFS= read -r pidfile; do
     as_server "$bin/pg_ctl" -D "${pidfile%/*}" -m immediate -w -s stop >/dev/null 2>&1 || true
@@ -100,11 +102,14 @@ clean_up() {
   exit "$status"
 }
 
-# Run a long command so that a signal to us ends it at once.
+# Run a long command in a process group of its own, so that a signal to us ends
+# all of it at once. Not to be called in a subshell: clean_up would not know.
 run_child() {
   local status=0
+  set -m
   "$@" &
   child=$!
+  set +m
   wait "$child" || status=$?
   child=
   return $status

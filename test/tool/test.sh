@@ -38,7 +38,7 @@ pg_regress() {
   shift 2
   while [ "$1" != -- ]; do options+=("$1"); shift; done
   shift
-  (cd "$build" && run_child "${options[@]}" "$@") >"$log" 2>&1 || status=$?
+  run_child in_folder "$build" "${options[@]}" "$@" >"$log" 2>&1 || status=$?
   for name in "$@"; do
     line=$(sed -nE -e "s/^(test)? +$name +\.\.\. (ok|FAILED).*/\2/p" \
       -e "s/^(ok|not ok) +[0-9]+ +[-+] $name( .*)?$/\1/p" "$log" | head -n 1)
@@ -83,10 +83,10 @@ run_tap() {
     ran=$((ran + 1))
     server_folder "tap/$name"
     log=$work/tap/$name/output status=0 planned='' seen=0 ok=1
-    (cd "$work/tap/$name" && run_child as_server env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE \
+    run_child in_folder "$work/tap/$name" as_server env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE \
       PATH="$bin:$PATH" PG_REGRESS="$pgxs/src/test/regress/pg_regress" TESTDIR="$work/tap/$name" \
       TESTDATADIR="$work/tap/$name/data" TESTLOGDIR="$work/tap/$name/log" top_builddir="$work/tap/$name" \
-      CRM_ROOT="$build" timeout -k 10 600 perl -I "$pgxs/src/test/perl" "$build/test/t/$name.pl") \
+      CRM_ROOT="$build" timeout -k 10 600 perl -I "$pgxs/src/test/perl" "$build/test/t/$name.pl" \
       >"$log" 2>"$log.err" || status=$?
     while IFS= read -r line; do
       if [[ $line =~ ^(not\ )?ok\ ([0-9]+)(\ -\ (.*))?$ ]]; then
