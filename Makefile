@@ -31,7 +31,7 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 
 # sales
 OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
-	src/sale/fact.o src/sale/buyer.o
+	src/sale/fact.o src/sale/buyer.o src/sale/refund.o
 
 # points
 OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \

@@ -434,9 +434,29 @@ BEGIN
     LEFT JOIN (SELECT l.member_id, l.sale_id, sum(l.amount) AS amount, sum(l.discount) AS discount
                  FROM crm_member.sale_line l GROUP BY 1, 2) l
       ON (l.member_id, l.sale_id) = (s.member_id, s.sale_id)
-   WHERE s.settled_at IS NOT NULL AND (s.amount, s.discount) IS DISTINCT FROM (l.amount, l.discount);
+   WHERE s.settled_at IS NOT NULL AND (s.amount, s.discount) IS DISTINCT FROM (l.amount, l.discount)
+  UNION ALL
+  SELECT l.member_id, NULL, 'refunds and line disagree',
+         format('line %s of sale %s has %s for %s less %s, refunds %s for %s less %s', l.line_no, l.sale_id,
+                l.quantity, l.amount, l.discount, r.quantity, r.amount, r.discount)
+    FROM (SELECT r.member_id, r.sale_id, r.line_no, sum(r.quantity) AS quantity,
+                 sum(r.amount) AS amount, sum(r.discount) AS discount
+            FROM crm_member.refund_line r GROUP BY 1, 2, 3) r
+    JOIN crm_member.sale_line l
+      ON (l.member_id, l.sale_id, l.line_no) = (r.member_id, r.sale_id, r.line_no)
+   WHERE r.quantity > l.quantity
+      OR r.amount - r.discount > l.amount - l.discount OR r.discount > l.discount
+      OR r.quantity = l.quantity AND (r.amount, r.discount) <> (l.amount, l.discount)
+  UNION ALL
+  SELECT r.member_id, NULL, 'refund and its lines disagree',
+         format('refund %s says %s less %s, its lines %s less %s', r.refund_id, r.amount, r.discount, l.amount, l.discount)
+    FROM crm_member.refund r
+    LEFT JOIN (SELECT l.member_id, l.refund_id, sum(l.amount) AS amount, sum(l.discount) AS discount
+                 FROM crm_member.refund_line l GROUP BY 1, 2) l
+      ON (l.member_id, l.refund_id) = (r.member_id, r.refund_id)
+   WHERE (r.amount, r.discount) IS DISTINCT FROM (coalesce(l.amount, 0), coalesce(l.discount, 0));
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.verify_ledger() IS
-  'Prove the books: accounts, entries, lots, holds, reversals and sales against one another. Every row is a violation; none is how it should be';
+  'Prove the books: accounts, entries, lots, holds, reversals, sales and refunds against one another. Every row is a violation; none is how it should be';

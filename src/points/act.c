@@ -106,12 +106,23 @@ TakePoints(const Act *act, LotUse *use, bool *done)
 	Account		account = {0};
 	Entry		entry;
 
+	*done = false;
 	if (!TakeFromAccount(act, &account) &&
 		(!ReleaseTimedOut(act->member_id, act->type, act->at) || !TakeFromAccount(act, &account)))
-		Insufficient(act);
+	{
+		/* perhaps because this very act was done while we waited */
+		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
+			Insufficient(act);
+		return account;
+	}
 	if (ChooseLots(act->member_id, act->type, &account, act->points, act->at, false, use) <
 		act->points)
-		Insufficient(act);
+	{
+		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
+			Insufficient(act);
+		account.balance = FirstResult(act, -act->points);
+		return account;
+	}
 	entry = EntryOf(act, -act->points, use);
 	*done = InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance);
 	if (*done)

@@ -132,16 +132,17 @@ ReleaseHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 poin
 	Entry		release = {.kind = "release", .points = points, .at = act->at, .ref = act->ref,
 		.reason = act->reason, .actor = act->actor, .use = &use, .refills = true,
 		.of_entry = hold->hold_no};
-	int64		swept;
 
 	if (!LockAccount(act->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
 	SliceUse(&entry->use, captured + hold->held - points, captured + hold->held, -1, &use);
-	swept = SweptPart(act->member_id, entry->type, &account, &use, &release.soonest);
+	BookExpired(act->member_id, entry->type,
+				SweptPart(act->member_id, entry->type, &account, &use, &release.soonest), act->at,
+				&account);
 	Book(act->member_id, entry->type, &release, &account);
 	ReduceHold(act->member_id, entry->type, hold, points);
-	if (swept > 0 || account.debt > 0)
-		SettleCredit(act->member_id, entry->type, swept, act->at);
+	if (account.debt > 0)
+		SettleCredit(act->member_id, entry->type, 0, act->at);
 	return account.balance;
 }
 

@@ -271,6 +271,15 @@ Book(int64 member_id, const PointsType *type, const Entry *entry, Account *accou
 }
 
 void
+BookExpired(int64 member_id, const PointsType *type, int64 points, TimestampTz at, Account *account)
+{
+	Entry		entry = {.kind = "expire", .points = -points, .at = at};
+
+	if (points != 0)
+		Book(member_id, type, &entry, account);
+}
+
+void
 SettleCredit(int64 member_id, const PointsType *type, int64 swept, TimestampTz at)
 {
 	Account		account;
@@ -289,10 +298,5 @@ SettleCredit(int64 member_id, const PointsType *type, int64 swept, TimestampTz a
 			Book(member_id, type, &entry, &account);
 		}
 	}
-	if (swept > 0)
-	{
-		Entry		entry = {.kind = "expire", .points = -swept, .at = at};
-
-		Book(member_id, type, &entry, &account);
-	}
+	BookExpired(member_id, type, swept, at, &account);
 }

@@ -89,6 +89,9 @@ extern void Book(int64 member_id, const PointsType *type, const Entry *entry, Ac
 extern bool InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 entry_no,
 						int64 balance);
 extern void DrawOnLots(int64 member_id, const PointsType *type, const LotUse *use);
+/* Book points of lots that expired; negative where they are not there any more. */
+extern void BookExpired(int64 member_id, const PointsType *type, int64 points, TimestampTz at,
+						Account *account);
 /*
  * After lots of an account were filled: pay its debt from them, and book as
  * expired the part of it (swept) that went into lots booked as expired.

@@ -105,11 +105,7 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 		AddUse(&use, entry->entry_no, left);
 		missing -= left;
 		if (lot.expires_at <= account.expired_to)
-		{
-			Entry		undone = {.kind = "expire", .points = left, .at = at};
-
-			Book(act->member_id, entry->type, &undone, &account);
-		}
+			BookExpired(act->member_id, entry->type, -left, at, &account);
 	}
 	missing -= ChooseLots(act->member_id, entry->type, &account, missing, at, true, &use);
 	if (missing > 0)
@@ -188,7 +184,6 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 		.of_entry = entry->entry_no};
 	Account		account;
 	int64		left;
-	int64		swept;
 
 	if (!LockAccount(act->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
@@ -206,10 +201,12 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 		if (use.lot_nos[i] != DEBT_LOT)
 			AddUse(&lots, use.lot_nos[i], use.points[i]);
 	}
-	swept = SweptPart(act->member_id, entry->type, &account, &lots, &give.soonest);
+	BookExpired(act->member_id, entry->type,
+				SweptPart(act->member_id, entry->type, &account, &lots, &give.soonest), act->at,
+				&account);
 	Book(act->member_id, entry->type, &give, &account);
-	if (swept > 0 || account.debt > 0)
-		SettleCredit(act->member_id, entry->type, swept, act->at);
+	if (account.debt > 0)
+		SettleCredit(act->member_id, entry->type, 0, act->at);
 	return account.balance;
 }
 

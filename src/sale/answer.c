@@ -7,9 +7,6 @@
 #include "sale/sale.h"
 #include "setting.h"
 
-/* Points that the answer sums up are of this type; rules name theirs. */
-#define MAIN_TYPE "points"
-
 static int64
 LinePoints(List *awards, int line, const PointsType *type)
 {

@@ -19,7 +19,7 @@ FindBuyer(SaleDocument *document)
 		sale->member_id = sale->member->member_id;
 }
 
-static int64
+int64
 DocumentDigest(Jsonb *jsonb)
 {
 	return DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(jsonb),

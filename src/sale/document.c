@@ -1,12 +1,13 @@
 /*
- * document.c: a sale from the document that quote() and checkout() are given.
+ * document.c: a sale from the document that quote() and checkout() are given,
+ * and a refund from that of refund().
  *
  * The tables below are the document's grammar: key, form, place in the struct.
  * A key that is not in them is an error, since a typing mistake must not cost
  * anybody a discount.
  */
 #include "crm_member.h"
-#include "sale/sale.h"
+#include "sale/refund.h"
 #include "setting.h"
 
 #include "access/xact.h"
@@ -31,6 +32,7 @@ typedef enum Form
 	FORM_OBJECT,				/* Jsonb */
 	FORM_IDENTITY,
 	FORM_LINES,
+	FORM_RETURNS,				/* lines of a refund */
 	FORM_LATER					/* must be absent, zero or empty */
 } Form;
 
@@ -81,23 +83,48 @@ static const Field identity_fields[] = {
 	{NULL}
 };
 
+static const Field refund_fields[] = {
+	{"ref", FORM_TEXT, offsetof(RefundDocument, ref)},
+	{"source", FORM_TEXT, offsetof(RefundDocument, source)},
+	{"sale_ref", FORM_TEXT, offsetof(RefundDocument, sale_ref)},
+	{"sale_source", FORM_TEXT, offsetof(RefundDocument, sale_source)},
+	{"refunded_at", FORM_TIMESTAMP, offsetof(RefundDocument, refunded_at),
+	 offsetof(RefundDocument, has_refunded_at)},
+	{"lines", FORM_RETURNS},
+	{"shipping", FORM_MONEY, offsetof(RefundDocument, shipping),
+	 offsetof(RefundDocument, has_shipping)},
+	{"reason", FORM_TEXT, offsetof(RefundDocument, reason)},
+	{"actor", FORM_TEXT, offsetof(RefundDocument, actor)},
+	{NULL}
+};
+
+static const Field return_fields[] = {
+	{"line_no", FORM_LINE_NO, offsetof(ReturnedLine, line_no)},
+	{"quantity", FORM_QUANTITY, offsetof(ReturnedLine, quantity),
+	 offsetof(ReturnedLine, has_quantity)},
+	{NULL}
+};
+
+/* What is being read, for messages. */
+static const char *document_kind;
+
 static void ReadObject(JsonbContainer *object, const Field *fields, const char *path,
-					   SaleDocument *document, void *target);
+					   void *document, void *target);
 
 static void
 Malformed(const char *path, const char *key, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("malformed sale document"),
+					errmsg("malformed %s document", document_kind),
 					errdetail("\"%s%s\" %s.", path, key, what),
-					errhint("Send the sale as the documentation of checkout() describes it.")));
+					errhint("The comment of the function and its documentation describe the document.")));
 }
 
 static void
 OutOfRange(const char *path, const char *key, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					errmsg("number in sale document is out of range"),
+					errmsg("number in %s document is out of range", document_kind),
 					errdetail("\"%s%s\" %s.", path, key, what),
 					errhint("Look for a decimal point in the wrong place, or for a missing one.")));
 }
@@ -226,6 +253,33 @@ ReadLines(const JsonbValue *value, SaleDocument *document)
 	}
 }
 
+static void
+ReadReturns(const JsonbValue *value, RefundDocument *document)
+{
+	JsonbContainer *array = ReadContainer(value, true, "", "lines");
+
+	document->nlines = JsonContainerSize(array);
+	if (document->nlines > MAX_LINES)
+		OutOfRange("", "lines", psprintf("must have at most %d lines", MAX_LINES));
+	document->lines = palloc0(sizeof(ReturnedLine) * document->nlines);
+	for (int i = 0; i < document->nlines; i++)
+	{
+		ReturnedLine *line = &document->lines[i];
+		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
+		char	   *path = psprintf("lines[%d]", i);
+
+		ReadObject(ReadContainer(element, false, path, ""), return_fields, psprintf("%s.", path),
+				   document, line);
+		if (line->line_no == 0)
+			Malformed(psprintf("%s.", path), "line_no", "is missing");
+		for (int j = 0; j < i; j++)
+		{
+			if (document->lines[j].line_no == line->line_no)
+				Malformed(psprintf("%s.", path), "line_no", "stands in an earlier line too");
+		}
+	}
+}
+
 /* What a later version will do must not be passed over in silence. */
 static void
 RefuseLater(const JsonbValue *value, const char *key)
@@ -243,7 +297,7 @@ RefuseLater(const JsonbValue *value, const char *key)
 }
 
 static void
-ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDocument *document,
+ReadField(const Field *field, const JsonbValue *value, const char *path, void *document,
 		  void *target)
 {
 	void	   *place = (char *) target + field->offset;
@@ -289,11 +343,15 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDoc
 		case FORM_IDENTITY:
 			ReadObject(ReadContainer(value, false, path, key), identity_fields, "identity.",
 					   document, document);
-			if (document->identity_kind == NULL || document->identity_value == NULL)
+			if (((SaleDocument *) document)->identity_kind == NULL ||
+				((SaleDocument *) document)->identity_value == NULL)
 				Malformed("", "identity", "needs \"kind\" and \"value\"");
 			break;
 		case FORM_LINES:
 			ReadLines(value, document);
+			break;
+		case FORM_RETURNS:
+			ReadReturns(value, document);
 			break;
 		case FORM_LATER:
 			RefuseLater(value, key);
@@ -304,7 +362,7 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDoc
 }
 
 static void
-ReadObject(JsonbContainer *object, const Field *fields, const char *path, SaleDocument *document,
+ReadObject(JsonbContainer *object, const Field *fields, const char *path, void *document,
 		   void *target)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(object);
@@ -331,7 +389,7 @@ ReadObject(JsonbContainer *object, const Field *fields, const char *path, SaleDo
 			for (field = fields; field->key != NULL; field++)
 				appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", field->key);
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("malformed sale document"),
+							errmsg("malformed %s document", document_kind),
 							errdetail("Key \"%s%.*s\" is unknown.", path, key.val.string.len,
 									  key.val.string.val),
 							errhint("Keys are: %s.", known.data)));
@@ -342,18 +400,24 @@ ReadObject(JsonbContainer *object, const Field *fields, const char *path, SaleDo
 	}
 }
 
+static void
+ReadDocument(Jsonb *jsonb, const char *kind, const Field *fields, void *document)
+{
+	document_kind = kind;
+	if (!JB_ROOT_IS_OBJECT(jsonb))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("malformed %s document", kind),
+						errdetail("It must be a JSON object."),
+						errhint("The comment of the function and its documentation describe the document.")));
+	ReadObject(&jsonb->root, fields, "", document, document);
+}
+
 SaleDocument *
 ReadSaleDocument(Jsonb *jsonb)
 {
 	SaleDocument *document = palloc0(sizeof(SaleDocument));
 
-	if (!JB_ROOT_IS_OBJECT(jsonb))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("malformed sale document"),
-						errdetail("It must be a JSON object."),
-					errhint("Send the sale as the documentation of checkout() describes it.")));
-	ReadObject(&jsonb->root, sale_fields, "", document, document);
-
+	ReadDocument(jsonb, "sale", sale_fields, document);
 	if (document->sale.nlines == 0)
 		Malformed("", "lines", "is missing");
 	if (document->identity_kind != NULL && document->sale.member_id != CRM_GUEST)
@@ -362,5 +426,24 @@ ReadSaleDocument(Jsonb *jsonb)
 		document->sale.source = pstrdup("pos");
 	if (!document->has_sold_at)
 		document->sale.sold_at = GetCurrentTransactionStartTimestamp();
+	return document;
+}
+
+RefundDocument *
+ReadRefundDocument(Jsonb *jsonb)
+{
+	RefundDocument *document = palloc0(sizeof(RefundDocument));
+
+	ReadDocument(jsonb, "refund", refund_fields, document);
+	if (document->ref == NULL)
+		Malformed("", "ref", "is missing");
+	if (document->sale_ref == NULL)
+		Malformed("", "sale_ref", "is missing");
+	if (document->source == NULL)
+		document->source = pstrdup("pos");
+	if (document->sale_source == NULL)
+		document->sale_source = document->source;
+	if (!document->has_refunded_at)
+		document->refunded_at = GetCurrentTransactionStartTimestamp();
 	return document;
 }

@@ -19,6 +19,9 @@
 
 #define QUANTITY_SCALE 6
 
+/* Points that answers sum up are of this type; rules name theirs. */
+#define MAIN_TYPE "points"
+
 typedef struct Member
 {
 	int64		member_id;
@@ -105,6 +108,8 @@ extern Member *LoadBuyer(int64 member_id);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
 extern Sale *QuotedSale(Jsonb *jsonb);
+/* Tells a repeated document from another with the same reference. */
+extern int64 DocumentDigest(Jsonb *jsonb);
 
 /* fact.c: what conditions are judged by */
 extern void FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses);

@@ -1,0 +1,114 @@
+--
+-- Points taken back and given back: whole, in parts, by line, with every policy
+-- for what is not there any more.
+--
+\set ON_ERROR_STOP 0
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS crm_member CASCADE;
+CREATE EXTENSION crm_member;
+CALL crm_member.setup(time_zone => 'UTC');
+RESET client_min_messages;
+SET search_path = crm_member, public;
+SET timezone = 'UTC';
+INSERT INTO points_type (points_type, name, deficit, money_value, reinstatement) VALUES
+  ('clamp', 'Clamp', 'clamp', NULL, NULL), ('refuse', 'Refuse', 'refuse', NULL, NULL),
+  ('charge', 'Charge', 'charge', 0.01, NULL), ('anew', 'Reinstated', 'allow', NULL, '30 days');
+SELECT register_member(source => 'test', external_id => '1') AS one \gset
+CREATE VIEW journal AS
+SELECT points_type, entry_no, kind, points, balance, of_entry AS of, lot_nos, lot_points, shortfall
+FROM points_entry ORDER BY 1, 2;
+
+-- a grant taken back in parts ends at zero, and no further
+SELECT award_points(:one, 100, 'a', 'a1', at => '2026-01-01');
+SELECT reverse_points('a1', :one, 33, reversal_ref => 'r1', at => '2026-01-02');
+SELECT reverse_points('a1', :one, 33, reversal_ref => 'r1', at => '2026-01-02');
+SELECT reverse_points('a1', :one, 33, reversal_ref => 'r2', at => '2026-01-02');
+\set VERBOSITY sqlstate
+SELECT reverse_points('a1', :one, 35, reversal_ref => 'r3', at => '2026-01-02');
+SELECT reverse_points('a1', :one, 34, reversal_ref => 'r1', at => '2026-01-02');
+SELECT reverse_points('a1', :one, 34);
+SELECT reverse_points('none', :one);
+SELECT reverse_points(NULL, :one);
+SELECT reverse_points('a1', :one, sale_id => 1);
+SELECT reverse_points('a1', 1);
+SELECT reverse_points('a1', NULL);
+SELECT reverse_points(NULL, :one, sale_id => 1);
+\set VERBOSITY default
+SELECT reverse_points('a1', :one, at => '2026-01-02');
+SELECT reverse_points('a1', :one, at => '2026-01-02');
+
+-- spent points go back to their lots, the last drawn first
+SELECT award_points(:one, 10, 'a', 'a2', at => '2026-01-03', expires_at => '2026-02-01');
+SELECT award_points(:one, 20, 'a', 'a3', at => '2026-01-03', expires_at => '2026-03-01');
+SELECT spend_points(:one, 25, 's', 's1', at => '2026-01-04');
+SELECT reverse_points('s1', :one, 18, reversal_ref => 'r4', at => '2026-01-05');
+SELECT lot_no, remaining, expires_at FROM points_lot WHERE open ORDER BY lot_no;
+SELECT reverse_points('s1', :one, at => '2026-02-10');
+SELECT lot_no, remaining, expires_at FROM points_lot WHERE open ORDER BY lot_no;
+-- those that expired meanwhile stay expired ...
+SELECT points_balance(:one, as_of => '2026-02-10'), points_balance(:one, as_of => '2026-02-10', known_at => '2026-01-01');
+-- ... or come anew, where the points type says so
+SELECT award_points(:one, 10, 'a', 'a4', 'anew', at => '2026-01-03', expires_at => '2026-02-01');
+SELECT spend_points(:one, 10, 's', 's2', 'anew', at => '2026-01-04');
+SELECT reverse_points('s2', :one, 4, reversal_ref => 'r5', at => '2026-01-31');
+SELECT reverse_points('s2', :one, at => '2026-02-01');
+SELECT lot_no, points, remaining, expires_at FROM points_lot WHERE points_type = 'anew' ORDER BY lot_no;
+
+-- what is not there any more: a debt that is paid first ...
+SELECT spend_points(:one, 20, 's', 's3', at => '2026-02-11');
+SELECT award_points(:one, 5, 'pending', 'a5', at => '2026-02-11', available_at => '2026-03-01');
+SELECT reverse_points('a3', :one, at => '2026-02-12');
+SELECT balance, debt FROM points_account WHERE points_type = 'points';
+SELECT award_points(:one, 50, 'a', 'a6', at => '2026-02-13');
+SELECT balance, debt FROM points_account WHERE points_type = 'points';
+SELECT points_balance(:one, as_of => '2026-02-12 12:00'), points_balance(:one, as_of => '2026-02-13');
+-- ... let go ...
+SELECT award_points(:one, 30, 'a', 'c1', 'clamp', at => '2026-01-01');
+SELECT spend_points(:one, 20, 's', 'c2', 'clamp', at => '2026-01-02');
+SELECT reverse_points('c1', :one, 15, reversal_ref => 'c3', at => '2026-01-03');
+SELECT reverse_points('c1', :one, 15, reversal_ref => 'c3', at => '2026-01-03');
+SELECT reverse_points('c1', :one, reversal_ref => 'c4', at => '2026-01-03');
+-- ... refused ...
+SELECT award_points(:one, 30, 'a', 'd1', 'refuse', at => '2026-01-01');
+SELECT spend_points(:one, 20, 's', 'd2', 'refuse', at => '2026-01-02');
+\set VERBOSITY sqlstate
+SELECT reverse_points('d1', :one, at => '2026-01-03');
+\set VERBOSITY default
+SELECT reverse_points('d1', :one, 10, reversal_ref => 'd3', at => '2026-01-03');
+-- ... or reported, to be charged
+SELECT award_points(:one, 30, 'a', 'e1', 'charge', at => '2026-01-01');
+SELECT spend_points(:one, 20, 's', 'e2', 'charge', at => '2026-01-02');
+SELECT reverse_points('e1', :one, at => '2026-01-03');
+
+-- what expired is not taken a second time
+SELECT award_points(:one, 40, 'a', 'x1', 'clamp', at => '2026-01-05', expires_at => '2026-01-10');
+SELECT spend_points(:one, 10, 's', 'x2', 'clamp', at => '2026-01-06');
+CALL expire_points('2026-02-20');
+SELECT award_points(:one, 40, 'a', 'x3', 'clamp', at => '2026-02-21');
+SELECT reverse_points('x1', :one, at => '2026-02-22');
+
+-- a pending grant is cancelled without touching what can be spent
+SELECT award_points(:one, 9, 'a', 'p1', 'clamp', at => '2026-02-23', available_at => '2026-04-01');
+SELECT points_balance(:one, 'clamp', '2026-02-24');
+SELECT reverse_points('p1', :one, at => '2026-02-24');
+SELECT points_balance(:one, 'clamp', '2026-02-25');
+
+-- corrections by hand
+SELECT adjust_points(:one, 7, 'counted again', 'j1', 'clamp', at => '2026-02-26', actor => 'ann');
+SELECT adjust_points(:one, -3, 'counted wrong', 'j2', 'clamp', at => '2026-02-26', actor => 'ann');
+SELECT adjust_points(:one, -3, 'counted wrong', 'j2', 'clamp', at => '2026-02-26', actor => 'ann');
+SELECT adjust_points(:one, -1000, 'all', 'j3', 'clamp', at => '2026-02-27', actor => 'ann');
+SELECT adjust_points(:one, -1000, 'all', 'j3', 'clamp', at => '2026-02-27', actor => 'ann');
+SELECT reverse_points('j1', :one, at => '2026-02-28');
+\set VERBOSITY sqlstate
+SELECT adjust_points(:one, -4, 'counted wrong', 'j2', 'clamp', actor => 'ann');
+SELECT adjust_points(:one, 0, 'nothing', 'j4', actor => 'ann');
+SELECT adjust_points(:one, 1, NULL, 'j4', actor => 'ann');
+SELECT adjust_points(:one, 1, 'nobody', 'j4');
+SELECT adjust_points(:one, 1, 'no ref', NULL, actor => 'ann');
+SELECT adjust_points(:one, -1, 'refused', 'j5', 'refuse', actor => 'ann');
+SELECT reverse_points('j2', :one);
+\set VERBOSITY default
+
+TABLE journal;
+SELECT * FROM verify_ledger();
