@@ -14,6 +14,7 @@
 #include "utils/numeric.h"
 
 #define MAX_LINES	  10000
+#define MAX_CODES	  50
 #define MAX_TEXT	  1000		/* bytes in a text */
 #define MAX_QUANTITY  1000000000
 #define MAX_MONEY	  INT64CONST(1000000000000)
@@ -31,6 +32,7 @@ typedef enum Form
 	FORM_OBJECT,				/* Jsonb */
 	FORM_IDENTITY,
 	FORM_LINES,
+	FORM_CODES,					/* List of char * */
 	FORM_LATER					/* must be absent, zero or empty */
 } Form;
 
@@ -52,7 +54,7 @@ static const Field sale_fields[] = {
 	{"sold_at", FORM_TIMESTAMP, offsetof(SaleDocument, sale.sold_at),
 	 offsetof(SaleDocument, has_sold_at)},
 	{"lines", FORM_LINES},
-	{"coupons", FORM_LATER},
+	{"coupons", FORM_CODES, offsetof(SaleDocument, sale.codes)},
 	{"points", FORM_LATER},
 	{"stored_value", FORM_LATER},
 	{"shipping", FORM_MONEY, offsetof(SaleDocument, sale.shipping)},
@@ -226,6 +228,21 @@ ReadLines(const JsonbValue *value, SaleDocument *document)
 	}
 }
 
+static List *
+ReadCodes(const JsonbValue *value)
+{
+	JsonbContainer *array = ReadContainer(value, true, "", "coupons");
+	List	   *codes = NIL;
+	int			n = JsonContainerSize(array);
+
+	if (n > MAX_CODES)
+		OutOfRange("", "coupons", psprintf("must have at most %d codes", MAX_CODES));
+	for (int i = 0; i < n; i++)
+		codes = lappend(codes, ReadText(getIthJsonbValueFromContainer(array, i),
+										psprintf("coupons[%d]", i), ""));
+	return codes;
+}
+
 /* What a later version will do must not be passed over in silence. */
 static void
 RefuseLater(const JsonbValue *value, const char *key)
@@ -294,6 +311,9 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, SaleDoc
 			break;
 		case FORM_LINES:
 			ReadLines(value, document);
+			break;
+		case FORM_CODES:
+			*(List **) place = ReadCodes(value);
 			break;
 		case FORM_LATER:
 			RefuseLater(value, key);
