@@ -146,31 +146,25 @@ JudgeRequirement(Pricing *pricing, Candidate *candidate)
 		   saw.data);
 }
 
-void
-CheckLimits(Pricing *pricing, Candidate *candidate)
+/* What is left of its campaign, and for the buyer. */
+static void
+LookAtLimits(Pricing *pricing, Candidate *candidate)
 {
 	const CouponTemplate *t = candidate->template;
-	int64		uses;
-	int64		budget;
 
-	if (t->member_limit >= 0 && pricing->sale->member != NULL &&
-		UsesByMember(pricing->sale->member->member_id, t) >= t->member_limit)
-	{
-		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MEMBER_LIMIT, "the member has used it %d times",
-			   t->member_limit);
-		return;
-	}
-	if (t->shares == 0)
-		return;
-	LeftInShares(t, &uses, &budget, pricing->read_only);
-	if (uses < 1)
+	if (t->member_limit >= 0 && pricing->sale->member != NULL)
+		candidate->member_left = t->member_limit -
+			UsesByMember(pricing->sale->member->member_id, t);
+	if (t->shares > 0)
+		LeftInShares(t, &candidate->uses_left, &candidate->budget_left, pricing->read_only);
+
+	if (candidate->member_left < 1)
+		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MEMBER_LIMIT,
+						"the member has used it %d times", t->member_limit);
+	else if (candidate->uses_left < 1)
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LIMIT, "the campaign is sold out");
-	else if (t->has_budget && (budget == 0 || t->grants_remainder))
-	{
-		candidate->cap = budget;
-		if (budget == 0)
-			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET, "the campaign's budget is used up");
-	}
+	else if (candidate->budget_left == 0)
+		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET, "the campaign's budget is used up");
 }
 
 void
@@ -189,7 +183,7 @@ JudgeCandidate(Pricing *pricing, Candidate *candidate)
 	if (!candidate->barred)
 		JudgeRequirement(pricing, candidate);
 	if (!candidate->barred && pricing->read_only)
-		CheckLimits(pricing, candidate);
+		LookAtLimits(pricing, candidate);
 }
 
 void

@@ -65,6 +65,7 @@ AddCandidate(Pricing *pricing)
 	candidate->entry = palloc0(sizeof(SaleCoupon));
 	candidate->entry->status = COUPON_REFUSED;
 	candidate->cap = PG_INT64_MAX;
+	candidate->uses_left = candidate->member_left = candidate->budget_left = PG_INT64_MAX;
 	pricing->candidates = lappend(pricing->candidates, candidate);
 	return candidate;
 }
@@ -265,7 +266,8 @@ ExplainRefusals(Pricing *pricing)
 		if (candidate->entry->line_discounts != NULL)
 			continue;
 		RefuseByResult(candidate, result);
-		if (offer->optional && result->outcome == OUTCOME_DISPLACED)
+		if (offer->optional && result->outcome == OUTCOME_DISPLACED &&
+			(result->by == NULL || result->by->optional))
 		{
 			candidate->entry->status = COUPON_NOT_BEST;
 			candidate->entry->reason = result->by != NULL
@@ -361,7 +363,7 @@ Rejudge(Pricing *pricing, Candidate *candidate, Taken taken)
 				   candidate->template->member_limit);
 			break;
 		case NOT_TAKEN_BUDGET:
-			LeftInShares(candidate->template, &uses, &budget, false);
+			LeftInShares(candidate->template, &uses, &budget, pricing->read_only);
 			if (candidate->template->grants_remainder && budget > 0 &&
 				budget < candidate->entry->discount)
 				candidate->cap = budget;
@@ -465,6 +467,24 @@ TakeAll(Pricing *pricing, Taken *taken)
 	return NULL;
 }
 
+/* Find another combination, now that a candidate of this one was judged anew. */
+static void
+Repeat(Pricing *pricing, int64 limit)
+{
+	ListCell   *cell;
+
+	foreach(cell, pricing->candidates)
+	{
+		SaleCoupon *entry = ((Candidate *) lfirst(cell))->entry;
+
+		entry->line_discounts = NULL;
+		entry->discount = entry->shipping = 0;
+		if (entry->status == COUPON_APPLIED)
+			entry->status = COUPON_REFUSED;
+	}
+	RunPricing(pricing, limit);
+}
+
 void
 TakePricing(Pricing *pricing, int64 limit)
 {
@@ -473,19 +493,51 @@ TakePricing(Pricing *pricing, int64 limit)
 
 	while ((failed = TakeAll(pricing, &taken)) != NULL)
 	{
-		ListCell   *cell;
-
 		Rejudge(pricing, failed, taken);
-		foreach(cell, pricing->candidates)
-		{
-			SaleCoupon *entry = ((Candidate *) lfirst(cell))->entry;
+		Repeat(pricing, limit);
+	}
+}
 
-			entry->line_discounts = NULL;
-			entry->discount = entry->shipping = 0;
-			if (entry->status == COUPON_APPLIED)
-				entry->status = COUPON_REFUSED;
+/* The first applied candidate that what is left of its campaign does not cover. */
+static Candidate *
+FindUncovered(Pricing *pricing, Taken *taken)
+{
+	const Combination *combination = pricing->combination;
+
+	for (int i = 0; i < combination->napplied; i++)
+	{
+		Candidate  *candidate = pricing->offers[combination->order[i]].owner;
+		int64		uses = 0;
+		int64		spend = 0;
+
+		for (int j = 0; j <= i; j++)
+		{
+			Candidate  *other = pricing->offers[combination->order[j]].owner;
+
+			if (other->template != candidate->template)
+				continue;
+			uses++;
+			spend += other->entry->discount;
 		}
-		RunPricing(pricing, limit);
+		*taken = uses > candidate->uses_left ? NOT_TAKEN_LIMIT
+			: uses > candidate->member_left ? NOT_TAKEN_MEMBER
+			: spend > candidate->budget_left ? NOT_TAKEN_BUDGET : TAKEN;
+		if (*taken != TAKEN)
+			return candidate;
+	}
+	return NULL;
+}
+
+void
+CheckPricing(Pricing *pricing, int64 limit)
+{
+	Candidate  *failed;
+	Taken		taken;
+
+	while ((failed = FindUncovered(pricing, &taken)) != NULL)
+	{
+		Rejudge(pricing, failed, taken);
+		Repeat(pricing, limit);
 	}
 }
 
@@ -511,8 +563,10 @@ PriceSale(Sale *sale)
 {
 	Pricing    *pricing = PriceCodes(sale, true);
 
-	if (pricing != NULL)
-		FinishPricing(pricing);
+	if (pricing == NULL)
+		return;
+	CheckPricing(pricing, SEARCH_LIMIT);
+	FinishPricing(pricing);
 }
 
 void

@@ -16,8 +16,11 @@ typedef struct Candidate
 	const CouponTemplate *template;
 	Coupon		coupon;			/* code 0: an automatic promotion */
 	bool		barred;			/* refused before any arithmetic */
-	int64		cap;			/* what the budget has left */
 	bool		optional;
+	int64		cap;			/* it may take off no more */
+	int64		uses_left;		/* of its campaign, where that was looked at */
+	int64		member_left;
+	int64		budget_left;
 } Candidate;
 
 typedef struct Pricing
@@ -40,12 +43,13 @@ extern void AddAutomatic(Pricing *pricing);
 extern void RunPricing(Pricing *pricing, int64 limit);
 /* Take what the combination uses; where somebody else was faster, find another. */
 extern void TakePricing(Pricing *pricing, int64 limit);
+/* The same without taking anything. */
+extern void CheckPricing(Pricing *pricing, int64 limit);
 /* Lower what lines and shipping cost; sale->coupons is set. */
 extern void FinishPricing(Pricing *pricing);
 
 /* judge.c: may this coupon be used by this sale at all? */
 extern void JudgeCandidate(Pricing *pricing, Candidate *candidate);
-extern void CheckLimits(Pricing *pricing, Candidate *candidate);
 extern void RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...) pg_attribute_printf(3, 4);
 extern char *MoneyText(int64 amount);
 /* The reason an offer was not applied. */

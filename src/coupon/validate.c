@@ -74,6 +74,7 @@ crm_validate_coupon(PG_FUNCTION_ARGS)
 
 	AddCode(pricing, text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
 	RunPricing(pricing, SEARCH_LIMIT);
+	CheckPricing(pricing, SEARCH_LIMIT);
 	FinishPricing(pricing);
 	coupon = linitial(sale->coupons);
 	valid = coupon->status == COUPON_APPLIED;
@@ -240,6 +241,7 @@ crm_best_coupons(PG_FUNCTION_ARGS)
 		AddCode(pricing, lfirst(cell), true);
 	AddAutomatic(pricing);
 	RunPricing(pricing, SEARCH_LIMIT);
+	CheckPricing(pricing, SEARCH_LIMIT);
 	FinishPricing(pricing);
 
 	values[0] = CodesDatum(sale);
