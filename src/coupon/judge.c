@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/datetime.h"
 
 /* Refused for good: the offer is not tried. */
 void
@@ -63,7 +64,12 @@ QuantityText(int64 quantity)
 static char *
 DayText(DateADT day)
 {
-	return DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day)));
+	int			year;
+	int			month;
+	int			day_of_month;
+
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &day_of_month);
+	return psprintf("%04d-%02d-%02d", year, month, day_of_month);
 }
 
 static char *
