@@ -316,6 +316,8 @@ typedef struct TakenPart
 	{
 		PART_CODE, PART_TALLY, PART_SHARE
 	}			part;
+	int64		uses;			/* PART_SHARE: of all coupons of the template */
+	int64		spend;
 } TakenPart;
 
 static void
@@ -334,7 +336,7 @@ GiveBack(Pricing *pricing, const TakenPart *parts, int n)
 				ReturnTally(pricing->sale->member->member_id, candidate->template);
 				break;
 			case PART_SHARE:
-				ReturnShare(candidate->template, candidate->entry->discount);
+				ReturnShare(candidate->template, parts[n].uses, parts[n].spend);
 				break;
 		}
 	}
@@ -445,24 +447,46 @@ TakeAll(Pricing *pricing, Taken *taken)
 	}
 
 	list_sort(applied, CompareTemplate);
-	for (int share = 0; share <= 1; share++)
+	foreach(cell, applied)
 	{
-		foreach(cell, applied)
-		{
-			Candidate  *candidate = lfirst(cell);
-			const CouponTemplate *t = candidate->template;
+		Candidate  *candidate = lfirst(cell);
 
-			if (share == 0 && t->member_limit < 0)
-				continue;
-			*taken = share == 1 ? TakeShare(t, candidate->entry->discount)
-				: TakeTally(pricing->sale->member->member_id, t);
-			if (*taken != TAKEN)
-			{
-				GiveBack(pricing, parts, nparts);
-				return candidate;
-			}
-			parts[nparts++] = (TakenPart) {candidate, share == 1 ? PART_SHARE : PART_TALLY};
+		if (candidate->template->member_limit < 0)
+			continue;
+		*taken = TakeTally(pricing->sale->member->member_id, candidate->template);
+		if (*taken != TAKEN)
+		{
+			GiveBack(pricing, parts, nparts);
+			return candidate;
 		}
+		parts[nparts++] = (TakenPart) {candidate, PART_TALLY};
+	}
+
+	/* all coupons of a template at once: who holds a share asks for no more */
+	foreach(cell, applied)
+	{
+		Candidate  *candidate = lfirst(cell);
+		ListCell   *next = lnext(applied, cell);
+		TakenPart	part = {candidate, PART_SHARE};
+
+		if (next != NULL && ((Candidate *) lfirst(next))->template == candidate->template)
+			continue;
+		for (int i = 0; i <= foreach_current_index(cell); i++)
+		{
+			const Candidate *other = list_nth(applied, i);
+
+			if (other->template != candidate->template)
+				continue;
+			part.uses++;
+			part.spend += other->entry->discount;
+		}
+		*taken = TakeShare(candidate->template, part.uses, part.spend);
+		if (*taken != TAKEN)
+		{
+			GiveBack(pricing, parts, nparts);
+			return candidate;
+		}
+		parts[nparts++] = part;
 	}
 	return NULL;
 }

@@ -60,8 +60,9 @@ extern Taken TakeCode(int64 code, int uses_allowed, const char *holder, int coun
 extern void ReturnCode(int64 code);
 extern Taken TakeTally(int64 member_id, const CouponTemplate *template);
 extern void ReturnTally(int64 member_id, const CouponTemplate *template);
-extern Taken TakeShare(const CouponTemplate *template, int64 spend);
-extern void ReturnShare(const CouponTemplate *template, int64 spend);
+/* n uses that take off spend together */
+extern Taken TakeShare(const CouponTemplate *template, int64 n, int64 spend);
+extern void ReturnShare(const CouponTemplate *template, int64 n, int64 spend);
 
 /* What is left, as the calling statement sees it; PG_INT64_MAX where there is no limit. */
 extern void LeftInShares(const CouponTemplate *template, int64 *uses, int64 *budget,

@@ -6,19 +6,20 @@
  * taken.  Where there is no limit there is no counter.
  *
  * A campaign's limit and budget are split into shares.  A session takes from
- * "its" share, so sessions seldom wait for one another.  What its share cannot
- * give it takes from another that is not locked; only where that fails too does
- * it lock all shares and reckon exactly, and then leaves what is left in fewer
- * and fewer shares.
+ * "its" share, so sessions seldom wait for one another.  Where its share does
+ * not suffice it locks all shares in their order, reckons exactly, and spreads
+ * what is left anew, near the end over fewer and fewer shares.
  */
 #include "crm_member.h"
 #include "coupon/row.h"
 #include "query.h"
 #include "setting.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 
 /* A share should last for so many redemptions; else there are too many of them. */
 #define USES_A_SHARE 8
@@ -178,46 +179,39 @@ LeftInShares(const CouponTemplate *template, int64 *uses, int64 *budget, bool re
 	SPI_finish();
 }
 
-/* From one share, if it has enough. */
+/*
+ * From one share, if it has enough.  An update that waits for a row and then
+ * finds too little in it leaves the row locked, and who goes on to lock all
+ * shares must hold none of them; so that lock ends with a subtransaction.
+ */
 static bool
-TakeFromShare(const CouponTemplate *template, int share, int64 spend)
+TakeFromShare(const CouponTemplate *template, int share, int64 n, int64 spend)
 {
 	static CrmQuery query = {
-		"UPDATE crm_member.coupon_share SET uses_left = uses_left - 1, "
-		"budget_left = budget_left - $3, uses = uses + 1, spent = spent + $3 "
+		"UPDATE crm_member.coupon_share SET uses_left = uses_left - $4, "
+		"budget_left = budget_left - $3, uses = uses + $4, spent = spent + $3 "
 		"WHERE template_code = $1 AND share = $2 "
-		"AND (uses_left IS NULL OR uses_left >= 1) AND (budget_left IS NULL OR budget_left >= $3)",
-		3, {TEXTOID, INT4OID, NUMERICOID}};
-	Datum		values[3];
+		"AND (uses_left IS NULL OR uses_left >= $4) AND (budget_left IS NULL OR budget_left >= $3)",
+		4, {TEXTOID, INT4OID, NUMERICOID, INT8OID}};
+	Datum		values[4];
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		taken;
 
 	values[0] = CStringGetTextDatum(template->code);
 	values[1] = Int32GetDatum(share);
 	values[2] = MoneyDatum(spend);
-	return Run(&query, values, NULL) == 1;
-}
-
-/* From whichever share has enough and is not locked. */
-static bool
-TakeFromAny(const CouponTemplate *template, int64 spend)
-{
-	static CrmQuery query = {
-		"SELECT share FROM crm_member.coupon_share WHERE template_code = $1 "
-		"AND (uses_left IS NULL OR uses_left >= 1) AND (budget_left IS NULL OR budget_left >= $2) "
-		"ORDER BY uses_left DESC, budget_left DESC, share LIMIT 1 FOR UPDATE SKIP LOCKED",
-		2, {TEXTOID, NUMERICOID}};
-	Datum		values[2];
-	bool		found;
-	bool		isnull;
-	int			share = 0;
-
-	values[0] = CStringGetTextDatum(template->code);
-	values[1] = MoneyDatum(spend);
-	SPI_connect();
-	found = RunQuery(&query, values, NULL, false, 1) == 1;
-	if (found)
-		share = DatumGetInt32(QueryColumn(0, 1, &isnull));
-	SPI_finish();
-	return found && TakeFromShare(template, share, spend);
+	values[3] = Int64GetDatum(n);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	taken = Run(&query, values, NULL) == 1;
+	if (taken)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return taken;
 }
 
 /*
@@ -225,7 +219,7 @@ TakeFromAny(const CouponTemplate *template, int64 spend)
  * shares as can live on it.
  */
 static Taken
-TakeFromAll(const CouponTemplate *template, int64 spend)
+TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 {
 	static CrmQuery lock = {
 		"SELECT share, uses_left, budget_left FROM crm_member.coupon_share "
@@ -237,22 +231,22 @@ TakeFromAll(const CouponTemplate *template, int64 spend)
 		"  - CASE WHEN share >= $3 THEN $2 / $3 ELSE 0 END, "
 		"budget_left = CASE WHEN share = 0 THEN $4 - trunc($4 / $3, $7) * ($3 - 1) "
 		"  WHEN share < $3 THEN trunc($4 / $3, $7) ELSE 0 END, "
-		"uses = uses + CASE WHEN share = $5 THEN 1 ELSE 0 END, "
+		"uses = uses + CASE WHEN share = $5 THEN $8 ELSE 0 END, "
 		"spent = spent + CASE WHEN share = $5 THEN $6 ELSE 0 END "
 		"WHERE template_code = $1",
-		7, {TEXTOID, INT8OID, INT8OID, NUMERICOID, INT4OID, NUMERICOID, INT4OID}};
-	Datum		values[7];
-	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+		8, {TEXTOID, INT8OID, INT8OID, NUMERICOID, INT4OID, NUMERICOID, INT4OID, INT8OID}};
+	Datum		values[8];
+	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 	bool		limited = false;
 	int64		uses = 0;
 	int64		budget = template->has_budget ? 0 : PG_INT64_MAX;
-	int64		n;
+	int64		rows;
 	int64		shares;
 
 	values[0] = CStringGetTextDatum(template->code);
 	SPI_connect();
-	n = RunQuery(&lock, values, NULL, false, 0);
-	for (int64 i = 0; i < n; i++)
+	rows = RunQuery(&lock, values, NULL, false, 0);
+	for (int64 i = 0; i < rows; i++)
 	{
 		bool		isnull;
 		Datum		left = QueryColumn(i, 2, &isnull);
@@ -263,13 +257,13 @@ TakeFromAll(const CouponTemplate *template, int64 spend)
 			budget += MoneyColumn(i, 3);
 	}
 	SPI_finish();
-	if (limited && uses < 1)
+	if (limited && uses < n)
 		return NOT_TAKEN_LIMIT;
 	if (budget < spend)
 		return NOT_TAKEN_BUDGET;
 
-	uses--;
-	shares = n;
+	uses -= n;
+	shares = rows;
 	if (limited)
 		shares = Min(shares, uses / USES_A_SHARE);
 	if (template->has_budget)
@@ -284,49 +278,49 @@ TakeFromAll(const CouponTemplate *template, int64 spend)
 	values[2] = Int64GetDatum(shares);
 	nulls[3] = template->has_budget ? ' ' : 'n';
 	values[3] = template->has_budget ? MoneyDatum(budget) : (Datum) 0;
-	values[4] = Int32GetDatum(MyProcPid % n);
+	values[4] = Int32GetDatum(MyProcPid % rows);
 	values[5] = MoneyDatum(spend);
 	values[6] = Int32GetDatum(GetSetting()->money_scale);
+	values[7] = Int64GetDatum(n);
 	Run(&spread, values, nulls);
 	return TAKEN;
 }
 
 Taken
-TakeShare(const CouponTemplate *template, int64 spend)
+TakeShare(const CouponTemplate *template, int64 n, int64 spend)
 {
 	int64		uses;
 	int64		budget;
 
 	if (template->shares == 0)
 		return TAKEN;
-	if (TakeFromShare(template, MyProcPid % template->shares, spend))
+	if (TakeFromShare(template, MyProcPid % template->shares, n, spend))
 		return TAKEN;
 
 	/* what is gone in every committed state is gone: no need to lock */
 	LeftInShares(template, &uses, &budget, false);
-	if (uses < 1)
+	if (uses < n)
 		return NOT_TAKEN_LIMIT;
 	if (budget < spend)
 		return NOT_TAKEN_BUDGET;
-	if (TakeFromAny(template, spend))
-		return TAKEN;
-	return TakeFromAll(template, spend);
+	return TakeFromAll(template, n, spend);
 }
 
 void
-ReturnShare(const CouponTemplate *template, int64 spend)
+ReturnShare(const CouponTemplate *template, int64 n, int64 spend)
 {
 	static CrmQuery query = {
-		"UPDATE crm_member.coupon_share SET uses_left = uses_left + 1, "
-		"budget_left = budget_left + $3, uses = uses - 1, spent = spent - $3 "
+		"UPDATE crm_member.coupon_share SET uses_left = uses_left + $4, "
+		"budget_left = budget_left + $3, uses = uses - $4, spent = spent - $3 "
 		"WHERE template_code = $1 AND share = $2",
-		3, {TEXTOID, INT4OID, NUMERICOID}};
-	Datum		values[3];
+		4, {TEXTOID, INT4OID, NUMERICOID, INT8OID}};
+	Datum		values[4];
 
 	if (template->shares == 0)
 		return;
 	values[0] = CStringGetTextDatum(template->code);
 	values[1] = Int32GetDatum(MyProcPid % template->shares);
 	values[2] = MoneyDatum(spend);
+	values[3] = Int64GetDatum(n);
 	Run(&query, values, NULL);
 }

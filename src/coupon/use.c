@@ -200,7 +200,7 @@ GiveBackUse(int64 member_id, const CouponTemplate *template, int64 code, int64 d
 		ReturnCode(code);
 	if (template->member_limit >= 0)
 		ReturnTally(member_id, template);
-	ReturnShare(template, discount);
+	ReturnShare(template, 1, discount);
 }
 
 int
