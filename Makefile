@@ -55,6 +55,12 @@ OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/me
 # jobs
 OBJS += src/job/progress.o src/job/cron.o
 
+# coupons
+OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
+	src/coupon/unit.o src/coupon/combine.o src/coupon/row.o src/coupon/take.o src/coupon/judge.o \
+	src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
+	src/coupon/generate.o
+
 MODULE_big = $(EXTENSION)
 
 # The install script is these modules in name order; the table definitions of

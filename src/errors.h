@@ -42,6 +42,27 @@
 #define ERRCODE_CRM_NO_CONVERSION		 CRM_STATE('3', '0', '7')
 #define ERRCODE_CRM_POINTS_TENDER		 CRM_STATE('3', '0', '8')	/* a sale cannot be paid like this */
 
+/* coupons */
+#define ERRCODE_CRM_UNKNOWN_COUPON		 CRM_STATE('4', '0', '1')
+#define ERRCODE_CRM_COUPON_USED			 CRM_STATE('4', '0', '2')	/* no use of the code is left */
+#define ERRCODE_CRM_COUPON_VOID			 CRM_STATE('4', '0', '3')
+#define ERRCODE_CRM_COUPON_HELD			 CRM_STATE('4', '0', '4')	/* for another cart, or for none */
+#define ERRCODE_CRM_COUPON_TOO_EARLY	 CRM_STATE('4', '0', '5')	/* not yet valid */
+#define ERRCODE_CRM_COUPON_EXPIRED		 CRM_STATE('4', '0', '6')
+#define ERRCODE_CRM_COUPON_OWNER		 CRM_STATE('4', '0', '7')	/* another member's, or for members */
+#define ERRCODE_CRM_COUPON_REQUIRES		 CRM_STATE('4', '0', '8')	/* what it requires does not hold */
+#define ERRCODE_CRM_COUPON_LINES		 CRM_STATE('4', '0', '9')	/* good for no line of the sale */
+#define ERRCODE_CRM_UNKNOWN_TEMPLATE	 CRM_STATE('4', '1', '0')
+#define ERRCODE_CRM_TEMPLATE_INACTIVE	 CRM_STATE('4', '1', '1')
+#define ERRCODE_CRM_COUPON_MIN_SPEND	 CRM_STATE('4', '1', '2')
+#define ERRCODE_CRM_COUPON_MIN_QUANTITY	 CRM_STATE('4', '1', '3')
+#define ERRCODE_CRM_COUPON_LIMIT		 CRM_STATE('4', '1', '4')	/* total limit reached */
+#define ERRCODE_CRM_COUPON_MEMBER_LIMIT	 CRM_STATE('4', '1', '5')
+#define ERRCODE_CRM_COUPON_BUDGET		 CRM_STATE('4', '1', '6')	/* budget used up */
+#define ERRCODE_CRM_COUPON_DISPLACED	 CRM_STATE('4', '1', '7')	/* does not go with what was applied */
+#define ERRCODE_CRM_COUPON_NOTHING		 CRM_STATE('4', '1', '8')	/* would take nothing off */
+#define ERRCODE_CRM_COUPON_EXISTS		 CRM_STATE('4', '1', '9')	/* imported before */
+
 /* RFM and jobs */
 #define ERRCODE_CRM_UNKNOWN_MODEL		 CRM_STATE('5', '0', '1')
 #define ERRCODE_CRM_RUN_IN_PROGRESS		 CRM_STATE('5', '0', '2')

@@ -2,6 +2,7 @@
  * answer.c: the answer of quote() and checkout().
  */
 #include "crm_member.h"
+#include "coupon/coupon.h"
 #include "points/points.h"
 #include "sale/json.h"
 #include "sale/sale.h"
@@ -40,6 +41,32 @@ PushLines(JsonbParseState **state, const Sale *sale, List *awards, const PointsT
 		PushNumber(state, "discount", line->discount, scale);
 		PushNumber(state, "payable", LinePayable(line), scale);
 		PushNumber(state, "points", LinePoints(awards, i, type), type->decimals);
+		pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	}
+	pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+void
+PushCoupons(JsonbParseState **state, const Sale *sale)
+{
+	static const char *const statuses[] = {"applied", "refused", "not_best"};
+	int			scale = GetSetting()->money_scale;
+	ListCell   *cell;
+
+	PushKey(state, "coupons");
+	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	foreach(cell, sale->coupons)
+	{
+		const SaleCoupon *coupon = lfirst(cell);
+
+		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+		PushText(state, "code", coupon->code);
+		PushText(state, "template_code", coupon->template_code);
+		PushText(state, "status", statuses[coupon->status]);
+		PushText(state, "reason", coupon->reason);
+		PushText(state, "sqlstate",
+				 coupon->sqlstate == 0 ? NULL : pstrdup(unpack_sql_state(coupon->sqlstate)));
+		PushNumber(state, "discount", coupon->discount, scale);
 		pushJsonbValue(state, WJB_END_OBJECT, NULL);
 	}
 	pushJsonbValue(state, WJB_END_ARRAY, NULL);
@@ -122,9 +149,7 @@ SaleAnswer(const Sale *sale, List *awards, TimestampTz settled_at)
 	PushNumber(&state, "shipping", sale->shipping, scale);
 	PushNumber(&state, "payable", SalePayable(sale), scale);
 	PushLines(&state, sale, awards, type);
-	PushKey(&state, "coupons");
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	PushCoupons(&state, sale);
 	PushPoints(&state, sale, awards, type, settled_at);
 	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(result);

@@ -2,6 +2,7 @@
  * checkout.c: quote() and checkout(): one sale from a document, all or nothing.
  */
 #include "crm_member.h"
+#include "coupon/coupon.h"
 #include "points/points.h"
 #include "sale/row.h"
 
@@ -27,7 +28,7 @@ DocumentDigest(Jsonb *jsonb)
 }
 
 Sale *
-QuotedSale(Jsonb *jsonb)
+PresentedSale(Jsonb *jsonb)
 {
 	SaleDocument *document = ReadSaleDocument(jsonb);
 
@@ -35,6 +36,15 @@ QuotedSale(Jsonb *jsonb)
 	if (document->sale.ref == NULL)
 		document->sale.ref = pstrdup("");
 	return &document->sale;
+}
+
+Sale *
+QuotedSale(Jsonb *jsonb)
+{
+	Sale	   *sale = PresentedSale(jsonb);
+
+	PriceSale(sale);
+	return sale;
 }
 
 PG_FUNCTION_INFO_V1(crm_quote);
@@ -55,6 +65,7 @@ FirstAnswer(Sale *sale)
 {
 	sale->member = sale->member_id == CRM_GUEST ? NULL : LoadMember(sale->member_id);
 	LoadSale(sale);
+	LoadSaleCoupons(sale);
 	return SaleAnswer(sale, sale->member == NULL ? NIL : LoadAwards(sale), sale->settled_at);
 }
 
@@ -84,6 +95,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	if (!ClaimSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
+	RedeemSale(sale);
 	set = GetRuleSet();
 	do
 	{
@@ -92,5 +104,6 @@ crm_checkout(PG_FUNCTION_ARGS)
 	} while (!PostRuleUse(use));
 	PostAwards(set, &earned, 1);
 	InsertSale(sale);
+	InsertSaleCoupons(sale);
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }

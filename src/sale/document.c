@@ -15,6 +15,7 @@
 #include "utils/numeric.h"
 
 #define MAX_LINES	  10000
+#define MAX_CODES	  50
 #define MAX_TEXT	  1000		/* bytes in a text */
 #define MAX_QUANTITY  1000000000
 #define MAX_MONEY	  INT64CONST(1000000000000)
@@ -33,6 +34,7 @@ typedef enum Form
 	FORM_IDENTITY,
 	FORM_LINES,
 	FORM_RETURNS,				/* lines of a refund */
+	FORM_CODES,					/* List of char * */
 	FORM_LATER					/* must be absent, zero or empty */
 } Form;
 
@@ -54,7 +56,7 @@ static const Field sale_fields[] = {
 	{"sold_at", FORM_TIMESTAMP, offsetof(SaleDocument, sale.sold_at),
 	 offsetof(SaleDocument, has_sold_at)},
 	{"lines", FORM_LINES},
-	{"coupons", FORM_LATER},
+	{"coupons", FORM_CODES, offsetof(SaleDocument, sale.codes)},
 	{"points", FORM_LATER},
 	{"stored_value", FORM_LATER},
 	{"shipping", FORM_MONEY, offsetof(SaleDocument, sale.shipping)},
@@ -280,6 +282,21 @@ ReadReturns(const JsonbValue *value, RefundDocument *document)
 	}
 }
 
+static List *
+ReadCodes(const JsonbValue *value)
+{
+	JsonbContainer *array = ReadContainer(value, true, "", "coupons");
+	List	   *codes = NIL;
+	int			n = JsonContainerSize(array);
+
+	if (n > MAX_CODES)
+		OutOfRange("", "coupons", psprintf("must have at most %d codes", MAX_CODES));
+	for (int i = 0; i < n; i++)
+		codes = lappend(codes, ReadText(getIthJsonbValueFromContainer(array, i),
+										psprintf("coupons[%d]", i), ""));
+	return codes;
+}
+
 /* What a later version will do must not be passed over in silence. */
 static void
 RefuseLater(const JsonbValue *value, const char *key)
@@ -352,6 +369,9 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, void *d
 			break;
 		case FORM_RETURNS:
 			ReadReturns(value, document);
+			break;
+		case FORM_CODES:
+			*(List **) place = ReadCodes(value);
 			break;
 		case FORM_LATER:
 			RefuseLater(value, key);

@@ -73,7 +73,7 @@ MoneyColumn(uint64 row, int column)
 }
 
 static int64
-QuantityUnits(Decimal quantity)
+DecimalUnits(Decimal quantity)
 {
 	int64		units = quantity.units;
 
@@ -222,7 +222,7 @@ LoadRefunded(Refund *refund)
 	for (int i = 0; i < sale->nlines; i++)
 	{
 		refund->lines[i].line = &sale->lines[i];
-		refund->lines[i].sold = QuantityUnits(sale->lines[i].quantity);
+		refund->lines[i].sold = DecimalUnits(sale->lines[i].quantity);
 	}
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
@@ -234,7 +234,7 @@ LoadRefunded(Refund *refund)
 
 		if (line != NULL)
 			line->before = line->after =
-				QuantityUnits(NumericToDecimal(DatumGetNumeric(QueryColumn(row, 2, &isnull)),
+				DecimalUnits(NumericToDecimal(DatumGetNumeric(QueryColumn(row, 2, &isnull)),
 											   "quantity"));
 	}
 	RunQuery(&totals, values, NULL, false, 1);
@@ -289,7 +289,7 @@ ReadReturned(Refund *refund)
 
 		if (line == NULL)
 			Exceeds(refund, psprintf("It has no line %d.", returned->line_no));
-		line->after = returned->has_quantity ? line->before + QuantityUnits(returned->quantity)
+		line->after = returned->has_quantity ? line->before + DecimalUnits(returned->quantity)
 			: line->sold;
 		if (line->after > line->sold)
 			Exceeds(refund, psprintf("Of line %d, %s are left, not %s.", returned->line_no,

@@ -73,6 +73,8 @@ typedef struct Sale
 	int64		shipping;
 	Jsonb	   *attrs;
 	char	   *actor;
+	List	   *codes;			/* of char *: coupons presented */
+	List	   *coupons;		/* of SaleCoupon: what became of them */
 
 	int			nlines;
 	SaleLine   *lines;
@@ -107,6 +109,8 @@ extern int64 ResolveBuyer(const SaleDocument *document);
 extern Member *LoadBuyer(int64 member_id);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
+extern Sale *PresentedSale(Jsonb *jsonb);
+/* the same with its coupons taken off */
 extern Sale *QuotedSale(Jsonb *jsonb);
 /* Tells a repeated document from another with the same reference. */
 extern int64 DocumentDigest(Jsonb *jsonb);
@@ -116,6 +120,7 @@ extern void FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses);
 extern void FillLineFacts(Facts *facts, const SaleLine *line);
 
 /* answer.c: the answer of quote() and checkout(); settled_at as of when the balance is read */
+extern void PushCoupons(JsonbParseState **state, const Sale *sale);
 extern Jsonb *SaleAnswer(const Sale *sale, List *awards, TimestampTz settled_at);
 
 #endif

@@ -1,0 +1,605 @@
+/*
+ * price.c: the coupons of a sale: which are applied, and what they take off.
+ *
+ * Conditions see the sale as it was rung up, before any coupon, so what a coupon
+ * is good for does not depend on the others.
+ */
+#include "crm_member.h"
+#include "catalog.h"
+#include "coupon/code.h"
+#include "coupon/price.h"
+#include "setting.h"
+
+#include "storage/lmgr.h"
+
+static void
+BuildCart(Pricing *pricing)
+{
+	const Sale *sale = pricing->sale;
+	Cart	   *cart = &pricing->cart;
+	int			scale = GetSetting()->money_scale;
+	Decimal		one = {1, 0};
+
+	cart->n = sale->nlines;
+	cart->lines = palloc0(sizeof(CartLine) * Max(cart->n, 1));
+	cart->shipping = sale->shipping;
+	cart->scale = scale;
+	for (int i = 0; i < cart->n; i++)
+	{
+		const SaleLine *line = &sale->lines[i];
+		CartLine   *c = &cart->lines[i];
+
+		c->amount = line->amount;
+		c->left = LinePayable(line);
+		c->quantity = MultiplyDecimal(line->quantity, one, UNIT_SCALE, ROUNDING_FLOOR);
+		c->units = c->quantity / UNIT;
+		if (line->has_min_price)
+			c->floor = MultiplyDecimal(line->min_price, line->quantity, scale, ROUNDING_CEIL);
+		c->tax_rate = line->has_tax_rate ? line->tax_rate : (Decimal) {0, 0};
+	}
+}
+
+Pricing *
+BeginPricing(Sale *sale, bool read_only)
+{
+	Pricing    *pricing = palloc0(sizeof(Pricing));
+
+	/*
+	 * A change of limits waits for redemptions under way, which hold this lock,
+	 * and counts them; so take it before looking at what the limits are.
+	 */
+	if (!read_only)
+		LockRelationOid(CrmRelation("coupon_use"), RowExclusiveLock);
+	pricing->sale = sale;
+	pricing->read_only = read_only;
+	pricing->set = GetTemplateSet();
+	BuildCart(pricing);
+	return pricing;
+}
+
+static Candidate *
+AddCandidate(Pricing *pricing)
+{
+	Candidate  *candidate = palloc0(sizeof(Candidate));
+
+	candidate->entry = palloc0(sizeof(SaleCoupon));
+	candidate->entry->status = COUPON_REFUSED;
+	candidate->cap = PG_INT64_MAX;
+	candidate->uses_left = candidate->member_left = candidate->budget_left = PG_INT64_MAX;
+	pricing->candidates = lappend(pricing->candidates, candidate);
+	return candidate;
+}
+
+/* Was the same coupon presented before? */
+static bool
+IsRepeated(const Pricing *pricing, const Candidate *candidate)
+{
+	ListCell   *cell;
+
+	foreach(cell, pricing->candidates)
+	{
+		const Candidate *other = lfirst(cell);
+
+		if (other == candidate)
+			return false;
+		if (other->template != NULL && other->entry->code != NULL &&
+			other->coupon.code == candidate->coupon.code)
+			return true;
+	}
+	return false;
+}
+
+void
+AddCode(Pricing *pricing, const char *code, bool optional)
+{
+	Candidate  *candidate = AddCandidate(pricing);
+	SaleCoupon *entry = candidate->entry;
+
+	entry->code = pstrdup(code);
+	candidate->optional = optional;
+	switch (FindCoupon(code, pricing->read_only, &candidate->coupon))
+	{
+		case COUPON_FOUND:
+			break;
+		case COUPON_UNKNOWN:
+			RefuseCandidate(candidate, ERRCODE_CRM_UNKNOWN_COUPON, "no such coupon");
+			return;
+		case COUPON_MISTYPED:
+			RefuseCandidate(candidate, ERRCODE_INVALID_TEXT_REPRESENTATION, "the code was mistyped");
+			return;
+	}
+	candidate->template = FindTemplate(pricing->set, candidate->coupon.template_code);
+	if (candidate->template == NULL)
+	{
+		RefuseCandidate(candidate, ERRCODE_CRM_UNKNOWN_COUPON, "its campaign does not exist any more");
+		return;
+	}
+	entry->template_code = candidate->template->code;
+	entry->number = candidate->coupon.code;
+	entry->native = candidate->coupon.native;
+	if (entry->native)
+	{
+		entry->code = palloc(CODE_TEXT_SIZE);
+		WriteCode(entry->number, entry->code);
+	}
+	else
+		entry->code = NormalizeAlias(code);
+	if (IsRepeated(pricing, candidate))
+		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_DISPLACED, "presented twice");
+	else
+		JudgeCandidate(pricing, candidate);
+}
+
+void
+AddAutomatic(Pricing *pricing)
+{
+	for (int i = 0; i < pricing->set->nautomatic; i++)
+	{
+		Candidate  *candidate;
+
+		if (pricing->sale->sold_at < pricing->set->automatic[i]->valid_from ||
+			pricing->sale->sold_at >= pricing->set->automatic[i]->valid_until)
+			continue;
+		candidate = AddCandidate(pricing);
+		candidate->template = pricing->set->automatic[i];
+		candidate->entry->template_code = candidate->template->code;
+		JudgeCandidate(pricing, candidate);
+	}
+}
+
+/* Which lines each offer is good for. */
+static void
+MatchLines(Pricing *pricing)
+{
+	int			n = pricing->cart.n;
+	bool		needed = false;
+
+	for (int o = 0; o < pricing->noffers; o++)
+	{
+		Offer	   *offer = &pricing->offers[o];
+		const CouponTemplate *t = offer->template;
+
+		offer->eligible = palloc(sizeof(bool) * n * 2);
+		offer->gets = offer->eligible + n;
+		needed |= t->eligible != NULL || t->get_eligible != NULL;
+		memset(offer->eligible, true, sizeof(bool) * n * 2);
+	}
+	if (!needed)
+		return;
+	if (pricing->facts == NULL)
+	{
+		pricing->facts = palloc0(sizeof(Facts));
+		FillSaleFacts(pricing->facts, pricing->sale, pricing->set->uses);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		FillLineFacts(pricing->facts, &pricing->sale->lines[i]);
+		for (int o = 0; o < pricing->noffers; o++)
+		{
+			Offer	   *offer = &pricing->offers[o];
+			const CouponTemplate *t = offer->template;
+
+			if (t->eligible != NULL)
+				offer->eligible[i] = EvaluateCondition(t->eligible, pricing->facts) == TRUTH_TRUE;
+			offer->gets[i] = t->get_eligible == NULL ? offer->eligible[i]
+				: EvaluateCondition(t->get_eligible, pricing->facts) == TRUTH_TRUE;
+		}
+	}
+}
+
+/* What this use is worth: a value shared over the uses is cut at running totals. */
+static int64
+UseValue(Pricing *pricing, Candidate *candidate)
+{
+	const CouponTemplate *t = candidate->template;
+	int			use_no;
+
+	if (!t->split_value)
+		return t->value;
+	use_no = candidate->coupon.uses == 0 ? 1 : NextUse(&candidate->coupon, pricing->read_only);
+	candidate->entry->use_no = use_no;
+	return (int64) ((int128) t->value * use_no / t->uses) -
+		(int64) ((int128) t->value * (use_no - 1) / t->uses);
+}
+
+static void
+BuildOffers(Pricing *pricing)
+{
+	ListCell   *cell;
+
+	pricing->noffers = 0;
+	foreach(cell, pricing->candidates)
+	{
+		Candidate  *candidate = lfirst(cell);
+		Offer	   *offer;
+
+		if (candidate->barred)
+			continue;
+		if (pricing->noffers == MAX_OFFERS)
+		{
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_DISPLACED, "more offers than one sale can have");
+			continue;
+		}
+		offer = &pricing->offers[pricing->noffers++];
+		offer->template = candidate->template;
+		offer->optional = candidate->optional;
+		offer->value = UseValue(pricing, candidate);
+		offer->cap = candidate->cap;
+		offer->rank = foreach_current_index(cell);
+		offer->owner = candidate;
+	}
+	SortOffers(pricing->offers, pricing->noffers);
+	MatchLines(pricing);
+}
+
+void
+RunPricing(Pricing *pricing, int64 limit)
+{
+	Combination *combination;
+
+	BuildOffers(pricing);
+	combination = CombineOffers(&pricing->cart, pricing->offers, pricing->noffers, limit);
+	pricing->combination = combination;
+	for (int i = 0; i < combination->napplied; i++)
+	{
+		int			o = combination->order[i];
+		SaleCoupon *entry = ((Candidate *) pricing->offers[o].owner)->entry;
+
+		entry->status = COUPON_APPLIED;
+		entry->position = i + 1;
+		entry->discount = combination->results[o].discount;
+		entry->shipping = combination->results[o].shipping;
+		entry->line_discounts = combination->results[o].lines;
+	}
+}
+
+/* Of what was not applied: why. */
+static void
+ExplainRefusals(Pricing *pricing)
+{
+	for (int o = 0; o < pricing->noffers; o++)
+	{
+		const Offer *offer = &pricing->offers[o];
+		const OfferResult *result = &pricing->combination->results[o];
+		Candidate  *candidate = offer->owner;
+
+		if (candidate->entry->line_discounts != NULL)
+			continue;
+		RefuseByResult(candidate, result);
+		if (offer->optional && result->outcome == OUTCOME_DISPLACED &&
+			(result->by == NULL || result->by->optional))
+		{
+			candidate->entry->status = COUPON_NOT_BEST;
+			candidate->entry->reason = result->by != NULL
+				? psprintf("the buyer pays less with %s instead", result->by->template->code)
+				: pstrdup("the buyer pays no less with it");
+		}
+	}
+}
+
+void
+FinishPricing(Pricing *pricing)
+{
+	Sale	   *sale = pricing->sale;
+	Combination *combination = pricing->combination;
+	ListCell   *cell;
+
+	ExplainRefusals(pricing);
+	for (int i = 0; i < combination->napplied; i++)
+	{
+		Candidate  *candidate = pricing->offers[combination->order[i]].owner;
+		SaleCoupon *entry = candidate->entry;
+
+		for (int line = 0; line < sale->nlines; line++)
+		{
+			sale->lines[line].discount += entry->line_discounts[line];
+			sale->discount += entry->line_discounts[line];
+		}
+		sale->shipping -= entry->shipping;
+		sale->coupons = lappend(sale->coupons, entry);
+	}
+	/* of promotions that do not apply nothing is said */
+	foreach(cell, pricing->candidates)
+	{
+		SaleCoupon *entry = ((Candidate *) lfirst(cell))->entry;
+
+		if (entry->code != NULL && entry->status != COUPON_APPLIED)
+			sale->coupons = lappend(sale->coupons, entry);
+	}
+}
+
+/* What a pricing took, to be taken back where a later part fails. */
+typedef struct TakenPart
+{
+	Candidate  *candidate;
+	enum
+	{
+		PART_CODE, PART_TALLY, PART_SHARE
+	}			part;
+	int64		uses;			/* PART_SHARE: of all coupons of the template */
+	int64		spend;
+} TakenPart;
+
+static void
+GiveBack(Pricing *pricing, const TakenPart *parts, int n)
+{
+	while (n-- > 0)
+	{
+		Candidate  *candidate = parts[n].candidate;
+
+		switch (parts[n].part)
+		{
+			case PART_CODE:
+				ReturnCode(candidate->coupon.code);
+				break;
+			case PART_TALLY:
+				ReturnTally(pricing->sale->member->member_id, candidate->template);
+				break;
+			case PART_SHARE:
+				ReturnShare(candidate->template, parts[n].uses, parts[n].spend);
+				break;
+		}
+	}
+}
+
+/* Somebody else was faster: judge the candidate by what is there now. */
+static void
+Rejudge(Pricing *pricing, Candidate *candidate, Taken taken)
+{
+	int64		uses;
+	int64		budget;
+
+	switch (taken)
+	{
+		case TAKEN:
+			break;
+		case NOT_TAKEN_CODE:
+			RequireCoupon(candidate->entry->code, false, &candidate->coupon);
+			JudgeCandidate(pricing, candidate);
+			break;
+		case NOT_TAKEN_LIMIT:
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LIMIT, "the campaign is sold out");
+			break;
+		case NOT_TAKEN_MEMBER:
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MEMBER_LIMIT, "the member has used it %d times",
+				   candidate->template->member_limit);
+			break;
+		case NOT_TAKEN_BUDGET:
+			LeftInShares(candidate->template, &uses, &budget, pricing->read_only);
+			if (candidate->template->grants_remainder && budget > 0 &&
+				budget < candidate->entry->discount)
+				candidate->cap = budget;
+			else
+				RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET,
+					   "the campaign's budget does not cover it any more");
+			break;
+	}
+}
+
+/* A use of the code; where its number says what it is worth, that very one. */
+static Taken
+TakeUse(Pricing *pricing, Candidate *candidate)
+{
+	const CouponTemplate *t = candidate->template;
+	int			use_no;
+
+	if (TakeCode(candidate->coupon.code, t->uses, pricing->sale->ref,
+				 t->split_value ? candidate->coupon.uses : -1, &use_no) != TAKEN)
+		return NOT_TAKEN_CODE;
+	if (!t->split_value)
+		candidate->entry->use_no = use_no;
+	else if (candidate->entry->use_no != NextUse(&candidate->coupon, false))
+	{
+		ReturnCode(candidate->coupon.code);
+		return NOT_TAKEN_CODE;
+	}
+	return TAKEN;
+}
+
+static int
+CompareCode(const ListCell *a, const ListCell *b)
+{
+	const Candidate *x = lfirst(a);
+	const Candidate *y = lfirst(b);
+
+	return (x->coupon.code > y->coupon.code) - (x->coupon.code < y->coupon.code);
+}
+
+static int
+CompareTemplate(const ListCell *a, const ListCell *b)
+{
+	const Candidate *x = lfirst(a);
+	const Candidate *y = lfirst(b);
+
+	return strcmp(x->template->code, y->template->code);
+}
+
+/*
+ * Codes, then member limits, then shares, each in one order for all sessions, so
+ * that none waits for one that waits for it; the most contended last.
+ */
+static Candidate *
+TakeAll(Pricing *pricing, Taken *taken)
+{
+	List	   *applied = NIL;
+	TakenPart  *parts = palloc(sizeof(TakenPart) * (pricing->noffers + 1) * 3);
+	int			nparts = 0;
+	ListCell   *cell;
+
+	for (int i = 0; i < pricing->combination->napplied; i++)
+		applied = lappend(applied, pricing->offers[pricing->combination->order[i]].owner);
+
+	list_sort(applied, CompareCode);
+	foreach(cell, applied)
+	{
+		Candidate  *candidate = lfirst(cell);
+		const CouponTemplate *t = candidate->template;
+
+		if (candidate->entry->code == NULL || t->uses == 0)
+			continue;
+		*taken = TakeUse(pricing, candidate);
+		if (*taken != TAKEN)
+		{
+			GiveBack(pricing, parts, nparts);
+			return candidate;
+		}
+		parts[nparts++] = (TakenPart) {candidate, PART_CODE};
+	}
+
+	list_sort(applied, CompareTemplate);
+	foreach(cell, applied)
+	{
+		Candidate  *candidate = lfirst(cell);
+
+		if (candidate->template->member_limit < 0)
+			continue;
+		*taken = TakeTally(pricing->sale->member->member_id, candidate->template);
+		if (*taken != TAKEN)
+		{
+			GiveBack(pricing, parts, nparts);
+			return candidate;
+		}
+		parts[nparts++] = (TakenPart) {candidate, PART_TALLY};
+	}
+
+	/* all coupons of a template at once: who holds a share asks for no more */
+	foreach(cell, applied)
+	{
+		Candidate  *candidate = lfirst(cell);
+		ListCell   *next = lnext(applied, cell);
+		TakenPart	part = {candidate, PART_SHARE};
+
+		if (next != NULL && ((Candidate *) lfirst(next))->template == candidate->template)
+			continue;
+		for (int i = 0; i <= foreach_current_index(cell); i++)
+		{
+			const Candidate *other = list_nth(applied, i);
+
+			if (other->template != candidate->template)
+				continue;
+			part.uses++;
+			part.spend += other->entry->discount;
+		}
+		*taken = TakeShare(candidate->template, part.uses, part.spend);
+		if (*taken != TAKEN)
+		{
+			GiveBack(pricing, parts, nparts);
+			return candidate;
+		}
+		parts[nparts++] = part;
+	}
+	return NULL;
+}
+
+/* Find another combination, now that a candidate of this one was judged anew. */
+static void
+Repeat(Pricing *pricing, int64 limit)
+{
+	ListCell   *cell;
+
+	foreach(cell, pricing->candidates)
+	{
+		SaleCoupon *entry = ((Candidate *) lfirst(cell))->entry;
+
+		entry->line_discounts = NULL;
+		entry->discount = entry->shipping = 0;
+		if (entry->status == COUPON_APPLIED)
+			entry->status = COUPON_REFUSED;
+	}
+	RunPricing(pricing, limit);
+}
+
+void
+TakePricing(Pricing *pricing, int64 limit)
+{
+	Candidate  *failed;
+	Taken		taken;
+
+	while ((failed = TakeAll(pricing, &taken)) != NULL)
+	{
+		Rejudge(pricing, failed, taken);
+		Repeat(pricing, limit);
+	}
+}
+
+/* The first applied candidate that what is left of its campaign does not cover. */
+static Candidate *
+FindUncovered(Pricing *pricing, Taken *taken)
+{
+	const Combination *combination = pricing->combination;
+
+	for (int i = 0; i < combination->napplied; i++)
+	{
+		Candidate  *candidate = pricing->offers[combination->order[i]].owner;
+		int64		uses = 0;
+		int64		spend = 0;
+
+		for (int j = 0; j <= i; j++)
+		{
+			Candidate  *other = pricing->offers[combination->order[j]].owner;
+
+			if (other->template != candidate->template)
+				continue;
+			uses++;
+			spend += other->entry->discount;
+		}
+		*taken = uses > candidate->uses_left ? NOT_TAKEN_LIMIT
+			: uses > candidate->member_left ? NOT_TAKEN_MEMBER
+			: spend > candidate->budget_left ? NOT_TAKEN_BUDGET : TAKEN;
+		if (*taken != TAKEN)
+			return candidate;
+	}
+	return NULL;
+}
+
+void
+CheckPricing(Pricing *pricing, int64 limit)
+{
+	Candidate  *failed;
+	Taken		taken;
+
+	while ((failed = FindUncovered(pricing, &taken)) != NULL)
+	{
+		Rejudge(pricing, failed, taken);
+		Repeat(pricing, limit);
+	}
+}
+
+/* All the codes of a sale, with the automatic promotions. */
+static Pricing *
+PriceCodes(Sale *sale, bool read_only)
+{
+	Pricing    *pricing;
+	ListCell   *cell;
+
+	if (sale->codes == NIL && GetTemplateSet()->nautomatic == 0)
+		return NULL;
+	pricing = BeginPricing(sale, read_only);
+	foreach(cell, sale->codes)
+		AddCode(pricing, lfirst(cell), true);
+	AddAutomatic(pricing);
+	RunPricing(pricing, SEARCH_LIMIT);
+	return pricing;
+}
+
+void
+PriceSale(Sale *sale)
+{
+	Pricing    *pricing = PriceCodes(sale, true);
+
+	if (pricing == NULL)
+		return;
+	CheckPricing(pricing, SEARCH_LIMIT);
+	FinishPricing(pricing);
+}
+
+void
+RedeemSale(Sale *sale)
+{
+	Pricing    *pricing = PriceCodes(sale, false);
+
+	if (pricing == NULL)
+		return;
+	TakePricing(pricing, SEARCH_LIMIT);
+	FinishPricing(pricing);
+}

@@ -1,0 +1,61 @@
+/*
+ * price.h: from a sale and codes to offers, for those who price.
+ */
+#ifndef CRM_COUPON_PRICE_H
+#define CRM_COUPON_PRICE_H
+
+#include "postgres.h"
+
+#include "coupon/coupon.h"
+#include "coupon/offer.h"
+#include "coupon/row.h"
+
+typedef struct Candidate
+{
+	SaleCoupon *entry;
+	const CouponTemplate *template;
+	Coupon		coupon;			/* code 0: an automatic promotion */
+	bool		barred;			/* refused before any arithmetic */
+	bool		optional;
+	int64		cap;			/* it may take off no more */
+	int64		uses_left;		/* of its campaign, where that was looked at */
+	int64		member_left;
+	int64		budget_left;
+} Candidate;
+
+typedef struct Pricing
+{
+	Sale	   *sale;
+	const TemplateSet *set;
+	bool		read_only;
+	List	   *candidates;		/* of Candidate: presented codes, then automatic promotions */
+	Facts	   *facts;			/* of member and sale; NULL until asked for */
+	Cart		cart;
+	Offer		offers[MAX_OFFERS];
+	int			noffers;
+	Combination *combination;
+} Pricing;
+
+extern Pricing *BeginPricing(Sale *sale, bool read_only);
+extern void AddCode(Pricing *pricing, const char *code, bool optional);
+extern void AddAutomatic(Pricing *pricing);
+/* Find the combination and say of each candidate what became of it. */
+extern void RunPricing(Pricing *pricing, int64 limit);
+/* Take what the combination uses; where somebody else was faster, find another. */
+extern void TakePricing(Pricing *pricing, int64 limit);
+/* The same without taking anything. */
+extern void CheckPricing(Pricing *pricing, int64 limit);
+/* Lower what lines and shipping cost; sale->coupons is set. */
+extern void FinishPricing(Pricing *pricing);
+
+/* judge.c: may this coupon be used by this sale at all? */
+extern void JudgeCandidate(Pricing *pricing, Candidate *candidate);
+extern void RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...) pg_attribute_printf(3, 4);
+extern char *MoneyText(int64 amount);
+/* The reason an offer was not applied. */
+extern void RefuseByResult(Candidate *candidate, const OfferResult *result);
+
+/* Combinations looked at before the best so far has to do. */
+#define SEARCH_LIMIT 200000
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * use.c: redemptions as rows, with what a return needs to know.
+ */
+#include "crm_member.h"
+#include "coupon/code.h"
+#include "coupon/coupon.h"
+#include "coupon/row.h"
+#include "coupon/use.h"
+#include "query.h"
+#include "setting.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+static Datum
+MoneyDatum(int64 units)
+{
+	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
+}
+
+static int64
+MoneyColumn(uint64 row, int column)
+{
+	bool		isnull;
+
+	return ExactMinor(DatumGetNumeric(QueryColumn(row, column, &isnull)),
+					  GetSetting()->money_scale, "money");
+}
+
+static char *
+TextColumn(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+bool
+InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 digest)
+{
+	static CrmQuery query = {
+		"INSERT INTO crm_member.coupon_use (member_id, use_id, sale_id, position, use_no, used_at, "
+		"code, template_code, alias, discount, shipping, line_nos, line_discounts, ref, digest, actor) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7::crm_member.coupon_code, $8, $9, $10, $11, $12, $13, "
+		"$14, $15, $16) ON CONFLICT (member_id, ref) WHERE ref IS NOT NULL DO NOTHING",
+		16, {INT8OID, INT8OID, INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
+			NUMERICOID, NUMERICOID, INT4ARRAYOID, NUMERICARRAYOID, TEXTOID, INT8OID, TEXTOID}};
+	Datum	   *lines = palloc(sizeof(Datum) * Max(sale->nlines, 1));
+	Datum	   *discounts = palloc(sizeof(Datum) * Max(sale->nlines, 1));
+	Datum		values[16];
+	char		nulls[16];
+	bool		inserted;
+	int			n = 0;
+
+	memset(nulls, ' ', sizeof(nulls));
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		if (coupon->line_discounts[i] == 0)
+			continue;
+		lines[n] = Int32GetDatum(sale->lines[i].line_no);
+		discounts[n++] = MoneyDatum(coupon->line_discounts[i]);
+	}
+	values[0] = Int64GetDatum(sale->member_id);
+	values[1] = Int64GetDatum(NewId());
+	values[2] = Int64GetDatum(sale->sale_id);
+	nulls[2] = sale->sale_id == 0 ? 'n' : ' ';
+	values[3] = Int32GetDatum(coupon->position);
+	values[4] = Int32GetDatum(coupon->use_no);
+	nulls[4] = coupon->use_no == 0 ? 'n' : ' ';
+	values[5] = TimestampTzGetDatum(sale->sold_at);
+	values[6] = Int64GetDatum(coupon->number);
+	nulls[6] = coupon->code == NULL ? 'n' : ' ';
+	values[7] = CStringGetTextDatum(coupon->template_code);
+	values[8] = TextOrNull(coupon->code == NULL || coupon->native ? NULL
+						   : NormalizeAlias(coupon->code), &nulls[8]);
+	values[9] = MoneyDatum(coupon->discount);
+	values[10] = MoneyDatum(coupon->shipping);
+	values[11] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[12] = PointerGetDatum(construct_array(discounts, n, NUMERICOID, -1, false, TYPALIGN_INT));
+	values[13] = TextOrNull(ref, &nulls[13]);
+	values[14] = Int64GetDatum(digest);
+	nulls[14] = ref == NULL ? 'n' : ' ';
+	values[15] = TextOrNull(sale->actor, &nulls[15]);
+	SPI_connect();
+	inserted = RunQuery(&query, values, nulls, false, 0) == 1;
+	SPI_finish();
+	return inserted;
+}
+
+/* refused, not best: what a repeated checkout() must answer again */
+static void
+InsertRefusal(const Sale *sale, const SaleCoupon *coupon, int position)
+{
+	static CrmQuery query = {
+		"INSERT INTO crm_member.coupon_refusal (member_id, sale_id, position, code, template_code, "
+		"status, sqlstate, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		8, {INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum		values[8];
+	char		nulls[8];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(sale->member_id);
+	values[1] = Int64GetDatum(sale->sale_id);
+	values[2] = Int32GetDatum(position);
+	values[3] = CStringGetTextDatum(coupon->code);
+	values[4] = TextOrNull(coupon->template_code, &nulls[4]);
+	values[5] = CStringGetTextDatum(coupon->status == COUPON_REFUSED ? "refused" : "not_best");
+	values[6] = CStringGetTextDatum(unpack_sql_state(coupon->sqlstate));
+	values[7] = TextOrNull(coupon->reason, &nulls[7]);
+	SPI_connect();
+	RunQuery(&query, values, nulls, false, 0);
+	SPI_finish();
+}
+
+void
+InsertSaleCoupons(const Sale *sale)
+{
+	ListCell   *cell;
+
+	foreach(cell, sale->coupons)
+	{
+		const SaleCoupon *coupon = lfirst(cell);
+
+		if (coupon->status == COUPON_APPLIED)
+			InsertUse(sale, coupon, NULL, 0);
+		else
+			InsertRefusal(sale, coupon, foreach_current_index(cell) + 1);
+	}
+}
+
+/* Applied ones in their order, then the others in theirs. */
+void
+LoadSaleCoupons(Sale *sale)
+{
+	static CrmQuery uses = {
+		"SELECT coalesce(alias, code::text), template_code, discount "
+		"FROM crm_member.coupon_use WHERE member_id = $1 AND sale_id = $2 ORDER BY position",
+		2, {INT8OID, INT8OID}};
+	static CrmQuery refusals = {
+		"SELECT code, template_code, status, sqlstate, reason "
+		"FROM crm_member.coupon_refusal WHERE member_id = $1 AND sale_id = $2 ORDER BY position",
+		2, {INT8OID, INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(sale->member_id);
+	values[1] = Int64GetDatum(sale->sale_id);
+	for (int applied = 1; applied >= 0; applied--)
+	{
+		SPI_connect();
+		RunQuery(applied ? &uses : &refusals, values, NULL, false, 0);
+		for (uint64 row = 0; row < SPI_processed; row++)
+		{
+			MemoryContext old = MemoryContextSwitchTo(caller);
+			SaleCoupon *coupon = palloc0(sizeof(SaleCoupon));
+
+			coupon->code = TextColumn(row, 1);
+			coupon->template_code = TextColumn(row, 2);
+			if (applied)
+				coupon->discount = MoneyColumn(row, 3);
+			else
+			{
+				const char *state = TextColumn(row, 4);
+
+				coupon->status = strcmp(TextColumn(row, 3), "refused") == 0 ? COUPON_REFUSED
+					: COUPON_NOT_BEST;
+				coupon->sqlstate = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
+				coupon->reason = TextColumn(row, 5);
+			}
+			sale->coupons = lappend(sale->coupons, coupon);
+			MemoryContextSwitchTo(old);
+		}
+		SPI_finish();
+	}
+}
+
+/* Does the coupon still hold at that time, so that a use of it is worth having back? */
+static bool
+StillHolds(const CouponTemplate *template, int64 code, TimestampTz at)
+{
+	Coupon		coupon;
+	char		text[CODE_TEXT_SIZE];
+
+	if (!template->release_on_refund || at >= template->valid_until)
+		return false;
+	if (code < 0)
+		return true;
+	WriteCode(code, text);
+	return FindCoupon(text, false, &coupon) == COUPON_FOUND && !coupon.voided &&
+		at < coupon.valid_until;
+}
+
+static void
+GiveBackUse(int64 member_id, const CouponTemplate *template, int64 code, int64 discount)
+{
+	if (code >= 0 && template->uses > 0)
+		ReturnCode(code);
+	if (template->member_limit >= 0)
+		ReturnTally(member_id, template);
+	ReturnShare(template, 1, discount);
+}
+
+int
+ReturnSaleCoupons(int64 member_id, int64 sale_id, TimestampTz at)
+{
+	static CrmQuery find = {
+		"SELECT use_id, code, template_code, discount FROM crm_member.coupon_use "
+		"WHERE member_id = $1 AND sale_id = $2 AND returned_at IS NULL "
+		"ORDER BY code USING OPERATOR(crm_member.<), template_code",
+		2, {INT8OID, INT8OID}};
+	static CrmQuery mark = {
+		"UPDATE crm_member.coupon_use SET returned_at = now() "
+		"WHERE member_id = $1 AND use_id = $2 AND returned_at IS NULL",
+		2, {INT8OID, INT8OID}};
+	const TemplateSet *set = GetTemplateSet();
+	Datum		values[2];
+	SPITupleTable *table;
+	uint64		found;
+	int			count = 0;
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = Int64GetDatum(sale_id);
+	SPI_connect();
+	found = RunQuery(&find, values, NULL, false, 0);
+	table = SPI_tuptable;
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(table->vals[row], table->tupdesc, 2, &isnull);
+		int64		code = isnull ? -1 : DatumGetInt64(value);
+		int64		discount;
+		const CouponTemplate *template;
+
+		template = FindTemplate(set, SPI_getvalue(table->vals[row], table->tupdesc, 3));
+		if (template == NULL || !StillHolds(template, code, at))
+			continue;
+		discount = ExactMinor(DatumGetNumeric(SPI_getbinval(table->vals[row], table->tupdesc, 4,
+															&isnull)),
+							  GetSetting()->money_scale, "money");
+		values[1] = SPI_getbinval(table->vals[row], table->tupdesc, 1, &isnull);
+		if (RunQuery(&mark, values, NULL, false, 0) != 1)
+			continue;
+		GiveBackUse(member_id, template, code, discount);
+		if (code >= 0)
+			RecordCouponEvent(member_id, "return", code, template->code, 1, NULL, NULL, NULL);
+		count++;
+	}
+	SPI_finish();
+	return count;
+}

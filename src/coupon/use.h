@@ -1,0 +1,22 @@
+/*
+ * use.h: redemptions and other acts as rows.
+ */
+#ifndef CRM_COUPON_USE_H
+#define CRM_COUPON_USE_H
+
+#include "postgres.h"
+
+#include "coupon/coupon.h"
+
+/* use.c: false where the member has a use with this ref already */
+extern bool InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 digest);
+
+/*
+ * life.c: what was done to coupons.  code -1: to none in particular.  False
+ * where the member has an act with this ref already.
+ */
+extern bool RecordCouponEvent(int64 member_id, const char *act, int64 code,
+							  const char *template_code, int64 codes, const char *ref,
+							  const char *reason, const char *actor);
+
+#endif

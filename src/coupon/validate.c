@@ -1,0 +1,261 @@
+/*
+ * validate.c: validate_coupon(), redeem_coupon() and best_coupons().
+ *
+ * The first two judge one coupon by itself on a sale as it was rung up; quote()
+ * shows it together with others and with automatic promotions.
+ */
+#include "crm_member.h"
+#include "coupon/argument.h"
+#include "coupon/price.h"
+#include "coupon/use.h"
+#include "query.h"
+#include "sale/json.h"
+#include "setting.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+/* Coupons of a member that best_coupons() looks at where the sale names none. */
+#define MAX_WALLET 500
+
+static Datum
+MoneyDatum(int64 units)
+{
+	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
+}
+
+/* [{"line_no", "discount"}] of the lines it takes something off */
+static Datum
+LinesDatum(const Sale *sale, const SaleCoupon *coupon)
+{
+	JsonbParseState *state = NULL;
+	int			scale = GetSetting()->money_scale;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		if (coupon->line_discounts[i] == 0)
+			continue;
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		PushNumber(&state, "line_no", sale->lines[i].line_no, 0);
+		PushNumber(&state, "discount", coupon->line_discounts[i], scale);
+		pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
+}
+
+static Datum
+RecordDatum(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* validate_coupon(code, sale): valid, sqlstate, reason, discount, lines */
+PG_FUNCTION_INFO_V1(crm_validate_coupon);
+Datum
+crm_validate_coupon(PG_FUNCTION_ARGS)
+{
+	Sale	   *sale = PresentedSale(PG_GETARG_JSONB_P(1));
+	Pricing    *pricing = BeginPricing(sale, true);
+	SaleCoupon *coupon;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+	bool		valid;
+
+	AddCode(pricing, text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	RunPricing(pricing, SEARCH_LIMIT);
+	CheckPricing(pricing, SEARCH_LIMIT);
+	FinishPricing(pricing);
+	coupon = linitial(sale->coupons);
+	valid = coupon->status == COUPON_APPLIED;
+	values[0] = BoolGetDatum(valid);
+	nulls[1] = nulls[2] = valid;
+	if (!valid)
+	{
+		values[1] = CStringGetTextDatum(unpack_sql_state(coupon->sqlstate));
+		values[2] = CStringGetTextDatum(coupon->reason);
+	}
+	values[3] = MoneyDatum(coupon->discount);
+	nulls[4] = !valid;
+	if (valid)
+		values[4] = LinesDatum(sale, coupon);
+	return RecordDatum(fcinfo, values, nulls);
+}
+
+/* The redemption that the first call with this reference made. */
+static bool
+FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
+{
+	static CrmQuery query = {
+		"SELECT digest, discount, (SELECT coalesce(jsonb_agg(jsonb_build_object('line_no', l.line_no, "
+		"'discount', l.discount) ORDER BY l.n), '[]') FROM unnest(line_nos, line_discounts) "
+		"WITH ORDINALITY AS l (line_no, discount, n)) "
+		"FROM crm_member.coupon_use WHERE member_id = $1 AND ref = $2",
+		2, {INT8OID, TEXTOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		keys[2];
+	bool		isnull;
+	bool		found;
+
+	keys[0] = Int64GetDatum(member_id);
+	keys[1] = CStringGetTextDatum(ref);
+	SPI_connect();
+	found = RunQuery(&query, keys, NULL, false, 1) == 1;
+	if (found)
+	{
+		MemoryContext old;
+
+		if (DatumGetInt64(QueryColumn(0, 1, &isnull)) != digest)
+			RefuseReference(ref);
+		old = MemoryContextSwitchTo(caller);
+		values[0] = PointerGetDatum(PG_DETOAST_DATUM_COPY(QueryColumn(0, 2, &isnull)));
+		values[1] = PointerGetDatum(PG_DETOAST_DATUM_COPY(QueryColumn(0, 3, &isnull)));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return found;
+}
+
+/* redeem_coupon(code, sale, ref, actor): discount, lines */
+PG_FUNCTION_INFO_V1(crm_redeem_coupon);
+Datum
+crm_redeem_coupon(PG_FUNCTION_ARGS)
+{
+	char	   *code = RequiredText(fcinfo, 0, "code");
+	char	   *ref = RequiredText(fcinfo, 2, "ref");
+	Jsonb	   *jsonb;
+	Sale	   *sale;
+	Pricing    *pricing;
+	SaleCoupon *coupon;
+	int64		digest;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	if (PG_ARGISNULL(1))
+		RefuseNull("sale");
+	jsonb = PG_GETARG_JSONB_P(1);
+	sale = PresentedSale(jsonb);
+	sale->ref = ref;
+	sale->actor = OptionalText(fcinfo, 3);
+	digest = DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(jsonb),
+											   Int64GetDatum(0))) ^
+		(int64) hash_bytes_extended((unsigned char *) code, strlen(code), 0);
+	if (FindUse(sale->member_id, ref, digest, values))
+		return RecordDatum(fcinfo, values, nulls);
+
+	pricing = BeginPricing(sale, false);
+	AddCode(pricing, code, false);
+	RunPricing(pricing, SEARCH_LIMIT);
+	TakePricing(pricing, SEARCH_LIMIT);
+	FinishPricing(pricing);
+	coupon = linitial(sale->coupons);
+	if (coupon->status != COUPON_APPLIED)
+	{
+		/* a call that waited for its like sees what that did */
+		if (FindUse(sale->member_id, ref, digest, values))
+			return RecordDatum(fcinfo, values, nulls);
+		ereport(ERROR, (errcode(coupon->sqlstate),
+						errmsg("coupon \"%.40s\" is refused", code),
+						errdetail("%s", coupon->reason)));
+	}
+	if (!InsertUse(sale, coupon, ref, digest))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("reference \"%s\" is being used by another session", ref),
+						errhint("Repeat the call.")));
+	values[0] = MoneyDatum(coupon->discount);
+	values[1] = LinesDatum(sale, coupon);
+	return RecordDatum(fcinfo, values, nulls);
+}
+
+/* Coupons issued to the buyer that may be of use, the soonest to end first. */
+static List *
+Wallet(const Sale *sale)
+{
+	static CrmQuery query = {
+		"SELECT code::text FROM crm_member.coupon WHERE member_id = $1 AND status = 'active' "
+		"ORDER BY valid_to NULLS LAST, code USING OPERATOR(crm_member.<)",
+		1, {INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(sale->member_id)};
+	List	   *codes = NIL;
+
+	if (sale->member == NULL)
+		return NIL;
+	SPI_connect();
+	RunQuery(&query, values, NULL, true, MAX_WALLET);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		bool		isnull;
+
+		codes = lappend(codes, TextDatumGetCString(QueryColumn(i, 1, &isnull)));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return codes;
+}
+
+static Datum
+CodesDatum(const Sale *sale)
+{
+	ArrayBuildState *state = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	ListCell   *cell;
+
+	foreach(cell, sale->coupons)
+	{
+		const SaleCoupon *coupon = lfirst(cell);
+
+		if (coupon->status == COUPON_APPLIED && coupon->code != NULL)
+			accumArrayResult(state, CStringGetTextDatum(coupon->code), false, TEXTOID,
+							 CurrentMemoryContext);
+	}
+	return makeArrayResult(state, CurrentMemoryContext);
+}
+
+/* best_coupons(sale): codes, discount, payable, proven, bound, visited, coupons */
+PG_FUNCTION_INFO_V1(crm_best_coupons);
+Datum
+crm_best_coupons(PG_FUNCTION_ARGS)
+{
+	Sale	   *sale = PresentedSale(PG_GETARG_JSONB_P(0));
+	Pricing    *pricing = BeginPricing(sale, true);
+	List	   *codes = sale->codes;
+	JsonbParseState *state = NULL;
+	Datum		values[7];
+	bool		nulls[7] = {false};
+	ListCell   *cell;
+
+	if (codes == NIL)
+		codes = Wallet(sale);
+	foreach(cell, codes)
+		AddCode(pricing, lfirst(cell), true);
+	AddAutomatic(pricing);
+	RunPricing(pricing, SEARCH_LIMIT);
+	CheckPricing(pricing, SEARCH_LIMIT);
+	FinishPricing(pricing);
+
+	values[0] = CodesDatum(sale);
+	values[1] = MoneyDatum(pricing->combination->discount);
+	values[2] = MoneyDatum(SalePayable(sale));
+	values[3] = BoolGetDatum(pricing->combination->proven);
+	values[4] = MoneyDatum(pricing->combination->bound);
+	values[5] = Int64GetDatum(pricing->combination->visited);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	PushCoupons(&state, sale);
+	values[6] = DirectFunctionCall2(jsonb_object_field,
+									JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state,
+																					WJB_END_OBJECT,
+																					NULL))),
+									CStringGetTextDatum("coupons"));
+	return RecordDatum(fcinfo, values, nulls);
+}
