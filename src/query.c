@@ -115,6 +115,13 @@ TextOrNull(const char *text, bool *isnull)
 }
 
 Datum
+NullableText(const char *text, char *null)
+{
+	*null = text == NULL ? 'n' : ' ';
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+Datum
 QueryColumn(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);

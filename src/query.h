@@ -59,8 +59,9 @@ extern Portal OpenQuery(CrmQuery *query, Datum *values, bool read_only);
 extern void BeginConfiguration(const char *relation);
 extern void EndConfiguration(void);
 
-/* A text, or NULL with *isnull set. */
+/* A text, or NULL with *isnull set: for rows; and with *null 'n': for the nulls of RunQuery. */
 extern Datum TextOrNull(const char *text, bool *isnull);
+extern Datum NullableText(const char *text, char *null);
 /* Column of a row as text in the current context; NULL where it is null. */
 extern char *QueryText(uint64 row, int column);
 

@@ -593,7 +593,6 @@ InsertRefund(const Refund *refund, Jsonb *answer)
 	const RefundDocument *document = refund->document;
 	Datum		values[17];
 	char		nulls[17];
-	bool		isnull;
 	RowBatch   *batch;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -611,10 +610,8 @@ InsertRefund(const Refund *refund, Jsonb *answer)
 	values[11] = MoneyDatum(refund->stored_value);
 	values[12] = MoneyDatum(refund->charged);
 	values[13] = BoolGetDatum(refund->complete);
-	values[14] = TextOrNull(document->reason, &isnull);
-	nulls[14] = isnull ? 'n' : ' ';
-	values[15] = TextOrNull(document->actor, &isnull);
-	nulls[15] = isnull ? 'n' : ' ';
+	values[14] = NullableText(document->reason, &nulls[14]);
+	values[15] = NullableText(document->actor, &nulls[15]);
 	values[16] = JsonbPGetDatum(answer);
 	RunQuery(&header, values, nulls, false, 0);
 
