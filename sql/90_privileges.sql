@@ -24,16 +24,35 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   VALUES
-  ('reader', 'execute', '{}'::text[]),
-  ('reader', 'select', '{setting,node,tier,member,member_tier,sale,sale_line,sale_ref}'),
+  -- all but personal data
+  ('reader', 'select', '{setting,node,tier,member,member_tier,identity_kind,card_type,
+    sale,sale_line,sale_ref,sale_fact,line_fact,
+    points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,ledger_run,
+    rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
+    value_pyramid,member_360_view,tier_distribution}'::text[]),
+  ('reader', 'execute', '{allocate,round_decimal,condition_attributes,condition_sql,condition_matches,condition_explain,
+    condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_expiry,
+    canonical_member,member_360,mask,may_see_person,card_expiry,
+    sale_document,evaluate_points,explain_points,points_balance,verify_ledger,
+    rfm_score,r,f,m,rfm_from,rfm_grid,rfm_path,score_member,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves}'),
 
-  ('cashier', 'execute', '{new_id}'),
+  -- what happens at a till
+  ('cashier', 'select', '{card,card_event}'),
+  ('cashier', 'execute', '{new_id,member_id,normalize_identity,usable_card,register_member,bind_identity,
+    issue_card,activate_card,report_card_lost,replace_card,quote,checkout,
+    spend_points,hold_points,release_points,capture_points,convert_points}'),
 
-  ('manager', 'select', '{person}'),
+  -- persons, configuration, corrections, bulk work
+  ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_filter,card_batch,import,import_error,
+    match_model,match_run,match_verdict,duplicate_pair,duplicate_cluster}'),
+  ('manager', 'execute', '{unbind_identity,set_member_status,create_cards,cancel_card,import_members,settle_sales,
+    award_points,adjust_points,reverse_points,transfer_points,expire_points,expire_step,release_timed_out,note_ledger_run,
+    run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
-  ('manager', 'change', '{tier}'),
+  ('manager', 'change', '{tier,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
+    member_filter,match_model,match_verdict}'),
 
-  ('admin', 'change', '{setting}')
+  ('admin', 'change', '{setting,points_type}')
 $$;
 
 COMMENT ON FUNCTION crm_member.access_rule() IS

@@ -1,4 +1,7 @@
--- The member whose best basket earned by the most rules.
-SELECT member_id FROM crm_member.points_by_rule GROUP BY member_id, sale_id
-ORDER BY count(DISTINCT rule_code) DESC, sum(points) DESC, sale_id LIMIT 1 \gset
-SELECT jsonb_pretty(crm_member.member_360(:member_id));
+-- All about the member of that basket, an item a line.
+SELECT rpad(CASE WHEN item = 1 THEN key ELSE '' END, 16) || value
+FROM jsonb_each(crm_member.member_360(:member_id)) WITH ORDINALITY AS f (key, field, position),
+     LATERAL (SELECT item, value FROM jsonb_array_elements_text(
+                CASE jsonb_typeof(field) WHEN 'array' THEN CASE field WHEN '[]' THEN '["none"]' ELSE field END
+                ELSE jsonb_build_array(field) END) WITH ORDINALITY e (value, item)) v
+WHERE field <> 'null' ORDER BY position, item;

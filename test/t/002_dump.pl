@@ -85,7 +85,17 @@ $schema->stop;
 
 # Data alone: setup() has written configuration of its own, which goes first.
 my $data = set_up(new_node('data'));
-$data->safe_psql('crm', 'DELETE FROM crm_member.' . $_) for qw(setting points_type identity_kind card_type);
+$data->safe_psql('crm', q{
+	SET session_replication_role = replica;
+	DO $$
+	DECLARE
+	  name text;
+	BEGIN
+	  FOR name IN SELECT oid::regclass FROM pg_class WHERE relnamespace = 'crm_member'::regnamespace AND relkind = 'r' LOOP
+		EXECUTE 'DELETE FROM ' || name;
+	  END LOOP;
+	END
+	$$});
 $data->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/data.sql", 'crm' ],
 	'data alone: restored');
 check_restored($data, 'data alone');

@@ -80,12 +80,12 @@ heading 'What was loaded'
 show -f "$demo/loaded.sql"
 heading 'Points by rule'
 show -f "$demo/points.sql"
-heading 'RFM: households by recency and frequency, with their mean spending'
-show --tuples-only --no-align -f "$demo/rfm_grid.sql"
+heading 'RFM: households by recency and frequency, 5 is best'
+show --tuples-only --no-align -c 'SELECT crm_member.rfm_grid()'
 heading 'One member, all of it'
-show --tuples-only --no-align -f "$demo/member.sql"
+show --tuples-only --no-align -f "$demo/basket.sql" -f "$demo/member.sql"
 heading 'Why did that basket earn this?'
-show -f "$demo/why.sql"
+show -f "$demo/basket.sql" -f "$demo/why.sql"
 
 heading "Done in $(since "$begin")"
 if [ -n "${KEEP:-}" ]; then
