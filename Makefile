@@ -48,7 +48,7 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm
 	src/rfm/picture.o src/rfm/svg.o
 
 # matching and merge
-OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o \
+OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
 	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
 	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_evidence.o src/merge/match_member.o
 

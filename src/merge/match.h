@@ -21,6 +21,7 @@
 #define MATCH_MAX_FORMS 3
 #define MATCH_MAX_TOKENS 24
 #define MATCH_MAX_NUMBERS 8
+#define LETTERS_MAX 64			/* of the reading of a name */
 #define WEIGHT_SCALE 10000		/* a weight is stored as an integer of 1/10000 bit */
 
 struct MatchField;
@@ -212,7 +213,8 @@ extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scrat
 extern void AddKey(MatchValue *value, int kind, uint64 hash);
 extern void AddWeakKey(MatchValue *value, int kind, uint64 hash);
 
-/* match_name.c, match_place.c, match_plain.c: readers and comparers */
+/* match_name.c, match_alike.c, match_place.c, match_plain.c: readers and comparers */
+extern int	AddRunes(char *letters, int n, const Rune *runes, int nrunes);
 extern bool ReadPersonName(MatchField *field, const char *text, MatchValue *value);
 extern int	ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadWordName(MatchField *field, const char *text, MatchValue *value);

@@ -64,16 +64,23 @@ CountLevels(const MatchModel *model, uint64 pattern, double weight, LevelTable t
 	}
 }
 
-/* Levels of all pairs, or of pairs at fixed distances in the order of contents. */
+/*
+ * Levels of all pairs, or of a sample: pairs at a few fixed distances in the order
+ * of contents, large ones, since records with one content lie side by side.
+ */
 static double
 SampleLevels(const MatchModel *model, const MatchData *data, LevelTable table)
 {
 	double		all = (double) data->nrows * (data->nrows - 1) / 2;
+	bool		whole = all <= ALL_PAIRS_LIMIT;
+	uint64		wanted = whole ? (uint64) all : SAMPLE_PAIRS;
 	uint64		taken = 0;
-	uint64		wanted = all <= ALL_PAIRS_LIMIT ? (uint64) all : SAMPLE_PAIRS;
 
-	for (uint32 step = 1; step < data->nrows && taken < wanted; step++)
+	for (uint32 k = 1; taken < wanted; k++)
 	{
+		double		golden = k * 0.6180339887498949;
+		uint32		step = whole ? k : 1 + (uint32) ((data->nrows - 2) * (golden - floor(golden)));
+
 		for (uint32 i = 0; i + step < data->nrows && taken < wanted; i++, taken++)
 		{
 			if (taken % 65536 == 0)
