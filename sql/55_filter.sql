@@ -25,9 +25,9 @@ BEGIN
     RAISE EXCEPTION 'filter "%" does not exist', unknown
       USING ERRCODE = 'RM503', HINT = 'SELECT filter_code FROM crm_member.member_filter lists them; one that is not shared is its owner''s alone.';
   END IF;
-  -- what is unknown of a member is no match, so it is no match that a difference takes away
+  -- what is unknown of a member is no match in WHERE, and no match that a difference takes away
   SELECT string_agg(format(CASE WHEN filter_sql.operation = 'difference' AND n.place > 1
-                                THEN '(%s) IS NOT TRUE' ELSE '(%s) IS TRUE' END, crm_member.condition_sql(f.condition)),
+                                THEN '(%s) IS NOT TRUE' ELSE '(%s)' END, crm_member.condition_sql(f.condition)),
                     CASE filter_sql.operation WHEN 'union' THEN ' OR ' ELSE ' AND ' END ORDER BY n.place)
     INTO clause
     FROM unnest(filter_sql.filters) WITH ORDINALITY n (code, place) JOIN crm_member.member_filter f ON f.filter_code = n.code;
