@@ -38,9 +38,9 @@ RecordCouponEvent(int64 member_id, const char *act, int64 code, const char *temp
 	nulls[3] = code < 0 ? 'n' : ' ';
 	values[4] = CStringGetTextDatum(template_code);
 	values[5] = Int64GetDatum(codes);
-	values[6] = TextOrNull(ref, &nulls[6]);
-	values[7] = TextOrNull(reason, &nulls[7]);
-	values[8] = TextOrNull(actor, &nulls[8]);
+	values[6] = NullableText(ref, &nulls[6]);
+	values[7] = NullableText(reason, &nulls[7]);
+	values[8] = NullableText(actor, &nulls[8]);
 	SPI_connect();
 	inserted = RunQuery(&query, values, nulls, false, 0) == 1;
 	SPI_finish();

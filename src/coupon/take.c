@@ -11,6 +11,7 @@
  * what is left anew, near the end over fewer and fewer shares.
  */
 #include "crm_member.h"
+#include "coupon/argument.h"
 #include "coupon/row.h"
 #include "query.h"
 #include "setting.h"
@@ -70,7 +71,7 @@ TakeCode(int64 code, int uses_allowed, const char *holder, int counted, int *use
 
 	values[0] = Int64GetDatum(code);
 	values[1] = Int32GetDatum(uses_allowed);
-	values[2] = TextOrNull(holder, &nulls[2]);
+	values[2] = NullableText(holder, &nulls[2]);
 	values[3] = Int32GetDatum(counted);
 	SPI_connect();
 	if (RunQuery(&query, values, nulls, false, 0) == 1)

@@ -2,6 +2,7 @@
  * use.c: redemptions as rows, with what a return needs to know.
  */
 #include "crm_member.h"
+#include "coupon/argument.h"
 #include "coupon/code.h"
 #include "coupon/coupon.h"
 #include "coupon/row.h"
@@ -74,16 +75,16 @@ InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 dig
 	values[6] = Int64GetDatum(coupon->number);
 	nulls[6] = coupon->code == NULL ? 'n' : ' ';
 	values[7] = CStringGetTextDatum(coupon->template_code);
-	values[8] = TextOrNull(coupon->code == NULL || coupon->native ? NULL
+	values[8] = NullableText(coupon->code == NULL || coupon->native ? NULL
 						   : NormalizeAlias(coupon->code), &nulls[8]);
 	values[9] = MoneyDatum(coupon->discount);
 	values[10] = MoneyDatum(coupon->shipping);
 	values[11] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
 	values[12] = PointerGetDatum(construct_array(discounts, n, NUMERICOID, -1, false, TYPALIGN_INT));
-	values[13] = TextOrNull(ref, &nulls[13]);
+	values[13] = NullableText(ref, &nulls[13]);
 	values[14] = Int64GetDatum(digest);
 	nulls[14] = ref == NULL ? 'n' : ' ';
-	values[15] = TextOrNull(sale->actor, &nulls[15]);
+	values[15] = NullableText(sale->actor, &nulls[15]);
 	SPI_connect();
 	inserted = RunQuery(&query, values, nulls, false, 0) == 1;
 	SPI_finish();
@@ -106,10 +107,10 @@ InsertRefusal(const Sale *sale, const SaleCoupon *coupon, int position)
 	values[1] = Int64GetDatum(sale->sale_id);
 	values[2] = Int32GetDatum(position);
 	values[3] = CStringGetTextDatum(coupon->code);
-	values[4] = TextOrNull(coupon->template_code, &nulls[4]);
+	values[4] = NullableText(coupon->template_code, &nulls[4]);
 	values[5] = CStringGetTextDatum(coupon->status == COUPON_REFUSED ? "refused" : "not_best");
 	values[6] = CStringGetTextDatum(unpack_sql_state(coupon->sqlstate));
-	values[7] = TextOrNull(coupon->reason, &nulls[7]);
+	values[7] = NullableText(coupon->reason, &nulls[7]);
 	SPI_connect();
 	RunQuery(&query, values, nulls, false, 0);
 	SPI_finish();
