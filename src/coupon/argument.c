@@ -1,5 +1,5 @@
 /*
- * argument.c: arguments of the coupon functions, and errors they share.
+ * argument.c: arguments of the coupon functions and statements, and errors they share.
  */
 #include "crm_member.h"
 #include "coupon/argument.h"
@@ -30,6 +30,13 @@ char *
 OptionalText(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+Datum
+NullableText(const char *text, char *null)
+{
+	*null = text == NULL ? 'n' : ' ';
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
 }
 
 void

@@ -1,5 +1,5 @@
 /*
- * argument.h: arguments of the coupon functions, and what they have in common.
+ * argument.h: arguments of the coupon functions and statements, and errors they share.
  */
 #ifndef CRM_COUPON_ARGUMENT_H
 #define CRM_COUPON_ARGUMENT_H
@@ -13,6 +13,8 @@
 /* argument.c */
 extern char *RequiredText(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *OptionalText(FunctionCallInfo fcinfo, int n);
+/* A text argument of a statement; *null becomes 'n' or ' '. */
+extern Datum NullableText(const char *text, char *null);
 extern void RefuseNull(const char *name);
 extern void RefuseReference(const char *ref);
 /* The coupon is used, void or held. */

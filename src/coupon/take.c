@@ -11,6 +11,7 @@
  * what is left anew, near the end over fewer and fewer shares.
  */
 #include "crm_member.h"
+#include "coupon/argument.h"
 #include "coupon/row.h"
 #include "query.h"
 #include "setting.h"
@@ -230,7 +231,7 @@ TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 		"uses_left = $2 / $3 + CASE WHEN share < $2 % $3 THEN 1 ELSE 0 END "
 		"  - CASE WHEN share >= $3 THEN $2 / $3 ELSE 0 END, "
 		"budget_left = CASE WHEN share = 0 THEN $4 - trunc($4 / $3, $7) * ($3 - 1) "
-		"  WHEN share < $3 THEN trunc($4 / $3, $7) ELSE 0 END, "
+		"  WHEN share < $3 THEN trunc($4 / $3, $7) ELSE $4 * 0 END, "
 		"uses = uses + CASE WHEN share = $5 THEN $8 ELSE 0 END, "
 		"spent = spent + CASE WHEN share = $5 THEN $6 ELSE 0 END "
 		"WHERE template_code = $1",

@@ -1,0 +1,109 @@
+--
+-- best_coupons() against brute force on random sales and templates.
+--
+-- Promotions are applied wherever they can be, by their rules and without any
+-- choice; so the best of all sets of coupons is the best of what each set takes
+-- off when its templates are promotions.
+--
+\set ON_ERROR_STOP 0
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS crm_member CASCADE;
+CREATE EXTENSION crm_member;
+CALL crm_member.setup();
+RESET client_min_messages;
+SELECT setseed(0.4);
+
+CREATE FUNCTION pg_temp.one_of(VARIADIC choices text[]) RETURNS text
+LANGUAGE sql VOLATILE AS $$ SELECT choices[1 + floor(random() * cardinality(choices))::int] $$;
+
+CREATE FUNCTION pg_temp.a_template(i int) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  a_kind text := pg_temp.one_of('amount', 'amount', 'percent', 'percent', 'percent', 'fixed_price', 'buy_x_get_y', 'gift', 'free_shipping');
+BEGIN
+  INSERT INTO crm_member.coupon_template (template_code, kind, value, target, eligible, buy_quantity, get_quantity, get_eligible, partial_reward, pick,
+    max_discount, max_units, redistribute, min_spend, min_basis, min_quantity, priority, stack_group, exclusive, percent_base, allocation, rounding, uses)
+  VALUES ('T' || i, a_kind,
+    CASE a_kind WHEN 'amount' THEN round((random() * 30)::numeric, 2) WHEN 'percent' THEN round((random() * 60)::numeric, 1)
+                WHEN 'fixed_price' THEN round((random() * 40)::numeric, 2) END,
+    pg_temp.one_of('order', 'order', 'line', 'unit', 'cheapest', 'dearest'),
+    CASE WHEN random() < 0.4 THEN format('line.category = %L', pg_temp.one_of('a', 'b'))::crm_member.condition END,
+    1 + random() * 2, 1 + random(),
+    CASE WHEN a_kind = 'gift' OR random() < 0.2 THEN format('line.category = %L', pg_temp.one_of('a', 'b'))::crm_member.condition END,
+    random() < 0.5, pg_temp.one_of('cheapest', 'dearest'),
+    CASE WHEN random() < 0.2 THEN round((1 + random() * 20)::numeric, 2) END,
+    CASE WHEN random() < 0.2 THEN 1 + random() * 2 END,
+    random() < 0.7,
+    CASE WHEN random() < 0.4 THEN round((random() * 80)::numeric, 2) END,
+    pg_temp.one_of('before', 'after'),
+    CASE WHEN random() < 0.1 THEN 3 END,
+    floor(random() * 3),
+    CASE WHEN random() < 0.3 THEN pg_temp.one_of('g', 'h') END,
+    CASE WHEN random() < 0.8 THEN 'no' ELSE pg_temp.one_of('priority', 'wins') END,
+    pg_temp.one_of('remaining', 'remaining', 'original'),
+    pg_temp.one_of('largest_remainder', 'first_lines', 'last_line', 'running_delta'),
+    pg_temp.one_of('half_up', 'half_even', 'floor', 'ceil'), NULL);
+  PERFORM crm_member.import_coupon('T' || i, 'T' || i);
+END
+$$;
+
+CREATE FUNCTION pg_temp.a_sale() RETURNS jsonb
+LANGUAGE sql VOLATILE AS $$
+  SELECT jsonb_build_object('shipping', floor(random() * 3) * 4, 'lines', jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+    'price', round((random() * 30)::numeric, 2), 'quantity', CASE WHEN random() < 0.1 THEN 0.5 ELSE 1 + floor(random() * 4) END,
+    'category', pg_temp.one_of('a', 'b', 'c'),
+    'min_price', CASE WHEN random() < 0.15 THEN round((random() * 10)::numeric, 2) END))))
+  FROM generate_series(1, 1 + floor(random() * 6)::int)
+$$;
+
+-- what does not hold of an answer: nothing below zero, lines and coupons sum to the whole
+CREATE FUNCTION pg_temp.faults(answer jsonb) RETURNS text
+LANGUAGE sql AS $$
+  SELECT concat_ws(', ',
+    CASE WHEN (answer ->> 'payable')::numeric < 0 THEN 'payable below zero' END,
+    CASE WHEN (SELECT min((l ->> 'payable')::numeric) FROM jsonb_array_elements(answer -> 'lines') l) < 0 THEN 'line below zero' END,
+    CASE WHEN (SELECT min((l ->> 'discount')::numeric) FROM jsonb_array_elements(answer -> 'lines') l) < 0 THEN 'line dearer' END,
+    CASE WHEN (SELECT sum((l ->> 'discount')::numeric) FROM jsonb_array_elements(answer -> 'lines') l) <> (answer ->> 'discount')::numeric THEN 'lines do not sum up' END,
+    CASE WHEN (SELECT sum((c ->> 'discount')::numeric) FROM jsonb_array_elements(answer -> 'coupons') c)
+              NOT BETWEEN (answer ->> 'discount')::numeric AND (answer ->> 'discount')::numeric + 8 THEN 'coupons do not sum up' END)
+$$;
+
+CREATE FUNCTION pg_temp.try_out(times int, n int, OUT sales int, OUT choices int, OUT faulty int, OUT unequal text[]) LANGUAGE plpgsql AS $$
+DECLARE
+  codes jsonb := (SELECT jsonb_agg('T' || i) FROM generate_series(1, n) i);
+  sale jsonb;
+  best record;
+  answer jsonb;
+  most numeric;
+BEGIN
+  sales := 0; choices := 0; faulty := 0;
+  FOR k IN 1 .. times LOOP
+    DELETE FROM crm_member.coupon;
+    DELETE FROM crm_member.coupon_alias;
+    DELETE FROM crm_member.coupon_template;
+    PERFORM pg_temp.a_template(i) FROM generate_series(1, n) i;
+    sale := pg_temp.a_sale();
+    SELECT * INTO best FROM crm_member.best_coupons(sale || jsonb_build_object('coupons', codes));
+    answer := crm_member.quote(sale || jsonb_build_object('coupons', codes));
+    IF pg_temp.faults(answer) <> '' OR (answer ->> 'payable')::numeric <> best.payable OR NOT best.proven OR best.bound <> best.discount THEN
+      faulty := faulty + 1;
+    END IF;
+    most := 0;
+    FOR chosen IN 0 .. (1 << n) - 1 LOOP
+      UPDATE crm_member.coupon_template SET automatic = true, active = (chosen >> (substr(template_code, 2)::int - 1)) & 1 = 1;
+      answer := crm_member.quote(sale);
+      IF pg_temp.faults(answer) <> '' THEN
+        faulty := faulty + 1;
+      END IF;
+      most := greatest(most, (answer ->> 'amount')::numeric + (sale ->> 'shipping')::numeric - (answer ->> 'payable')::numeric);
+    END LOOP;
+    sales := sales + 1;
+    choices := choices + (cardinality(best.codes) < n AND best.discount > 0)::int;
+    IF most <> best.discount THEN
+      unequal := unequal || format('%s: %s instead of %s for %s', k, best.discount, most, sale);
+    END IF;
+  END LOOP;
+END
+$$;
+
+SELECT sales, choices > 20 AS with_choice, faulty, unequal FROM pg_temp.try_out(40, 5);
