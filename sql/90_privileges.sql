@@ -33,6 +33,12 @@ AS $$
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier}'),
 
+  ('reader', 'execute', '{tier_progress}'),
+  ('reader', 'select', '{tier_rule,member_tier_event}'),
+  ('manager', 'execute', '{set_tier,review_tier}'),
+  ('manager', 'select', '{tier_review}'),
+  ('manager', 'change', '{tier_rule}'),
+
   ('admin', 'change', '{setting}')
 $$;
 
