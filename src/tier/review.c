@@ -8,7 +8,7 @@
  * depend on when the review is run, but for sales that came between.
  */
 #include "crm_member.h"
-#include "points/ledger.h"
+#include "member/member.h"
 #include "query.h"
 #include "setting.h"
 #include "tier/tier.h"
@@ -237,16 +237,31 @@ crm_review_tier(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(standing->holding.held->code));
 }
 
+/* May what is about to be done change a tier? */
 static bool
-SeriesMatters(const TierSet *set, const char *points_type)
+Matters(const TierSet *set, const char *points_type)
 {
+	if (points_type == NULL)
+		return set->any_undo;
 	for (int i = 0; i < set->nseries; i++)
 	{
-		if (points_type == NULL || (set->series[i].measure == MEASURE_POINTS &&
-									strcmp(set->series[i].points_type, points_type) == 0))
+		if (set->series[i].measure == MEASURE_POINTS &&
+			strcmp(set->series[i].points_type, points_type) == 0)
 			return true;
 	}
 	return false;
+}
+
+void
+LockForTiers(int64 member_id, const char *points_type)
+{
+	char	   *status;
+
+	if (member_id == CRM_GUEST || !Matters(GetTierSet(), points_type))
+		return;
+	SPI_connect();
+	LockMember(member_id, &status);
+	SPI_finish();
 }
 
 void
@@ -259,14 +274,15 @@ ReviewAfterPoints(int64 member_id, const char *points_type, TimestampTz at, cons
 	int			rank;
 	int			way;
 
-	if (!SeriesMatters(set, points_type))
+	if (!Matters(set, points_type))
 		return;
 	SPI_connect();
-	standing = LoadStanding(member_id, true, context);
+	standing = LoadStanding(member_id, false, context);
 	rank = standing ? TierRank(standing->holding.earned) : set->top_rank;
 	if (rank < set->top_rank)
 	{
 		LoadActivity(standing, EarliestStart(set, at, rank), rank);
+		at = Max(at, standing->latest);
 		tier = JustifiedTier(standing, at, at, rank, &way);
 		if (tier != NULL)
 		{
@@ -343,10 +359,10 @@ ReviewAfterReturn(int64 member_id, int64 sale_id, TimestampTz at, const char *ac
 	MemoryContext context = CurrentMemoryContext;
 	Standing   *standing;
 
-	if (member_id == CRM_GUEST || !GetTierSet()->any_undo)
+	if (member_id == CRM_GUEST || !Matters(GetTierSet(), NULL))
 		return;
 	SPI_connect();
-	standing = LoadStanding(member_id, true, context);
+	standing = LoadStanding(CanonicalMember(member_id, false), false, context);
 	if (standing != NULL && standing->holding.earned != NULL &&
 		standing->holding.earned->undo_at_once)
 		UndoClimb(standing, sale_id, at, actor);

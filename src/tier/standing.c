@@ -7,7 +7,6 @@
  * was merged into a member counts as the member's own.
  */
 #include "crm_member.h"
-#include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
 #include "tier/tier.h"
@@ -124,20 +123,38 @@ OwnMembers(const Standing *standing, int *n)
 static void
 LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 {
-	static CrmQuery sales = {
+	static CrmQuery spend = {
 		"SELECT s.sold_at, s.sold_at, s.amount - s.discount FROM crm_member.sale s "
-		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL",
+		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL "
+		"UNION ALL SELECT s.sold_at, s.sold_at, r.discount + r.points_value - r.amount "
+		"FROM crm_member.refund r JOIN crm_member.sale s ON s.member_id = $1 AND s.sale_id = r.sale_id "
+		"WHERE r.member_id = $1 AND s.sold_at >= $2 "
+		"UNION ALL SELECT s.sold_at, s.sold_at, -t.amount "
+		"FROM crm_member.sale_tender t JOIN crm_member.sale s ON s.member_id = $1 AND s.sale_id = t.sale_id "
+		"WHERE t.member_id = $1 AND t.tender = 'points' AND s.sold_at >= $2",
 		2, {INT8OID, TIMESTAMPTZOID}};
-	static CrmQuery granted = {
-		"SELECT e.at, coalesce(l.available_at, e.at), e.points - coalesce("
-		"(SELECT sum(coalesce(r.shortfall, 0) - r.points) FROM crm_member.points_entry r "
-		"WHERE r.member_id = e.member_id AND r.points_type = e.points_type "
-		"AND r.of_entry = e.entry_no AND r.kind = 'reverse'), 0) "
+	static CrmQuery sales = {
+		"SELECT s.sold_at, s.sold_at, 1::numeric FROM crm_member.sale s "
+		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL "
+		"UNION ALL SELECT s.sold_at, s.sold_at, -1 "
+		"FROM crm_member.refund r JOIN crm_member.sale s ON s.member_id = $1 AND s.sale_id = r.sale_id "
+		"WHERE r.member_id = $1 AND r.complete AND s.sold_at >= $2",
+		2, {INT8OID, TIMESTAMPTZOID}};
+	static CrmQuery points = {
+		"SELECT e.at, coalesce(l.available_at, e.at), e.points "
 		"FROM crm_member.points_entry e LEFT JOIN crm_member.points_lot l "
-		"ON l.member_id = e.member_id AND l.points_type = e.points_type AND l.lot_no = e.entry_no "
-		"WHERE e.member_id = $1 AND e.at >= $2 AND e.points_type = $3 "
-		"AND e.kind IN ('earn', 'award', 'adjust')",
+		"ON l.member_id = $1 AND l.points_type = $3 AND l.lot_no = e.entry_no "
+		"WHERE e.member_id = $1 AND e.points_type = $3 AND e.at >= $2 "
+		"AND e.kind IN ('earn', 'award', 'adjust') "
+		"UNION ALL SELECT e.at, coalesce(l.available_at, e.at), r.points - coalesce(r.shortfall, 0) "
+		"FROM crm_member.points_entry r JOIN crm_member.points_entry e "
+		"ON e.member_id = $1 AND e.points_type = $3 AND e.entry_no = r.of_entry "
+		"LEFT JOIN crm_member.points_lot l "
+		"ON l.member_id = $1 AND l.points_type = $3 AND l.lot_no = e.entry_no "
+		"WHERE r.member_id = $1 AND r.points_type = $3 AND r.kind = 'reverse' "
+		"AND r.of_entry IS NOT NULL AND e.at >= $2 AND e.kind IN ('earn', 'award', 'adjust')",
 		3, {INT8OID, TIMESTAMPTZOID, TEXTOID}};
+	static CrmQuery *const queries[] = {&spend, &sales, &points};	/* by TierMeasure */
 	const TierSeries *what = &standing->set->series[series];
 	Datum		values[3];
 	uint64		found;
@@ -145,18 +162,17 @@ LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 	values[0] = Int64GetDatum(member_id);
 	values[1] = TimestampTzGetDatum(since);
 	values[2] = what->points_type ? CStringGetTextDatum(what->points_type) : (Datum) 0;
-	found = RunQuery(what->measure == MEASURE_POINTS ? &granted : &sales, values, NULL, false, 0);
+	found = RunQuery(queries[what->measure], values, NULL, false, 0);
 	for (uint64 row = 0; row < found; row++)
 	{
 		bool		isnull;
 		TimestampTz at = DatumGetTimestampTz(QueryColumn(row, 1, &isnull));
-		int64		value = 1;
+		TimestampTz counts_from = DatumGetTimestampTz(QueryColumn(row, 2, &isnull));
 
 		CHECK_FOR_INTERRUPTS();
-		if (what->measure != MEASURE_SALES)
-			value = RoundedMinor(DatumGetNumeric(QueryColumn(row, 3, &isnull)), what->decimals,
-								 ROUNDING_FLOOR, "activity");
-		AddActivity(standing, series, at, DatumGetTimestampTz(QueryColumn(row, 2, &isnull)), value);
+		AddActivity(standing, series, at, counts_from,
+					RoundedMinor(DatumGetNumeric(QueryColumn(row, 3, &isnull)), what->decimals,
+								 ROUNDING_FLOOR, "activity"));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

@@ -170,12 +170,14 @@ extern void PostClimbs(const EarnedSale *sales, int n);
 
 /* review.c */
 /*
- * Something other than a sale of a member's own was booked: raise at once.  Nearly
- * free unless a tier is about such points; points_type NULL: all that counts.
+ * Points are about to be given by hand, or goods to be returned (points_type
+ * NULL): lock the member, where that may change the tier, before anything of his
+ * is locked.  Afterwards call one of the others.  Nearly free where no tier is
+ * about such points, or none is undone at once.
  */
+extern void LockForTiers(int64 member_id, const char *points_type);
 extern void ReviewAfterPoints(int64 member_id, const char *points_type, TimestampTz at,
 							  const char *actor);
-/* After a return, where tiers are undone at once. */
 extern void ReviewAfterReturn(int64 member_id, int64 sale_id, TimestampTz at, const char *actor);
 
 #endif
