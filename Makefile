@@ -39,6 +39,10 @@ OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/e
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/accrue.o src/points/explain.o \
 	src/points/index.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 
+# tiers
+OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o src/tier/review.o \
+	src/tier/progress.o
+
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \

@@ -25,7 +25,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
   VALUES
   -- all but personal data
-  ('reader', 'select', '{setting,node,tier,member,member_tier,identity_kind,card_type,
+  ('reader', 'select', '{setting,node,tier,tier_rule,member,member_tier,member_tier_event,identity_kind,card_type,
     sale,sale_line,sale_ref,sale_fact,line_fact,
     points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,ledger_run,
     rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
@@ -34,7 +34,7 @@ AS $$
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_expiry,
     canonical_member,member_360,mask,may_see_person,card_expiry,
     sale_document,evaluate_points,explain_points,points_balance,verify_ledger,
-    rfm_score,r,f,m,rfm_from,rfm_grid,rfm_path,score_member,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves}'),
+    rfm_score,r,f,m,rfm_from,rfm_grid,rfm_path,score_member,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves,tier_progress}'),
 
   -- what happens at a till
   ('cashier', 'select', '{card,card_event}'),
@@ -44,12 +44,12 @@ AS $$
 
   -- persons, configuration, corrections, bulk work
   ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_filter,card_batch,import,import_error,
-    match_model,match_run,match_verdict,duplicate_pair,duplicate_cluster}'),
-  ('manager', 'execute', '{unbind_identity,set_member_status,create_cards,cancel_card,import_members,settle_sales,
+    match_model,match_run,match_verdict,duplicate_pair,duplicate_cluster,tier_review}'),
+  ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,expire_points,expire_step,release_timed_out,note_ledger_run,
     run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
-  ('manager', 'change', '{tier,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
+  ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
     member_filter,match_model,match_verdict}'),
 
   ('admin', 'change', '{setting,points_type}')

@@ -26,6 +26,10 @@
 #define ERRCODE_CRM_UNKNOWN_CARD		 CRM_STATE('1', '0', '4')
 #define ERRCODE_CRM_CARD_STATE			 CRM_STATE('1', '0', '5')	/* state forbids the act */
 
+/* tiers */
+#define ERRCODE_CRM_UNKNOWN_TIER		 CRM_STATE('1', '0', '6')
+#define ERRCODE_CRM_NO_MANUAL_TIER		 CRM_STATE('1', '0', '7')	/* no level given by hand */
+
 /* sales */
 #define ERRCODE_CRM_UNKNOWN_SALE		 CRM_STATE('2', '0', '1')
 #define ERRCODE_CRM_SALE_SETTLED		 CRM_STATE('2', '0', '2')	/* settled already, takes no more lines */

@@ -1,19 +1,5 @@
 -- Members, what they are found by, and their cards.
 
-CREATE TABLE crm_member.tier (
-  tier_code   text PRIMARY KEY,
-  name        text NOT NULL,
-  rank        smallint NOT NULL UNIQUE
-);
-
-COMMENT ON TABLE crm_member.tier IS 'The tiers a member can reach; configuration';
-COMMENT ON COLUMN crm_member.tier.tier_code IS 'Code, as in register_member(tier) and member.tier in conditions';
-COMMENT ON COLUMN crm_member.tier.name IS 'Name for people';
-COMMENT ON COLUMN crm_member.tier.rank IS 'Order of the tiers: the higher, the better';
-
-CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.tier
-  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
-
 CREATE TABLE crm_member.member (
   member_id    bigint PRIMARY KEY CHECK (member_id > 0),
   status       text NOT NULL DEFAULT 'active'
@@ -58,17 +44,6 @@ COMMENT ON COLUMN crm_member.person.mobile IS 'Mobile, normalised by normalize_p
 COMMENT ON COLUMN crm_member.person.email IS 'E-mail as given, without blanks around it; several members may state the same, only one is found by it';
 COMMENT ON COLUMN crm_member.person.birthday IS 'Date of birth, 1900-01-01 or later';
 COMMENT ON COLUMN crm_member.person.gender IS 'M, F or X; NULL: unknown';
-
-CREATE TABLE crm_member.member_tier (
-  member_id  bigint PRIMARY KEY REFERENCES crm_member.member,
-  tier_code  text NOT NULL REFERENCES crm_member.tier,
-  since      timestamptz NOT NULL DEFAULT now()
-);
-
-COMMENT ON TABLE crm_member.member_tier IS 'The tier each member holds; a member without a row holds none';
-COMMENT ON COLUMN crm_member.member_tier.member_id IS 'The member';
-COMMENT ON COLUMN crm_member.member_tier.tier_code IS 'The tier held';
-COMMENT ON COLUMN crm_member.member_tier.since IS 'Since when';
 
 CREATE TABLE crm_member.member_event (
   member_id    bigint NOT NULL CHECK (member_id > 0),

@@ -95,8 +95,10 @@ static void
 WriteTiers(Columns *columns)
 {
 	static CrmQuery tiers = {
-		"INSERT INTO crm_member.member_tier (member_id, tier_code, since) "
-		"SELECT * FROM unnest($1, $2, $3)",
+		"WITH held AS (INSERT INTO crm_member.member_tier (member_id, tier_code, since) "
+		"SELECT * FROM unnest($1, $2, $3) RETURNING member_id, tier_code, since) "
+		"INSERT INTO crm_member.member_tier_event (member_id, event_id, cause, at, to_tier, earned_to) "
+		"SELECT member_id, crm_member.new_id(), 'register', since, tier_code, tier_code FROM held",
 		3, {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
 	Datum		values[3];
 

@@ -5,6 +5,7 @@
 #include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
+#include "tier/tier.h"
 
 #include "access/xact.h"
 #include "commands/trigger.h"
@@ -110,6 +111,18 @@ CheckExpiry(const Act *act)
 								  pstrdup(timestamptz_to_str(act->expires_at)))));
 }
 
+/* Points given may reach a tier. */
+static int64
+GivePoints(const Act *act)
+{
+	int64		balance;
+
+	LockForTiers(act->member_id, act->type->name);
+	balance = PostAward(act);
+	ReviewAfterPoints(act->member_id, act->type->name, act->at, act->actor);
+	return balance;
+}
+
 /* award_points(member_id, points, reason, ref, points_type, expires_at, available_at, at, actor) */
 PG_FUNCTION_INFO_V1(crm_award_points);
 Datum
@@ -123,7 +136,7 @@ crm_award_points(PG_FUNCTION_ARGS)
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.available_at));
 	CheckExpiry(&act);
 	act.member_id = RequireMember(PG_GETARG_INT64(0), living);
-	return Balance(PostAward(&act), act.type);
+	return Balance(GivePoints(&act), act.type);
 }
 
 /* adjust_points(member_id, points, reason, ref, points_type, expires_at, at, actor) */
@@ -146,7 +159,7 @@ crm_adjust_points(PG_FUNCTION_ARGS)
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.at));
 	CheckExpiry(&act);
 	act.member_id = RequireMember(PG_GETARG_INT64(0), living);
-	return Balance(more ? PostAward(&act) : PostDeduction(&act), act.type);
+	return Balance(more ? GivePoints(&act) : PostDeduction(&act), act.type);
 }
 
 /* spend_points(member_id, points, reason, ref, points_type, at, actor) */

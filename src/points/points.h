@@ -261,6 +261,7 @@ typedef struct EarnedSale
 {
 	Sale	   *sale;
 	List	   *awards;			/* from EvaluateSale */
+	struct TierChange *climb;	/* the tier it reached; NULL: none */
 } EarnedSale;
 
 extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);

@@ -44,7 +44,8 @@ ReadMember(int64 member_id, int64 *merged_into)
 		"FROM crm_member.member m "
 		"LEFT JOIN crm_member.person p ON p.member_id = m.member_id "
 		"LEFT JOIN crm_member.member_tier mt ON mt.member_id = m.member_id "
-		"LEFT JOIN crm_member.tier t ON t.tier_code = mt.tier_code "
+		"LEFT JOIN crm_member.tier t ON t.tier_code = "
+		"CASE WHEN mt.manual_until <= now() THEN mt.earned_tier ELSE mt.tier_code END "
 		"WHERE m.member_id = $1",
 		1, {INT8OID}};
 	Datum		values[1] = {Int64GetDatum(member_id)};

@@ -5,6 +5,7 @@
 #include "coupon/coupon.h"
 #include "points/points.h"
 #include "sale/row.h"
+#include "tier/tier.h"
 
 #include "access/xact.h"
 #include "utils/fmgrprotos.h"
@@ -52,11 +53,13 @@ Datum
 crm_quote(PG_FUNCTION_ARGS)
 {
 	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
-
 	const RuleSet *set = GetRuleSet();
+	EarnedSale	earned = {sale};
+	RuleUse    *use = BeginRuleUse(set, false, true);
 
-	PG_RETURN_JSONB_P(SaleAnswer(sale, EvaluateSale(set, sale, BeginRuleUse(set, false, true), NULL),
-								 GetCurrentTransactionStartTimestamp()));
+	earned.awards = EvaluateSale(set, sale, use, NULL);
+	ClimbTiers(set, use, BeginClimb(sale->member, sale->sold_at, false), &earned);
+	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }
 
 /* The answer that the first call with this reference gave. */
@@ -79,6 +82,8 @@ crm_checkout(PG_FUNCTION_ARGS)
 	const RuleSet *set;
 	RuleUse    *use;
 	EarnedSale	earned = {sale};
+	const Member *member;
+	Standing   *standing;
 	int64		digest;
 
 	if (sale->ref == NULL)
@@ -97,12 +102,18 @@ crm_checkout(PG_FUNCTION_ARGS)
 
 	RedeemSale(sale);
 	set = GetRuleSet();
+	member = sale->member;
 	do
 	{
+		sale->member = member;
+		earned.climb = NULL;
+		standing = BeginClimb(member, sale->sold_at, true);
 		use = BeginRuleUse(set, false, false);
 		earned.awards = EvaluateSale(set, sale, use, NULL);
+		ClimbTiers(set, use, standing, &earned);
 	} while (!PostRuleUse(use));
 	PostAwards(set, &earned, 1);
+	PostClimbs(&earned, 1);
 	InsertSale(sale);
 	InsertSaleCoupons(sale);
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));

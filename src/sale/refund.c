@@ -13,6 +13,7 @@
 #include "sale/refund.h"
 #include "sale/row.h"
 #include "setting.h"
+#include "tier/tier.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -655,6 +656,7 @@ crm_refund(PG_FUNCTION_ARGS)
 	if (!ClaimRefund(&refund, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(refund.document, digest));
 
+	LockForTiers(refund.sale.member_id, NULL);
 	LockSale(&refund);
 	{
 		int64		shipping = LoadRefunded(&refund);
@@ -669,5 +671,7 @@ crm_refund(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(inner);
 	InsertRefund(&refund, answer);
 	SPI_finish();
+	ReviewAfterReturn(refund.sale.member_id, refund.sale.sale_id, refund.document->refunded_at,
+					  refund.document->actor);
 	PG_RETURN_JSONB_P(answer);
 }

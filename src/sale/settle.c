@@ -14,6 +14,7 @@
 #include "points/points.h"
 #include "query.h"
 #include "sale/row.h"
+#include "tier/tier.h"
 
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -85,9 +86,29 @@ typedef struct Settlement
 	EarnedSale	sales[BATCH_SALES];
 	int			n;
 	int64		count;			/* settled so far */
-	const Member *member;		/* of the last sale, in the context too */
+	const Member *member;		/* of the last sale, as it left him, in the context too */
+	Standing   *standing;		/* of this member */
 	int64		member_id;
 } Settlement;
+
+/* A sale is complete: judge it after those before it. */
+static void
+JudgeSale(Settlement *settlement, int i)
+{
+	EarnedSale *earned = &settlement->sales[i];
+
+	CHECK_FOR_INTERRUPTS();
+	if (settlement->member_id != earned->sale->member_id)
+	{
+		settlement->member = LoadBuyer(earned->sale->member_id);
+		settlement->member_id = earned->sale->member_id;
+		settlement->standing = BeginClimb(settlement->member, earned->sale->sold_at, true);
+	}
+	earned->sale->member = settlement->member;
+	earned->climb = NULL;
+	earned->awards = EvaluateSale(settlement->set, earned->sale, settlement->use, NULL);
+	settlement->member = ClimbTiers(settlement->set, settlement->use, settlement->standing, earned);
+}
 
 static void
 PostBatch(Settlement *settlement)
@@ -97,33 +118,18 @@ PostBatch(Settlement *settlement)
 	while (!PostRuleUse(settlement->use))
 	{
 		settlement->use = BeginRuleUse(settlement->set, false, false);
+		settlement->member_id = -1;
 		for (int i = 0; i < settlement->n; i++)
-			settlement->sales[i].awards = EvaluateSale(settlement->set, settlement->sales[i].sale,
-													   settlement->use, NULL);
+			JudgeSale(settlement, i);
 	}
 	PostAwards(settlement->set, settlement->sales, settlement->n);
+	PostClimbs(settlement->sales, settlement->n);
 	MarkSettled(settlement->sales, settlement->n);
 	settlement->count += settlement->n;
 	settlement->n = 0;
 	settlement->member_id = -1;
 	MemoryContextReset(settlement->context);
 	settlement->use = BeginRuleUse(settlement->set, false, false);
-}
-
-/* The last sale read is complete: judge it. */
-static void
-JudgeSale(Settlement *settlement)
-{
-	EarnedSale *earned = &settlement->sales[settlement->n - 1];
-
-	CHECK_FOR_INTERRUPTS();
-	if (settlement->member_id != earned->sale->member_id)
-	{
-		settlement->member = LoadBuyer(earned->sale->member_id);
-		settlement->member_id = earned->sale->member_id;
-	}
-	earned->sale->member = settlement->member;
-	earned->awards = EvaluateSale(settlement->set, earned->sale, settlement->use, NULL);
 }
 
 static Sale *
@@ -161,6 +167,7 @@ SettleSales(CrmQuery *query)
 		bool		isnull;
 
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		MemoryContextSwitchTo(settlement->context); /* which SPI leaves */
 		table = SPI_tuptable;
 		found = SPI_processed;
 		if (found == 0)
@@ -171,7 +178,7 @@ SettleSales(CrmQuery *query)
 			if (sale != NULL && ReadSaleRow(row, sale))
 				continue;
 			if (sale != NULL)
-				JudgeSale(settlement);
+				JudgeSale(settlement, settlement->n - 1);
 			if (settlement->n == BATCH_SALES)
 				PostBatch(settlement);
 			SPI_tuptable = table;
@@ -182,7 +189,7 @@ SettleSales(CrmQuery *query)
 		SPI_freetuptable(table);
 	}
 	if (sale != NULL)
-		JudgeSale(settlement);
+		JudgeSale(settlement, settlement->n - 1);
 	PostBatch(settlement);
 	MemoryContextSwitchTo(old);
 	SPI_cursor_close(portal);
