@@ -467,7 +467,7 @@ DECLARE
   rule jsonb;
   value jsonb;
   source bigint;
-  place text[] := '{country,province,city,district,street,address,postcode}';
+  address CONSTANT text[] := '{country,province,city,district,street,address,postcode}';
 BEGIN
   profile := sources->root::text;
   chosen := '{}';
@@ -502,11 +502,11 @@ BEGIN
         SELECT f.value->'attrs' AS attrs,
                row_number() OVER (ORDER BY f.key::bigint = root DESC, (f.value->>'joined_at')::timestamp, f.key::bigint) AS place
           FROM jsonb_each(sources) AS f
-      ), addressed AS (SELECT min(s.place) AS place FROM source AS s WHERE s.attrs ?| choose_profile.place)
+      ), addressed AS (SELECT min(s.place) AS place FROM source AS s WHERE s.attrs ?| address)
       SELECT coalesce(jsonb_object_agg(a.key, a.value), '{}')
         FROM (SELECT DISTINCT ON (e.key) e.key, e.value FROM source AS s
                CROSS JOIN LATERAL jsonb_each(s.attrs) AS e CROSS JOIN addressed AS d
-               WHERE NOT e.key = ANY (choose_profile.place) OR s.place = d.place
+               WHERE NOT e.key = ANY (address) OR s.place = d.place
                ORDER BY e.key, s.place) AS a));
 END
 $$;
