@@ -108,6 +108,7 @@ CREATE TABLE crm_member.points_account (
   debt             numeric NOT NULL DEFAULT 0 CHECK (debt >= 0),
   hold_expires_at  timestamptz NOT NULL DEFAULT 'infinity',
   expired_to       timestamptz NOT NULL DEFAULT '-infinity',
+  closed           boolean NOT NULL DEFAULT false,
   PRIMARY KEY (member_id, points_type)
 ) WITH (fillfactor = 80);
 
@@ -119,6 +120,7 @@ COMMENT ON COLUMN crm_member.points_account.expires_at IS 'Until here no open lo
 COMMENT ON COLUMN crm_member.points_account.debt IS 'Points that were taken back and not there any more: what comes next pays them first';
 COMMENT ON COLUMN crm_member.points_account.hold_expires_at IS 'Until here no open hold times out';
 COMMENT ON COLUMN crm_member.points_account.expired_to IS 'What lots that expired until here had left is booked as expired; they are not updated for it';
+COMMENT ON COLUMN crm_member.points_account.closed IS 'The member is merged into another: what is earned and spent is booked there';
 
 CREATE TABLE crm_member.points_entry (
   member_id    bigint NOT NULL,
@@ -126,7 +128,7 @@ CREATE TABLE crm_member.points_entry (
   entry_no     bigint NOT NULL,
   kind         text NOT NULL CHECK (kind IN (
                  'earn', 'award', 'adjust', 'spend', 'hold', 'release', 'reverse', 'return', 'repay', 'expire', 'clear',
-                 'transfer_out', 'transfer_in', 'convert_out', 'convert_in')),
+                 'transfer_out', 'transfer_in', 'convert_out', 'convert_in', 'merge_out', 'merge_in')),
   points       numeric NOT NULL,
   balance      numeric NOT NULL,
   at           timestamptz NOT NULL,
@@ -153,7 +155,7 @@ CREATE INDEX points_entry_of ON crm_member.points_entry (member_id, points_type,
 CREATE INDEX points_entry_sale ON crm_member.points_entry (member_id, sale_id) WHERE sale_id IS NOT NULL;
 
 COMMENT ON TABLE crm_member.points_entry IS 'The journal of points: append-only, numbered without gaps for each account';
-COMMENT ON COLUMN crm_member.points_entry.kind IS 'earn: by rules, for a sale; award: given by hand; adjust: corrected by hand; spend; hold and release: set aside, and back; reverse: earned points taken back; return: spent points given back; repay: debt paid from lots; expire; clear; transfer_out, transfer_in: to and from another member; convert_out, convert_in: into and from another points type';
+COMMENT ON COLUMN crm_member.points_entry.kind IS 'earn: by rules, for a sale; award: given by hand; adjust: corrected by hand; spend; hold and release: set aside, and back; reverse: earned points taken back; return: spent points given back; repay: debt paid from lots; expire; clear; transfer_out, transfer_in: to and from another member; convert_out, convert_in: into and from another points type; merge_out, merge_in: to and from the account of a member that is, or is no longer, the same';
 COMMENT ON COLUMN crm_member.points_entry.points IS 'Change of the balance';
 COMMENT ON COLUMN crm_member.points_entry.balance IS 'Balance of the account after the entry';
 COMMENT ON COLUMN crm_member.points_entry.at IS 'When it happened';
@@ -177,7 +179,11 @@ CREATE TABLE crm_member.points_lot (
   earned_at     timestamptz NOT NULL,
   available_at  timestamptz NOT NULL,
   expires_at    timestamptz NOT NULL DEFAULT 'infinity',
-  PRIMARY KEY (member_id, points_type, lot_no)
+  owner_member  bigint,
+  birth_member  bigint,
+  birth_lot     bigint,
+  PRIMARY KEY (member_id, points_type, lot_no),
+  CHECK ((birth_member IS NULL) = (birth_lot IS NULL))
 ) WITH (fillfactor = 80);
 
 CREATE INDEX points_lot_open ON crm_member.points_lot (member_id, points_type, expires_at, earned_at, lot_no) WHERE open;
@@ -186,6 +192,9 @@ COMMENT ON TABLE crm_member.points_lot IS 'What is left of each grant of points,
 COMMENT ON COLUMN crm_member.points_lot.lot_no IS 'Number of the entry that granted it';
 COMMENT ON COLUMN crm_member.points_lot.available_at IS 'From this instant on it can be spent';
 COMMENT ON COLUMN crm_member.points_lot.expires_at IS 'From this instant on it cannot be spent; infinity: never expires';
+COMMENT ON COLUMN crm_member.points_lot.owner_member IS 'Whose it is when nobody is merged; NULL: the member''s';
+COMMENT ON COLUMN crm_member.points_lot.birth_member IS 'Where it came from by a merge, with birth_lot; NULL: it was granted here';
+COMMENT ON COLUMN crm_member.points_lot.birth_lot IS 'The lot of birth_member that was granted';
 
 CREATE TABLE crm_member.points_hold (
   member_id    bigint NOT NULL,
