@@ -14,7 +14,6 @@
 extern char *RequiredText(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *OptionalText(FunctionCallInfo fcinfo, int n);
 /* A text argument of a statement; *null becomes 'n' or ' '. */
-extern Datum NullableText(const char *text, char *null);
 extern void RefuseNull(const char *name);
 extern void RefuseReference(const char *ref);
 /* The coupon is used, void or held. */
