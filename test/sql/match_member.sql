@@ -12,7 +12,7 @@ SELECT crm_member.register_member(name => '张伟', mobile => '13912345678', bir
 SELECT crm_member.register_member(name => '李娜', mobile => '13912345679', email => 'lina.88@gmail.com') AS na \gset
 SELECT crm_member.register_member(name => '张伟', birthday => '1985-01-02') AS other_wei \gset
 SELECT crm_member.register_member(name => '欧阳修文', mobile => '13700001111', attrs => '{"nickname": "momo"}') AS ouyang \gset
-SELECT crm_member.bind_identity(:ouyang, 'wechat_unionid', 'oXYZ123456');
+SELECT crm_member.bind_identity(:ouyang, 'wechat_unionid', 'oXYZ123456') = :ouyang AS bound;
 CREATE TEMP TABLE who (member_id bigint PRIMARY KEY, who text);
 INSERT INTO who VALUES (:wei, 'wei'), (:na, 'na'), (:other_wei, 'other wei'), (:ouyang, 'ouyang');
 -- some hundred others, so that names have a frequency
