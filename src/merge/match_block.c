@@ -11,6 +11,8 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#define ROWS_A_PART 250000
+
 typedef struct KeyRow
 {
 	uint64		key;
@@ -58,7 +60,6 @@ typedef struct PairList
 	uint64	   *pairs;
 	uint64		count;
 	uint64		size;
-	uint64		unique;			/* the first ones are sorted and distinct */
 } PairList;
 
 static void
@@ -84,7 +85,7 @@ MakeUnique(PairList *list)
 		if (i == 0 || list->pairs[i] != list->pairs[kept - 1])
 			list->pairs[kept++] = list->pairs[i];
 	}
-	list->count = list->unique = kept;
+	list->count = kept;
 }
 
 static void
@@ -138,17 +139,15 @@ AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, 
 	return split->count > before;
 }
 
-static void
-AddBlockPairs(const KeyRow *block, uint64 n, PairList *pairs)
+/* End of the block that begins at start. */
+static uint64
+BlockEnd(const KeyRows *keys, uint64 start)
 {
-	for (uint64 i = 0; i < n; i++)
-	{
-		for (uint64 j = i + 1; j < n; j++)
-		{
-			if (block[i].row != block[j].row)
-				AddPair(pairs, block[i].row, block[j].row);
-		}
-	}
+	uint64		end = start + 1;
+
+	while (end < keys->count && keys->rows[end].key == keys->rows[start].key)
+		end++;
+	return end;
 }
 
 typedef struct Crowd
@@ -158,35 +157,46 @@ typedef struct Crowd
 	uint64		left_out;		/* parts that were still too large */
 } Crowd;
 
-/* Go through the blocks; the crowded ones are split once, then left out. */
+/* The crowded blocks are split once. */
 static void
-WalkBlocks(MatchModel *model, MatchData *data, KeyRows *keys, KeyRows *split, PairList *pairs, Crowd *crowds)
+SplitBlocks(MatchModel *model, MatchData *data, const KeyRows *keys, KeyRows *split, Crowd *crowds)
 {
-	SortKeyRows(keys->rows, keys->count);
-	for (uint64 start = 0; start < keys->count;)
+	for (uint64 start = 0, end; start < keys->count; start = end)
 	{
-		uint64		end = start + 1;
+		Crowd	   *crowd = &crowds[keys->rows[start].field];
 
+		end = BlockEnd(keys, start);
+		if (end - start <= model->max_block)
+			continue;
 		CHECK_FOR_INTERRUPTS();
-		while (end < keys->count && keys->rows[end].key == keys->rows[start].key)
-			end++;
-		if (end - start > model->max_block)
-		{
-			Crowd	   *crowd = &crowds[keys->rows[start].field];
+		if (!AddSplitKeys(model, data, keys->rows + start, end - start, split))
+			crowd->left_out++;
+		crowd->blocks++;
+		crowd->largest = Max(crowd->largest, end - start);
+	}
+}
 
-			if (split != NULL)
+/* Pairs of the blocks that are not crowded; of the share of them that is a part's turn. */
+static void
+AddBlockPairs(MatchModel *model, const KeyRows *keys, uint32 part, uint32 parts, PairList *pairs)
+{
+	for (uint64 start = 0, end; start < keys->count; start = end)
+	{
+		end = BlockEnd(keys, start);
+		if (end - start > model->max_block)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		/* rows are in order within a block */
+		for (uint64 i = start; i < end; i++)
+		{
+			if (keys->rows[i].row % parts != part)
+				continue;
+			for (uint64 j = i + 1; j < end; j++)
 			{
-				if (!AddSplitKeys(model, data, keys->rows + start, end - start, split))
-					crowd->left_out++;
-				crowd->blocks++;
-				crowd->largest = Max(crowd->largest, end - start);
+				if (keys->rows[i].row != keys->rows[j].row)
+					AddPair(pairs, keys->rows[i].row, keys->rows[j].row);
 			}
-			else
-				crowd->left_out++;
 		}
-		else if (end - start > 1)
-			AddBlockPairs(keys->rows + start, end - start, pairs);
-		start = end;
 	}
 }
 
@@ -240,6 +250,7 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 				split = {0};
 	PairList	pairs = {0};
 	Crowd		crowds[MATCH_MAX_FIELDS] = {{0}};
+	uint32		parts = 1 + data->nrows / ROWS_A_PART;	/* the pairs of all rows at once might not fit */
 
 	for (uint32 row = 0; row < data->nrows; row++)
 	{
@@ -256,29 +267,42 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 				AddKeyRow(&keys, MixHash(FieldSpace(model, f) + 1, value->keys[k]), row, f);
 		}
 	}
-	WalkBlocks(model, data, &keys, &split, &pairs, crowds);
+	SortKeyRows(keys.rows, keys.count);
+	SplitBlocks(model, data, &keys, &split, crowds);
+	SortKeyRows(split.rows, split.count);
+	for (uint64 start = 0, end; start < split.count; start = end)
+	{
+		end = BlockEnd(&split, start);
+		if (end - start > model->max_block)
+			crowds[split.rows[start].field].left_out++;
+	}
+
+	for (uint32 part = 0; part < parts; part++)
+	{
+		pairs.count = 0;
+		AddBlockPairs(model, &keys, part, parts, &pairs);
+		AddBlockPairs(model, &split, part, parts, &pairs);
+		if (pairs.count > 0)
+			MakeUnique(&pairs);
+		for (uint64 i = 0; i < pairs.count; i++)
+		{
+			uint32		left = pairs.pairs[i] >> 32,
+						right = (uint32) pairs.pairs[i];
+			uint64		pattern;
+
+			if (i % 65536 == 0)
+				CHECK_FOR_INTERRUPTS();
+			Prefetch(model, data, &pairs, i);
+			pattern = ComparePattern(model, data->cells + (Size) left * model->nfields,
+									 data->cells + (Size) right * model->nfields);
+			if (CountPattern(model, estimate, pattern))
+				KeepPair(result, left, right, pattern);
+		}
+	}
 	if (keys.rows)
 		pfree(keys.rows);
-	WalkBlocks(model, data, &split, NULL, &pairs, crowds);
 	if (split.rows)
 		pfree(split.rows);
-	if (pairs.count > 0)
-		MakeUnique(&pairs);
-
-	for (uint64 i = 0; i < pairs.count; i++)
-	{
-		uint32		left = pairs.pairs[i] >> 32,
-					right = (uint32) pairs.pairs[i];
-		uint64		pattern;
-
-		if (i % 65536 == 0)
-			CHECK_FOR_INTERRUPTS();
-		Prefetch(model, data, &pairs, i);
-		pattern = ComparePattern(model, data->cells + (Size) left * model->nfields,
-								 data->cells + (Size) right * model->nfields);
-		if (CountPattern(model, estimate, pattern))
-			KeepPair(result, left, right, pattern);
-	}
 	if (pairs.pairs)
 		pfree(pairs.pairs);
 

@@ -31,7 +31,8 @@ typedef struct Abbreviation
 	const char *short_form;
 } Abbreviation;
 
-static const Abbreviation abbreviations[] = {
+/* In addresses. */
+static const Abbreviation street_words[] = {
 	{"street", "st"}, {"str", "st"}, {"avenue", "ave"}, {"av", "ave"}, {"boulevard", "blvd"}, {"blv", "blvd"},
 	{"bvd", "blvd"}, {"road", "rd"}, {"drive", "dr"}, {"lane", "ln"}, {"place", "pl"}, {"court", "ct"},
 	{"crt", "ct"}, {"circuit", "cct"}, {"circle", "cir"}, {"crescent", "cres"}, {"cr", "cres"}, {"highway", "hwy"},
@@ -39,7 +40,11 @@ static const Abbreviation abbreviations[] = {
 	{"east", "e"}, {"west", "w"}, {"mount", "mt"}, {"saint", "st"}, {"fort", "ft"}, {"building", "bldg"},
 	{"suite", "ste"}, {"floor", "fl"}, {"apartment", "apt"}, {"between", "bet"}, {"btwn", "bet"}, {"betw", "bet"},
 	{"first", "1st"}, {"second", "2nd"}, {"third", "3rd"}, {"fourth", "4th"}, {"fifth", "5th"}, {"sixth", "6th"},
-	{"seventh", "7th"}, {"eighth", "8th"}, {"ninth", "9th"}, {"tenth", "10th"}, {"and", "&"},
+	{"seventh", "7th"}, {"eighth", "8th"}, {"ninth", "9th"}, {"tenth", "10th"},
+};
+
+/* In titles and names of firms. */
+static const Abbreviation firm_words[] = {
 	{"company", "co"}, {"corporation", "corp"}, {"incorporated", "inc"}, {"limited", "ltd"},
 	{"international", "intl"}, {"brothers", "bros"}, {"restaurant", "rest"}, {"delicatessen", "deli"},
 };
@@ -109,8 +114,10 @@ AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n)
 }
 
 static int
-Abbreviate(const Rune *word, int n, Rune *out)
+Abbreviate(const Rune *word, int n, Rune *out, bool address)
 {
+	const Abbreviation *list = address ? street_words : firm_words;
+	int			nlist = address ? lengthof(street_words) : lengthof(firm_words);
 	char		plain[24];
 
 	if (n < lengthof(plain))
@@ -118,10 +125,10 @@ Abbreviate(const Rune *word, int n, Rune *out)
 		for (int i = 0; i < n; i++)
 			plain[i] = word[i] < 128 ? (char) word[i] : '?';
 		plain[n] = '\0';
-		for (int i = 0; i < lengthof(abbreviations); i++)
+		for (int i = 0; i < nlist; i++)
 		{
-			if (strcmp(plain, abbreviations[i].word) == 0)
-				return DecodeText(abbreviations[i].short_form, out, 24);
+			if (strcmp(plain, list[i].word) == 0)
+				return DecodeText(list[i].short_form, out, 24);
 		}
 	}
 	n = Min(n, 24);
@@ -229,7 +236,7 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 
 			while (i < n && IsWordRune(runes[i]))
 				i++;
-			length = Abbreviate(runes + start, i - start, word);
+			length = Abbreviate(runes + start, i - start, word, address);
 			AddToken(field, value, word, length);
 			for (int j = 0; j < length; j++)
 				joined[njoined++] = word[j];
@@ -361,7 +368,7 @@ CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *
 	if (likeness >= 0.88)
 		return TEXT_WORDS;
 	/* one text inside the other: a name with and without its suffix */
-	if (contained >= 0.93)
+	if (contained >= 0.85)
 		return TEXT_INSIDE;
 	if (likeness >= 0.62)
 		return TEXT_CLOSE;
