@@ -132,9 +132,6 @@ COMMENT ON OPERATOR CLASS crm_member.coupon_code_hash_ops USING hash IS 'coupon 
 COMMENT ON OPERATOR FAMILY crm_member.coupon_code_ops USING btree IS 'coupon codes in order of their symbols';
 COMMENT ON OPERATOR FAMILY crm_member.coupon_code_hash_ops USING hash IS 'coupon codes by equality';
 
-CREATE CAST (crm_member.coupon_code AS text) WITH INOUT AS IMPLICIT;
-COMMENT ON CAST (crm_member.coupon_code AS text) IS 'So that functions that take any code as text take a coupon_code';
-
 CREATE FUNCTION crm_member.coupon_code(bigint) RETURNS crm_member.coupon_code
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_coupon_code_from_number';
@@ -273,8 +270,9 @@ BEGIN
     coupon_code := coupon_history.code::crm_member.coupon_code;
   END IF;
   RETURN QUERY
-  SELECT c.issued_at, 'made', coalesce(c.member_id, 0), NULL::numeric, NULL, c.template_code, NULL
+  SELECT c.issued_at, 'generate', coalesce(c.member_id, 0), NULL::numeric, NULL, c.template_code, NULL
     FROM crm_member.coupon c WHERE c.code OPERATOR(crm_member.=) coupon_code
+     AND NOT EXISTS (SELECT FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code AND e.act IN ('issue', 'import'))
   UNION ALL
   SELECT e.at, e.act, e.member_id, NULL, e.ref, e.reason, e.actor
     FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code
@@ -287,7 +285,79 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.coupon_history(text) IS
-  'All that happened to a coupon, oldest first: made, issue, import, hold, release, redeem, return, void; member_id 0 is nobody, discount money. No rows for an unknown or NULL code. Error 22P02 for what is no code';
+  'All that happened to a coupon, oldest first: generate, issue, import, hold, release, redeem, return, void; member_id 0 is nobody, discount money. No rows for an unknown or NULL code. Error 22P02 for what is no code';
+
+CREATE FUNCTION crm_member.coupon_history(code crm_member.coupon_code)
+RETURNS TABLE (at timestamptz, act text, member_id bigint, discount numeric, ref text, reason text, actor text)
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT * FROM crm_member.coupon_history(code::text) $$;
+
+COMMENT ON FUNCTION crm_member.coupon_history(crm_member.coupon_code) IS
+  'coupon_history() of a native code';
+
+CREATE FUNCTION crm_member.hold_coupon(
+  code crm_member.coupon_code,
+  ref text,
+  hold_for interval DEFAULT '15 minutes',
+  actor text DEFAULT NULL)
+RETURNS timestamptz
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_hold_coupon_by_code';
+
+COMMENT ON FUNCTION crm_member.hold_coupon(crm_member.coupon_code, text, interval, text) IS
+  'hold_coupon() with a native code';
+
+CREATE FUNCTION crm_member.release_coupon(
+  code crm_member.coupon_code,
+  ref text,
+  actor text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_release_coupon_by_code';
+
+COMMENT ON FUNCTION crm_member.release_coupon(crm_member.coupon_code, text, text) IS
+  'release_coupon() with a native code';
+
+CREATE FUNCTION crm_member.void_coupon(
+  code crm_member.coupon_code,
+  reason text DEFAULT NULL,
+  ref text DEFAULT NULL,
+  actor text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_void_coupon_by_code';
+
+COMMENT ON FUNCTION crm_member.void_coupon(crm_member.coupon_code, text, text, text) IS
+  'void_coupon() with a native code';
+
+CREATE FUNCTION crm_member.validate_coupon(
+  code crm_member.coupon_code,
+  sale jsonb,
+  OUT valid boolean,
+  OUT sqlstate text,
+  OUT reason text,
+  OUT discount numeric,
+  OUT lines jsonb)
+RETURNS record
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_validate_coupon_by_code';
+
+COMMENT ON FUNCTION crm_member.validate_coupon(crm_member.coupon_code, jsonb) IS
+  'validate_coupon() with a native code';
+
+CREATE FUNCTION crm_member.redeem_coupon(
+  code crm_member.coupon_code,
+  sale jsonb,
+  ref text,
+  actor text DEFAULT NULL,
+  OUT discount numeric,
+  OUT lines jsonb)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_redeem_coupon_by_code';
+
+COMMENT ON FUNCTION crm_member.redeem_coupon(crm_member.coupon_code, jsonb, text, text) IS
+  'redeem_coupon() with a native code';
 
 CREATE FUNCTION crm_member.split_coupon_limits() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

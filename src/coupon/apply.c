@@ -257,6 +257,15 @@ CapDiscounts(const Cart *cart, const Offer *offer, int64 *discounts)
 	return sum;
 }
 
+bool
+WorksOnUnits(const CouponTemplate *t)
+{
+	return t->kind == KIND_BUY_X_GET_Y || t->kind == KIND_GIFT ||
+		(t->kind != KIND_FREE_SHIPPING &&
+		 (t->target == TARGET_CHEAPEST || t->target == TARGET_DEAREST ||
+		  (t->target == TARGET_UNIT && t->max_units != PG_INT64_MAX)));
+}
+
 void
 ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *result)
 {
@@ -281,9 +290,7 @@ ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *
 		return;
 	}
 
-	if (t->kind == KIND_BUY_X_GET_Y || t->kind == KIND_GIFT ||
-		t->target == TARGET_CHEAPEST || t->target == TARGET_DEAREST ||
-		(t->target == TARGET_UNIT && t->max_units != PG_INT64_MAX))
+	if (WorksOnUnits(t))
 		result->outcome = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
 	else if (t->target == TARGET_ORDER)
 		DiscountOrder(cart, state, offer, result->lines);
@@ -331,8 +338,7 @@ BoundOffer(const Cart *cart, const CartState *state, const Offer *offer)
 {
 	const CouponTemplate *t = offer->template;
 	bool		on_order = t->target == TARGET_ORDER;
-	bool		on_units = t->kind == KIND_BUY_X_GET_Y || t->kind == KIND_GIFT ||
-		t->target == TARGET_CHEAPEST || t->target == TARGET_DEAREST;
+	bool		on_units = WorksOnUnits(t);
 	int64		cap = Min(t->max_discount, offer->cap);
 	int64		base = 0;
 	int64		room = 0;
@@ -345,18 +351,20 @@ BoundOffer(const Cart *cart, const CartState *state, const Offer *offer)
 	{
 		int64		space = Room(cart, state, i);
 
-		if (!(on_units ? offer->gets[i] : offer->eligible[i]))
+		if (t->kind == KIND_BUY_X_GET_Y || t->kind == KIND_GIFT ? !offer->gets[i]
+			: !offer->eligible[i])
 			continue;
 		room += space;
-		if (on_units || on_order)
+		if (on_units)
+			continue;
+		if (on_order)
 			base += t->kind == KIND_PERCENT && t->of_original ? cart->lines[i].amount
 				: state->left[i];
 		else
 			bound += Max(Min(BoundLine(cart, state, offer, i), space), 0);
 	}
 	if (on_units)
-		bound = t->kind == KIND_AMOUNT && t->max_units == PG_INT64_MAX ? Min(room, offer->value)
-			: room;
+		bound = room;
 	else if (on_order)
 		bound = t->kind == KIND_AMOUNT ? offer->value
 			: t->kind == KIND_PERCENT ? PercentOf(base, t->percent, t->rounding)

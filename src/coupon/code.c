@@ -114,6 +114,15 @@ WriteCode(int64 code, char *text)
 	*text = '\0';
 }
 
+Datum
+CodeText(int64 code)
+{
+	char		text[CODE_TEXT_SIZE];
+
+	WriteCode(code, text);
+	return CStringGetTextDatum(text);
+}
+
 void
 RefuseCode(const char *text, CodeForm form)
 {

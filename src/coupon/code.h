@@ -24,6 +24,22 @@ extern CodeForm ReadCode(const char *text, int64 *code);
 extern void WriteCode(int64 code, char *text);
 extern void RefuseCode(const char *text, CodeForm form);
 
+/*
+ * crm_<name>_by_code: the function with a coupon_code for its first argument,
+ * which is a text.
+ */
+#define TAKES_COUPON_CODE(name) \
+	PG_FUNCTION_INFO_V1(crm_##name##_by_code); \
+	Datum \
+	crm_##name##_by_code(PG_FUNCTION_ARGS) \
+	{ \
+		if (!PG_ARGISNULL(0)) \
+			fcinfo->args[0].value = CodeText(PG_GETARG_INT64(0)); \
+		return crm_##name(fcinfo); \
+	}
+
+extern Datum CodeText(int64 code);
+
 /* cipher.c */
 /* The code of a number below 2^50; different numbers have different codes. */
 extern int64 EncipherNumber(int64 number);

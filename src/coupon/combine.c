@@ -23,7 +23,9 @@ typedef struct Search
 	const Offer *offers;
 	int			n;
 	int64		limit;
-	CartState  *states;			/* by depth */
+	CartState	fresh;
+	CartState  *states;			/* by offers applied */
+	int64		units_bounds[MAX_OFFERS];	/* of offers on units, in the fresh cart */
 	OfferResult *results;		/* by offer, of the branch at hand */
 	int			path[MAX_OFFERS];
 	int			npath;
@@ -110,7 +112,7 @@ Bound(const Search *search, const CartState *state, int next)
 		bounds[i] = 0;
 		if (offer->template->exclusive == EXCLUSIVE_WINS || DisplacedBy(search, offer) != NULL)
 			continue;
-		bounds[i] = BoundOffer(search->cart, state, offer);
+		bounds[i] = Min(BoundOffer(search->cart, state, offer), search->units_bounds[i]);
 		/* one of a group: what it adds to the best so far */
 		for (int j = next; j < i; j++)
 		{
@@ -161,7 +163,8 @@ Consider(Search *search, int64 discount)
 static void
 Explore(Search *search, int next, int64 discount)
 {
-	const CartState *state = &search->states[next];
+	const CartState *state = &search->states[search->npath];
+	CartState  *after = &search->states[search->npath + 1];
 	const Offer *offer;
 	OfferResult *result;
 	int64		reach;
@@ -190,8 +193,8 @@ Explore(Search *search, int next, int64 discount)
 	result = &search->results[next];
 	if (offer->template->exclusive != EXCLUSIVE_WINS && DisplacedBy(search, offer) == NULL)
 	{
-		CopyState(search->cart, &search->states[next + 1], state);
-		ApplyOffer(search->cart, &search->states[next + 1], offer, result);
+		CopyState(search->cart, after, state);
+		ApplyOffer(search->cart, after, offer, result);
 		if (result->outcome == OUTCOME_APPLIED)
 		{
 			search->path[search->npath++] = next;
@@ -205,8 +208,26 @@ Explore(Search *search, int next, int64 discount)
 				return;
 		}
 	}
-	CopyState(search->cart, &search->states[next + 1], state);
 	Explore(search, next + 1, discount);
+}
+
+/* One offer by itself; true: it can be applied. */
+static bool
+ConsiderAlone(Search *search, int i)
+{
+	const Offer *offer = &search->offers[i];
+
+	CopyState(search->cart, &search->states[0], &search->fresh);
+	ApplyOffer(search->cart, &search->states[0], offer, &search->results[i]);
+	if (search->results[i].outcome != OUTCOME_APPLIED)
+		return false;
+	search->path[0] = i;
+	search->npath = 1;
+	search->options = offer->optional;
+	Consider(search, search->results[i].discount);
+	search->npath = 0;
+	search->options = 0;
+	return true;
 }
 
 /* Offers that are applied alone whatever their priority; true: one of them decides. */
@@ -215,24 +236,27 @@ ConsiderWinners(Search *search)
 {
 	for (int i = 0; i < search->n; i++)
 	{
-		const Offer *offer = &search->offers[i];
-
-		if (offer->template->exclusive != EXCLUSIVE_WINS)
-			continue;
-		InitState(search->cart, &search->states[0]);
-		ApplyOffer(search->cart, &search->states[0], offer, &search->results[i]);
-		if (search->results[i].outcome != OUTCOME_APPLIED)
-			continue;
-		search->path[0] = i;
-		search->npath = 1;
-		search->options = offer->optional;
-		Consider(search, search->results[i].discount);
-		search->npath = 0;
-		search->options = 0;
-		if (!offer->optional)
+		if (search->offers[i].template->exclusive == EXCLUSIVE_WINS &&
+			ConsiderAlone(search, i) && !search->offers[i].optional)
 			return true;
 	}
 	return false;
+}
+
+/* Where all is the buyer's choice, each offer alone is a first guess. */
+static void
+ConsiderEach(Search *search)
+{
+	for (int i = 0; i < search->n; i++)
+	{
+		if (!search->offers[i].optional)
+			return;
+	}
+	for (int i = 0; i < search->n; i++)
+	{
+		if (search->offers[i].template->exclusive != EXCLUSIVE_WINS)
+			ConsiderAlone(search, i);
+	}
 }
 
 /* Why each offer that was not applied was not, beside those that were. */
@@ -244,7 +268,7 @@ ExplainOthers(Search *search)
 	CartState  *trial = &search->states[1];
 	int			done = 0;
 
-	InitState(search->cart, state);
+	CopyState(search->cart, state, &search->fresh);
 	search->npath = 0;
 	search->closed = false;
 	for (int i = 0; i < search->n; i++)
@@ -293,6 +317,7 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 	search.states = palloc(sizeof(CartState) * (n + 2));
 	for (int i = 0; i < n + 2; i++)
 		InitState(cart, &search.states[i]);
+	InitState(cart, &search.fresh);
 	search.results = palloc0(sizeof(OfferResult) * Max(n, 1));
 	best->results = palloc0(sizeof(OfferResult) * Max(n, 1));
 	best->order = palloc(sizeof(int) * Max(n, 1));
@@ -304,7 +329,11 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 
 	if (!ConsiderWinners(&search))
 	{
-		InitState(cart, &search.states[0]);
+		ConsiderEach(&search);
+		CopyState(cart, &search.states[0], &search.fresh);
+		for (int i = 0; i < n; i++)
+			search.units_bounds[i] = WorksOnUnits(offers[i].template)
+				? BoundUnits(cart, &search.states[0], &offers[i]) : PG_INT64_MAX;
 		best->bound = Bound(&search, &search.states[0], 0);
 		Explore(&search, 0, 0);
 	}

@@ -345,3 +345,7 @@ crm_void_coupon(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_BOOL(voided);
 }
+
+TAKES_COUPON_CODE(hold_coupon)
+TAKES_COUPON_CODE(release_coupon)
+TAKES_COUPON_CODE(void_coupon)

@@ -87,11 +87,16 @@ extern void CopyState(const Cart *cart, CartState *to, const CartState *from);
  */
 extern void ApplyOffer(const Cart *cart, CartState *state, const Offer *offer,
 					   OfferResult *result);
-/* The most it could take off in this state and any that follows from it. */
+/*
+ * The most it could take off in this state and any that follows from it; for
+ * an offer on units the least of that and BoundUnits() is.
+ */
 extern int64 BoundOffer(const Cart *cart, const CartState *state, const Offer *offer);
+extern bool WorksOnUnits(const CouponTemplate *t);
 extern int64 PercentOf(int64 base, Decimal percent, Rounding rounding);
 
 /* unit.c: discounts on single units */
+extern int64 BoundUnits(const Cart *cart, const CartState *state, const Offer *offer);
 extern Outcome DiscountUnits(const Cart *cart, CartState *state, const Offer *offer,
 							 int64 *discounts, int64 *lacks);
 

@@ -165,6 +165,56 @@ UseBought(const Cart *cart, CartState *state, const Offer *offer, int64 bought, 
 	}
 }
 
+/*
+ * The most an offer on units can take off: as many as it could reward at best,
+ * the dearest of them.  What other offers do first makes no unit dearer but by
+ * rounding.
+ */
+int64
+BoundUnits(const Cart *cart, const CartState *state, const Offer *offer)
+{
+	const CouponTemplate *t = offer->template;
+	bool		reward = t->kind == KIND_BUY_X_GET_Y || t->kind == KIND_GIFT;
+	Source	   *sources = palloc(sizeof(Source) * cart->n);
+	int			n = ListSources(cart, state, reward ? offer->gets : offer->eligible, reward, sources);
+	int64		wanted = t->max_units == PG_INT64_MAX ? 1 : t->max_units;
+	int64		bound = 0;
+
+	if (t->kind == KIND_GIFT)
+		wanted = Min(t->get_quantity, t->max_units);
+	else if (t->kind == KIND_BUY_X_GET_Y)
+	{
+		int64		all = 0;
+
+		for (int i = 0; i < cart->n; i++)
+		{
+			if (offer->eligible[i] || offer->gets[i])
+				all += cart->lines[i].units - state->used[i];
+		}
+		wanted = Min(all / (t->buy_quantity + t->get_quantity) * t->get_quantity +
+					 (t->partial_reward ? t->get_quantity : 0), t->max_units);
+	}
+	qsort(sources, n, sizeof(Source), CompareSourceDown);
+	for (int i = 0; i < n && wanted > 0; i++)
+	{
+		int64		units = Min(sources[i].units, wanted);
+		int64		worth = ShareOf(sources[i].left, units, sources[i].payable, ROUNDING_CEIL);
+
+		if (t->kind == KIND_AMOUNT && offer->value <= worth / units)
+			worth = offer->value * units;
+		else if (t->kind == KIND_PERCENT && t->of_original)
+			worth = PercentOf(Max(worth, ShareOf(cart->lines[sources[i].line].amount, units,
+												 cart->lines[sources[i].line].quantity,
+												 ROUNDING_CEIL)), t->percent, ROUNDING_CEIL);
+		else if (t->kind != KIND_AMOUNT && t->kind != KIND_FIXED_PRICE)
+			worth = PercentOf(worth, t->percent, ROUNDING_CEIL);
+		bound = AddMinor(bound, worth + units);
+		wanted -= units;
+	}
+	pfree(sources);
+	return bound;
+}
+
 Outcome
 DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *discounts,
 			  int64 *lacks)

@@ -6,6 +6,7 @@
  */
 #include "crm_member.h"
 #include "coupon/argument.h"
+#include "coupon/code.h"
 #include "coupon/price.h"
 #include "coupon/use.h"
 #include "query.h"
@@ -182,8 +183,8 @@ static List *
 Wallet(const Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT code::text FROM crm_member.coupon WHERE member_id = $1 AND status = 'active' "
-		"ORDER BY valid_to NULLS LAST, code USING OPERATOR(crm_member.<)",
+		"SELECT c.code::text FROM crm_member.coupon c WHERE c.member_id = $1 "
+		"AND c.status = 'active' ORDER BY c.valid_to, c.code USING OPERATOR(crm_member.<)",
 		1, {INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	Datum		values[1] = {Int64GetDatum(sale->member_id)};
@@ -259,3 +260,6 @@ crm_best_coupons(PG_FUNCTION_ARGS)
 									CStringGetTextDatum("coupons"));
 	return RecordDatum(fcinfo, values, nulls);
 }
+
+TAKES_COUPON_CODE(validate_coupon)
+TAKES_COUPON_CODE(redeem_coupon)
