@@ -321,6 +321,40 @@ RaisedBySale(const Standing *standing, const Tier **before)
 	return true;
 }
 
+/* The period a tier had that is earned again; it begins then where nothing is known of it. */
+static void
+RestorePeriod(Standing *standing, TimestampTz then)
+{
+	static CrmQuery query = {
+		"SELECT at, period_to FROM crm_member.member_tier_event WHERE member_id = $1 "
+		"AND earned_to = $2 AND at <= $3 AND cause <> 'manual' "
+		"ORDER BY at DESC, booked_at DESC",
+		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
+	Holding    *holding = &standing->holding;
+	Datum		values[3];
+	bool		no_period;
+	bool		isnull;
+	Datum		period_to;
+
+	if (holding->earned == NULL)
+		return;
+	holding->period_from = then;
+	values[0] = Int64GetDatum(standing->member_id);
+	values[1] = CStringGetTextDatum(holding->earned->code);
+	values[2] = TimestampTzGetDatum(then);
+	if (RunQuery(&query, values, NULL, false, 1) == 1)
+	{
+		holding->period_from = DatumGetTimestampTz(QueryColumn(0, 1, &isnull));
+		period_to = QueryColumn(0, 2, &no_period);
+		if (!no_period)
+		{
+			holding->period_to = DatumGetTimestampTz(period_to);
+			return;
+		}
+	}
+	holding->period_to = ExpiresAt(&holding->earned->validity, holding->period_from);
+}
+
 static void
 UndoClimb(Standing *standing, int64 sale_id, TimestampTz at, const char *actor)
 {
@@ -346,7 +380,8 @@ UndoClimb(Standing *standing, int64 sale_id, TimestampTz at, const char *actor)
 		return;
 
 	change = NewChange(standing, "return", at);
-	SetEarned(holding, tier, at, tier ? ExpiresAt(&tier->validity, from) : DT_NOEND);
+	SetEarned(holding, tier, at, DT_NOEND);
+	RestorePeriod(standing, from);
 	change->after = *holding;
 	change->sale_id = sale_id;
 	change->actor = actor;
