@@ -29,6 +29,7 @@ typedef struct Deposit
 	int64		entry_no;
 	int64		debt;
 	TimestampTz expired_to;		/* lots that expire until here are booked as expired */
+	bool		merged;			/* its member is, perhaps while we waited: points go on to the survivor */
 	int64		swept;			/* points of such lots */
 	TimestampTz last_at;		/* of the entries */
 } Deposit;
@@ -65,13 +66,14 @@ SumAwards(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 		{
 			const Award *award = lfirst(cell);
 			bool		found;
-			Deposit    *deposit = FindDeposit(deposits, set, sales[i].sale->member->member_id,
-											  award->type, &found);
+			Deposit    *deposit = FindDeposit(deposits, set, sales[i].sale->member_id, award->type,
+											  &found);
 
 			if (!found)
 			{
 				deposit->points_type = award->type;
 				deposit->points = deposit->entries = 0;
+				deposit->merged = sales[i].sale->member_id != sales[i].sale->member->member_id;
 				deposit->settles_at = DT_NOBEGIN;
 				deposit->expires_at = DT_NOEND;
 				list = lappend(list, deposit);
@@ -101,7 +103,7 @@ PostDeposits(List *deposits)
 		"balance = a.balance + excluded.balance, entry_no = a.entry_no + excluded.entry_no, "
 		"settles_at = greatest(a.settles_at, excluded.settles_at), "
 		"expires_at = least(a.expires_at, excluded.expires_at) "
-		"RETURNING balance, entry_no, debt, expired_to", 0};
+		"RETURNING balance, entry_no, debt, expired_to, closed", 0};
 	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 	ListCell   *cell;
 
@@ -131,6 +133,7 @@ PostDeposits(List *deposits)
 		deposit->entry_no = DatumGetInt64(QueryColumn(row, 2, &isnull)) - deposit->entries;
 		deposit->debt = PointsColumn(row, 3, deposit->points_type);
 		deposit->expired_to = DatumGetTimestampTz(QueryColumn(row, 4, &isnull));
+		deposit->merged |= DatumGetBool(QueryColumn(row, 5, &isnull));
 		deposit->swept = 0;
 		deposit->last_at = DT_NOBEGIN;
 	}
@@ -206,15 +209,14 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 			Datum		values[lengthof(columns)];
 			bool		nulls[lengthof(columns)] = {false};
 			bool		found;
-			Deposit    *deposit = FindDeposit(deposits, set, sale->member->member_id, award->type,
-											  &found);
+			Deposit    *deposit = FindDeposit(deposits, set, sale->member_id, award->type, &found);
 
 			deposit->entry_no++;
 			deposit->balance += award->points;
 			deposit->last_at = Max(deposit->last_at, sale->sold_at);
 			if (award->expires_at <= deposit->expired_to)
 				deposit->swept = AddMinor(deposit->swept, award->points);
-			values[0] = Int64GetDatum(sale->member->member_id);
+			values[0] = Int64GetDatum(sale->member_id);
 			values[1] = CStringGetTextDatum(award->type->name);
 			values[2] = Int64GetDatum(deposit->entry_no);
 			values[3] = PointsDatum(award->points, award->type);
@@ -246,6 +248,8 @@ SettleDeposits(List *deposits)
 		if (deposit->debt > 0 || deposit->swept > 0)
 			SettleCredit(deposit->member_id, deposit->points_type, deposit->swept,
 						 deposit->last_at);
+		if (deposit->merged)
+			ForwardPoints(deposit->member_id, deposit->points_type, deposit->last_at);
 	}
 }
 
@@ -311,7 +315,7 @@ LoadAwards(const Sale *sale)
 	Datum		values[2];
 	uint64		found;
 
-	values[0] = Int64GetDatum(sale->member->member_id);
+	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	SPI_connect();
 	found = RunQuery(&query, values, NULL, false, 0);

@@ -49,6 +49,8 @@ GrantLot(const Act *act)
 	if (account.debt > 0 || act->expires_at <= account.expired_to)
 		SettleCredit(act->member_id, act->type,
 					 act->expires_at <= account.expired_to ? act->points : 0, act->at);
+	if (account.closed)
+		balance = ForwardPoints(act->member_id, act->type, act->at);
 	return balance;
 }
 
@@ -101,15 +103,22 @@ TakeFromAccount(const Act *act, Account *account)
 }
 
 Account
-TakePoints(const Act *act, LotUse *use, bool *done)
+TakePoints(Act *act, LotUse *use, bool *done)
 {
 	Account		account = {0};
 	Entry		entry;
+	bool		released = false;
 
 	*done = false;
-	if (!TakeFromAccount(act, &account) &&
-		(!ReleaseTimedOut(act->member_id, act->type, act->at) || !TakeFromAccount(act, &account)))
+	while (!TakeFromAccount(act, &account))
 	{
+		if (FollowMerge(&act->member_id, act->type))
+			continue;
+		if (!released && ReleaseTimedOut(act->member_id, act->type, act->at))
+		{
+			released = true;
+			continue;
+		}
 		/* perhaps because this very act was done while we waited */
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
 			Insufficient(act);
@@ -133,7 +142,7 @@ TakePoints(const Act *act, LotUse *use, bool *done)
 }
 
 int64
-PostSpend(const Act *act)
+PostSpend(Act *act)
 {
 	int64		balance;
 	LotUse		use = {0};
@@ -147,7 +156,7 @@ PostSpend(const Act *act)
 }
 
 int64
-PostDeduction(const Act *act)
+PostDeduction(Act *act)
 {
 	const PastEntry *past;
 	LotUse		use = {0};
@@ -156,7 +165,9 @@ PostDeduction(const Act *act)
 	int64		missing;
 
 	SPI_connect();
-	account = AddToAccount(act->member_id, act->type, 0, 0, DT_NOBEGIN, DT_NOEND);
+	do
+		account = AddToAccount(act->member_id, act->type, 0, 0, DT_NOBEGIN, DT_NOEND);
+	while (account.closed && FollowMerge(&act->member_id, act->type));
 	past = FindEntry(act->member_id, act->ref);
 	if (past != NULL)
 	{

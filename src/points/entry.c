@@ -12,7 +12,16 @@
 
 #define ENTRY_COLUMNS \
 	"points_type, entry_no, kind, points, balance, at, sale_id, of_entry, shortfall, line_nos, " \
-	"line_points, lot_nos, lot_points"
+	"line_points, lot_nos, lot_points, member_id"
+
+/* The members that are this one, itself first. */
+#define OF_FAMILY(columns, conditions) \
+	"SELECT " columns " FROM (" \
+	"SELECT 0 AS place, e.* FROM crm_member.points_entry e WHERE e.member_id = $1 " conditions " " \
+	"UNION ALL SELECT 1, e.* FROM crm_member.member_kin k " \
+	"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.root = k.root AND o.member_id <> k.member_id " \
+	"JOIN crm_member.points_entry e ON e.member_id = o.member_id " conditions " " \
+	"WHERE k.member_id = $1) e "
 
 static int
 ReadArray(uint64 row, int column, Oid type, Datum **elements)
@@ -78,6 +87,7 @@ ReadEntry(uint64 row)
 	for (int i = 0; i < entry->use.n; i++)
 		entry->use.lot_nos[i] = DatumGetInt64(elements[i]);
 	entry->use.points = ReadPoints(row, 13, entry->type);
+	entry->member_id = NumberColumn(row, 14);
 	return entry;
 }
 
@@ -100,8 +110,7 @@ PastEntry *
 FindEntry(int64 member_id, const char *ref)
 {
 	static CrmQuery query = {
-		"SELECT " ENTRY_COLUMNS " FROM crm_member.points_entry "
-		"WHERE member_id = $1 AND ref = $2",
+		OF_FAMILY(ENTRY_COLUMNS, "AND e.ref = $2") "ORDER BY place, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 
@@ -172,8 +181,8 @@ bool
 FindAct(const Act *act, int64 points, int64 *balance)
 {
 	static CrmQuery query = {
-		"SELECT kind, points_type, points, balance, other_member FROM crm_member.points_entry "
-		"WHERE member_id = $1 AND ref = $2",
+		OF_FAMILY("kind, points_type, points, balance, other_member", "AND e.ref = $2")
+		"ORDER BY place, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	bool		isnull;

@@ -49,7 +49,7 @@ InsertHold(const Act *act, int64 hold_no)
 }
 
 int64
-PostHold(const Act *act)
+PostHold(Act *act)
 {
 	int64		balance;
 	LotUse		use = {0};
@@ -143,17 +143,19 @@ ReleaseHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 poin
 	ReduceHold(act->member_id, entry->type, hold, points);
 	if (account.debt > 0)
 		SettleCredit(act->member_id, entry->type, 0, act->at);
-	return account.balance;
+	return Forwarded(act->member_id, entry->type, &account, &use, act->at);
 }
 
+/* It may have been made by a member that is merged with this one: then the act goes on there. */
 static const PastEntry *
-FindHold(const Act *act, const char *ref)
+FindHold(Act *act, const char *ref)
 {
 	const PastEntry *entry = FindEntry(act->member_id, ref);
 
 	if (entry == NULL || strcmp(entry->kind, "hold") != 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_ENTRY),
 						errmsg("the member has no hold with reference \"%s\"", ref)));
+	act->member_id = entry->member_id;
 	return entry;
 }
 
@@ -184,7 +186,7 @@ HoldClosed(const char *ref, const Hold *hold, const PointsType *type, bool timed
 }
 
 int64
-PostRelease(const Act *act, const char *ref)
+PostRelease(Act *act, const char *ref)
 {
 	const PastEntry *entry;
 	const PastEntry *part;
@@ -254,7 +256,7 @@ OnlyCapture(const Act *act, List *parts)
 }
 
 int64
-PostCapture(const Act *act, const char *ref, bool release_rest)
+PostCapture(Act *act, const char *ref, bool release_rest)
 {
 	const PastEntry *entry;
 	const PastEntry *part;
@@ -310,14 +312,22 @@ ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz at)
 	static CrmQuery next = {
 		"UPDATE crm_member.points_account SET hold_expires_at = coalesce("
 		"(SELECT min(h.expires_at) FROM crm_member.points_hold h "
-		"WHERE h.member_id = $1 AND h.points_type = $2 AND h.held > 0), 'infinity') "
+		"WHERE (h.member_id = $1 OR h.member_id IN (SELECT k.member_id "
+		"FROM crm_member.member_kin r JOIN crm_member.member_kin k "
+		"ON k.kin = r.kin AND k.root = r.member_id WHERE r.member_id = $1)) "
+		"AND h.points_type = $2 AND h.held > 0), 'infinity') "
 		"WHERE member_id = $1 AND points_type = $2",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[3];
 	Account		account;
 	uint64		found;
 	char	  **refs;
+	int64	   *merged;
+	int			nmerged;
 
+	merged = MergedMembers(member_id, &nmerged);
+	for (int i = 0; i < nmerged; i++)
+		ReleaseTimedOut(merged[i], type, at);
 	if (!LockAccount(member_id, type, &account))
 		return false;
 	values[0] = Int64GetDatum(member_id);

@@ -61,6 +61,7 @@ ReadAccount(const PointsType *type, Account *account)
 	account->debt = PointsColumn(0, 3, type);
 	account->expired_to = DatumGetTimestampTz(QueryColumn(0, 4, &isnull));
 	account->hold_expires_at = DatumGetTimestampTz(QueryColumn(0, 5, &isnull));
+	account->closed = DatumGetBool(QueryColumn(0, 6, &isnull));
 }
 
 Account
@@ -76,7 +77,7 @@ AddToAccount(int64 member_id, const PointsType *type, int64 points, int n,
 		"entry_no = a.entry_no + excluded.entry_no, "
 		"settles_at = greatest(a.settles_at, excluded.settles_at), "
 		"expires_at = least(a.expires_at, excluded.expires_at) "
-		"RETURNING balance, entry_no, debt, expired_to, hold_expires_at",
+		"RETURNING balance, entry_no, debt, expired_to, hold_expires_at, closed",
 		6, {INT8OID, TEXTOID, NUMERICOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	Datum		values[6];
 	Account		account;
@@ -97,7 +98,7 @@ bool
 LockAccount(int64 member_id, const PointsType *type, Account *account)
 {
 	static CrmQuery query = {
-		"SELECT balance, entry_no, debt, expired_to, hold_expires_at "
+		"SELECT balance, entry_no, debt, expired_to, hold_expires_at, closed "
 		"FROM crm_member.points_account "
 		"WHERE member_id = $1 AND points_type = $2 FOR NO KEY UPDATE",
 		2, {INT8OID, TEXTOID}};
@@ -241,7 +242,7 @@ Book(int64 member_id, const PointsType *type, const Entry *entry, Account *accou
 		"entry_no = entry_no + 1, settles_at = greatest(settles_at, $5), "
 		"expires_at = least(expires_at, $6) "
 		"WHERE member_id = $1 AND points_type = $2 "
-		"RETURNING balance, entry_no, debt, expired_to, hold_expires_at",
+		"RETURNING balance, entry_no, debt, expired_to, hold_expires_at, closed",
 		6, {INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	Datum		values[6];
 	int64		debt = 0;

@@ -15,6 +15,7 @@ typedef struct Account
 	int64		debt;
 	TimestampTz expired_to;		/* lots that expired until here are booked as expired */
 	TimestampTz hold_expires_at;	/* until here no hold times out */
+	bool		closed;			/* the member is merged: what comes in goes on to the survivor */
 } Account;
 
 /* Draws on lots; negative points went back.  Lot 0 is the debt. */
@@ -56,6 +57,7 @@ typedef struct Entry
 /* An entry read back. */
 typedef struct PastEntry
 {
+	int64		member_id;
 	const PointsType *type;
 	int64		entry_no;
 	char	   *kind;
@@ -114,6 +116,7 @@ typedef struct Lot
 	int64		remaining;
 	TimestampTz earned_at;
 	TimestampTz expires_at;
+	bool		foreign;		/* another member's, unless merged with it */
 } Lot;
 extern Lot	LoadLot(int64 member_id, const PointsType *type, int64 lot_no);
 
@@ -121,7 +124,28 @@ extern Lot	LoadLot(int64 member_id, const PointsType *type, int64 lot_no);
 extern int64 SweptPart(int64 member_id, const PointsType *type, const Account *account,
 					   const LotUse *use, TimestampTz *soonest);
 
+/*
+ * merged.c: a merged member's account keeps its journal, and what is undone in it
+ * is booked there; but it has no points, which are the survivor's.
+ */
+/* Bring what is in the account, which is locked, to whose it is; the balance of the survivor. */
+extern int64 ForwardPoints(int64 member_id, const PointsType *type, TimestampTz at);
+/*
+ * The same after an entry, where the account is closed or lots that were
+ * refilled (use, may be NULL) are another's; the balance to answer with.
+ */
+extern int64 Forwarded(int64 member_id, const PointsType *type, const Account *account,
+					   const LotUse *use, TimestampTz at);
+/* Bring so many points into it, first those of a lot of its own. */
+extern void FetchPoints(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
+						TimestampTz at);
+/* The account was closed while we waited for it: go on with the survivor's. */
+extern bool FollowMerge(int64 *member_id, const PointsType *type);
+/* Members merged into this one, in order. */
+extern int64 *MergedMembers(int64 member_id, int *n);
+
 /* entry.c */
+/* An entry of the member, or else of those merged with it. */
 extern PastEntry *FindEntry(int64 member_id, const char *ref);
 /* List of PastEntry, in order */
 extern List *LoadEntriesOf(int64 member_id, const PointsType *type, int64 of_entry);
@@ -133,7 +157,7 @@ extern void ReferenceReused(const char *ref);
 /* act.c */
 /* Grant a lot, or take from lots; they return the first result where act->ref is there already. */
 extern int64 GrantLot(const Act *act);
-extern Account TakePoints(const Act *act, LotUse *use, bool *done);
+extern Account TakePoints(Act *act, LotUse *use, bool *done);
 
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */

@@ -103,7 +103,7 @@ Lot
 LoadLot(int64 member_id, const PointsType *type, int64 lot_no)
 {
 	static CrmQuery query = {
-		"SELECT remaining, earned_at, expires_at FROM crm_member.points_lot "
+		"SELECT remaining, earned_at, expires_at, owner_member IS NOT NULL FROM crm_member.points_lot "
 		"WHERE member_id = $1 AND points_type = $2 AND lot_no = $3",
 		3, {INT8OID, TEXTOID, INT8OID}};
 	Datum		values[3];
@@ -118,6 +118,7 @@ LoadLot(int64 member_id, const PointsType *type, int64 lot_no)
 	lot.remaining = PointsColumn(0, 1, type);
 	lot.earned_at = DatumGetTimestampTz(QueryColumn(0, 2, &isnull));
 	lot.expires_at = DatumGetTimestampTz(QueryColumn(0, 3, &isnull));
+	lot.foreign = DatumGetBool(QueryColumn(0, 4, &isnull));
 	return lot;
 }
 

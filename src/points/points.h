@@ -225,9 +225,9 @@ typedef struct Act
 
 /* act.c; balance of the account after the act */
 extern int64 PostAward(const Act *act);
-extern int64 PostSpend(const Act *act);
+extern int64 PostSpend(Act *act);
 /* Take points whether or not they are there; the points type says what is done about the rest. */
-extern int64 PostDeduction(const Act *act);
+extern int64 PostDeduction(Act *act);
 
 /* entry.c: the points type of the entry that carries a reference; RM303 where none does */
 extern const PointsType *EntryType(int64 member_id, const char *ref);
@@ -241,13 +241,13 @@ extern int64 SpendableBalance(int64 member_id, const PointsType *type, Timestamp
 							  TimestampTz known_at, bool read_only);
 
 /* hold.c; points 0 in a release or capture: all that is held.  hold: reference of the hold */
-extern int64 PostHold(const Act *act);
-extern int64 PostRelease(const Act *act, const char *hold);
-extern int64 PostCapture(const Act *act, const char *hold, bool release_rest);
+extern int64 PostHold(Act *act);
+extern int64 PostRelease(Act *act, const char *hold);
+extern int64 PostCapture(Act *act, const char *hold, bool release_rest);
 
 /* transfer.c; balance of the account given from */
-extern int64 PostTransfer(const Act *act, int64 to_member);
-extern int64 PostConversion(const Act *act, const PointsType *to_type);
+extern int64 PostTransfer(Act *act, int64 to_member);
+extern int64 PostConversion(Act *act, const PointsType *to_type);
 
 /* reverse.c */
 /*

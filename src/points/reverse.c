@@ -97,6 +97,8 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	if (account.hold_expires_at <= at)
 		ReleaseTimedOut(act->member_id, entry->type, at);
 
+	if (account.closed)
+		FetchPoints(act->member_id, entry->type, entry->entry_no, total, at);
 	lot = LoadLot(act->member_id, entry->type, entry->entry_no);
 	if (lot.remaining > 0)
 	{
@@ -122,7 +124,7 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	reversal.points = reversal.shortfall - total;
 	Book(act->member_id, entry->type, &reversal, &account);
 	*shortfall += reversal.shortfall;
-	return account.balance;
+	return Forwarded(act->member_id, entry->type, &account, NULL, at);
 }
 
 int64
@@ -207,7 +209,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	Book(act->member_id, entry->type, &give, &account);
 	if (account.debt > 0)
 		SettleCredit(act->member_id, entry->type, 0, act->at);
-	return account.balance;
+	return Forwarded(act->member_id, entry->type, &account, &lots, act->at);
 }
 
 /* What is left to take back of the lines of an entry, or of one of them. */
@@ -256,7 +258,7 @@ EntriesToReverse(const Act *act, const char *ref)
 	entry = FindEntry(act->member_id, ref);
 	if (strcmp(entry->kind, "hold") == 0)
 	{
-		foreach(cell, LoadEntriesOf(act->member_id, entry->type, entry->entry_no))
+		foreach(cell, LoadEntriesOf(entry->member_id, entry->type, entry->entry_no))
 		{
 			if (strcmp(((PastEntry *) lfirst(cell))->kind, "spend") == 0)
 				entries = lappend(entries, lfirst(cell));
@@ -309,9 +311,10 @@ PostReversal(const Act *act, const char *ref, int line_no)
 	SPI_connect();
 	entries = EntriesToReverse(act, ref);
 	step.type = ((PastEntry *) linitial(entries))->type;
-	if (!LockAccount(act->member_id, step.type, &account))
+	step.member_id = ((PastEntry *) linitial(entries))->member_id;
+	if (!LockAccount(step.member_id, step.type, &account))
 		elog(ERROR, "points account vanished");
-	past = FindReversal(act, entries);
+	past = FindReversal(&step, entries);
 	balance = past != NULL ? past->balance : account.balance;
 	foreach(cell, past == NULL ? entries : NIL)
 	{
@@ -321,11 +324,11 @@ PostReversal(const Act *act, const char *ref, int line_no)
 		int64		total;
 
 		if (IsGrant(entry))
-			left = WhatIsLeft(entry, TakenBack(act->member_id, entry), line_no);
+			left = WhatIsLeft(entry, TakenBack(step.member_id, entry), line_no);
 		else
 		{
 			left = palloc0(sizeof(int64) * n);
-			left[0] = line_no != 0 ? 0 : -entry->points - GivenBack(act->member_id, entry);
+			left[0] = line_no != 0 ? 0 : -entry->points - GivenBack(step.member_id, entry);
 		}
 		total = TotalOf(left, n);
 		if (act->points != 0)

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 
 int64
-PostTransfer(const Act *act, int64 to_member)
+PostTransfer(Act *act, int64 to_member)
 {
 	Act			in = *act;
 	LotUse		use = {0};
@@ -76,7 +76,7 @@ Converted(const Act *act, const PointsType *to_type)
 }
 
 int64
-PostConversion(const Act *act, const PointsType *to_type)
+PostConversion(Act *act, const PointsType *to_type)
 {
 	bool		first = strcmp(act->type->name, to_type->name) < 0;
 	Act			in = *act;
