@@ -32,6 +32,7 @@ COMMENT ON FUNCTION crm_member.settle_sale_line() IS
 
 CREATE FUNCTION crm_member.settle_sales() RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_settle_sales';
 
 COMMENT ON FUNCTION crm_member.settle_sales() IS

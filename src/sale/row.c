@@ -278,9 +278,9 @@ LoadSale(Sale *sale)
 }
 
 /*
- * Sales that came as rows are in the books now.  By tid, whose plan is the same
- * at any size of the tables; a row that somebody else has settled since is not
- * found unsettled.
+ * Sales that came as rows are in the books now.  By tid, which with sequential
+ * scans off has one plan at any size of the tables; a row that somebody else has
+ * settled since is not found unsettled.
  */
 void
 MarkSettled(const EarnedSale *sales, int n)
