@@ -487,20 +487,29 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	StringInfoData hot;
 	int32		threshold;
 	int			nest;
+	Oid			owner,
+				user;
+	int			security;
 	MemoryContext old;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("model must not be null")));
 	code = PG_GETARG_DATUM(0);
-	CrmRelation("match_model");
+	owner = RelationOwner(CrmRelation("match_model"));
+	GetUserIdAndSecContext(&user, &security);
 	SPI_connect();
+
+	/* our own tables with their owner's rights, the source with those of the caller */
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 	RunQuery(&enter, &code, NULL, false, 0);
 	model = LoadModel(TextDatumGetCString(code));
+	SetUserIdAndSecContext(user, security);
 	/* a date is read as year, month, day, whatever the session prefers */
 	nest = NewGUCNestLevel();
 	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	LoadRows(model, &data);
 	AtEOXact_GUC(true, nest);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);
@@ -531,6 +540,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	WritePairs(model, &data, edges, nedges, cluster, weighed);
 	WriteClusters(model, &data, cluster);
 	WriteRun(model, &data, &estimate, nedges, &hot);
+	SetUserIdAndSecContext(user, security);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(model->context);
 	SPI_finish();
