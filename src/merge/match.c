@@ -4,6 +4,7 @@
  */
 #include "merge/match.h"
 #include "catalog.h"
+#include "job/progress.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"
@@ -77,6 +78,7 @@ LoadRows(MatchModel *model, MatchData *data)
 		if (SPI_processed == 0)
 			break;
 		CHECK_FOR_INTERRUPTS();
+		ReportProgress(model->progress, "1/4 reading", data->nrows, 0);
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
 			HeapTuple tuple = SPI_tuptable->vals[i];
@@ -530,8 +532,10 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);
+	ReportProgress(model->progress, "2/4 comparing pairs", 0, 0);
 	StartEstimate(model, &data, &estimate);
 	FindCandidates(model, &data, &estimate, &pairs, &hot);
+	ReportProgress(model->progress, "3/4 weighing and grouping", 0, pairs.count);
 	FinishEstimate(model, &estimate);
 	RunQuery(&lock, &code, NULL, false, 0);
 	ReadVerdicts(model, &data, &same, &nsame, &distinct, &ndistinct);
@@ -556,6 +560,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 
 	RunQuery(&clear_pairs, &code, NULL, false, 0);
 	RunQuery(&clear_clusters, &code, NULL, false, 0);
+	ReportProgress(model->progress, "4/4 writing", 0, nedges);
 	WritePairs(model, &data, edges, nedges, cluster, weighed);
 	WriteClusters(model, &data, cluster);
 	WriteRun(model, &data, &estimate, nedges, &hot);

@@ -136,6 +136,7 @@ typedef struct MatchField
 typedef struct MatchModel
 {
 	char         *code;
+	char         *progress; /* what other sessions see it called */
 	char         *source;
 	char         *key;
 	int           nfields;

@@ -6,6 +6,7 @@
  * large is left out and reported.
  */
 #include "merge/match.h"
+#include "job/progress.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -254,6 +255,7 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 {
 	KeyRows  keys = {0}, split = {0};
 	PairList pairs = {0};
+	uint64   done = 0;
 	Crowd    crowds[MATCH_MAX_FIELDS] = {{0}};
 	uint32 parts = 1 + data->nrows / ROWS_A_PART; /* the pairs of all rows at once might not fit */
 
@@ -295,13 +297,17 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 			uint64 pattern;
 
 			if (i % 65536 == 0)
+			{
 				CHECK_FOR_INTERRUPTS();
+				ReportProgress(model->progress, "2/4 comparing pairs", i + done, 0);
+			}
 			Prefetch(model, data, &pairs, i);
 			pattern = ComparePattern(model, data->cells + (Size) left * model->nfields,
 									 data->cells + (Size) right * model->nfields);
 			if (CountPattern(model, estimate, pattern))
 				KeepPair(result, left, right, pattern);
 		}
+		done += pairs.count;
 	}
 	if (keys.rows)
 		pfree(keys.rows);

@@ -449,6 +449,7 @@ LoadModel(const char *code)
 	model = palloc0(sizeof(MatchModel));
 	model->context = context;
 	model->code = pstrdup(code);
+	model->progress = psprintf("find_duplicates %s", code);
 	model->source = TextDatumGetCString(QueryColumn(0, 1, &isnull));
 	model->key = TextDatumGetCString(QueryColumn(0, 2, &isnull));
 	model->auto_threshold = DatumGetFloat8(QueryColumn(0, 4, &isnull));
