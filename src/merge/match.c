@@ -347,7 +347,10 @@ CompareEnds(const void *x, const void *y)
 	return a->right < b->right ? -1 : a->right > b->right;
 }
 
-/* Verdicts: pairs that are the same, and pairs that are not, for ever. */
+/*
+ * Verdicts: pairs that are the same, and pairs that are not, for ever.  What was
+ * said of a member that has been merged holds for its survivor.
+ */
 static void
 ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame,
 			 MatchEdge **distinct, uint64 *ndistinct)
@@ -357,9 +360,19 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'",
 		1,
 		{TEXTOID}};
+	static CrmQuery members = {
+		"SELECT coalesce(crm_member.canonical_member(CASE WHEN left_key OPERATOR(pg_catalog.~) "
+		"'^[0-9]{1,18}$' THEN left_key::pg_catalog.int8 END)::pg_catalog.text, left_key), "
+		"coalesce(crm_member.canonical_member(CASE WHEN right_key OPERATOR(pg_catalog.~) "
+		"'^[0-9]{1,18}$' THEN right_key::pg_catalog.int8 END)::pg_catalog.text, right_key), verdict "
+		"FROM crm_member.match_verdict "
+		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'",
+		1,
+		{TEXTOID}};
+	bool  of_members = strcmp(model->code, "member") == 0;
 	Datum value = CStringGetTextDatum(model->code);
 	/* not read-only: verdicts given since the run began must be seen */
-	uint64  n = RunQuery(&query, &value, NULL, false, 0);
+	uint64  n = RunQuery(of_members ? &members : &query, &value, NULL, false, 0);
 	uint32 *sorted;
 
 	*nsame = *ndistinct = 0;
