@@ -40,7 +40,7 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_find_duplicates';
 
 COMMENT ON PROCEDURE crm_member.find_duplicates(text) IS
-  'Compare the records of a match_model and write duplicate_pair, duplicate_cluster and match_run, in place of what the last run wrote; verdicts stay and bind. Errors: RM601 unknown model, 22023 bad fields, 22004 a key is null';
+  'Compare the records of a match_model and write duplicate_pair, duplicate_cluster and match_run, in place of what the last run wrote; verdicts stay and bind. The source is read with the rights of the caller, the results are written with those of the tables'' owner. Errors: RM601 unknown model, 22023 bad fields, 22004 a key is null';
 
 CREATE FUNCTION crm_member.match_keys(name text, mobile text, email text, birthday text) RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE

@@ -4,6 +4,7 @@
  */
 #include "merge/match.h"
 #include "catalog.h"
+#include "job/progress.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"
@@ -20,21 +21,20 @@
 #define WRITE_ROWS 2000
 #define CONTRARY_WEIGHT (10 * WEIGHT_SCALE)
 #define OWN_WEIGHT (3 * WEIGHT_SCALE)
-#define ROUNDS 4				/* of grouping: the groups tell how often a value is held */
+#define ROUNDS 4 /* of grouping: the groups tell how often a value is held */
 
 /* Rows in the order of what they say, so that the order of input does not matter. */
 typedef struct Row
 {
-	uint64		hash;
-	char	   *key;
-	uint32	   *cells;
+	uint64  hash;
+	char   *key;
+	uint32 *cells;
 } Row;
 
 static int
 CompareKeys(const char *a, const char *b)
 {
-	size_t		na = strlen(a),
-				nb = strlen(b);
+	size_t na = strlen(a), nb = strlen(b);
 
 	/* numbers by value */
 	if (na != nb && strspn(a, "0123456789") == na && strspn(b, "0123456789") == nb)
@@ -60,13 +60,13 @@ CompareRow(const Row *a, const Row *b)
 static void
 LoadRows(MatchModel *model, MatchData *data)
 {
-	char	   *sql = MatchSourceQuery(model);
-	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
-	Portal		portal;
-	Row		   *rows = NULL;
-	uint32		size = 0;
-	MemoryContext scratch = AllocSetContextCreate(model->context, "crm_member match text",
-												  ALLOCSET_DEFAULT_SIZES);
+	char         *sql = MatchSourceQuery(model);
+	SPIPlanPtr    plan = SPI_prepare(sql, 0, NULL);
+	Portal        portal;
+	Row          *rows = NULL;
+	uint32        size = 0;
+	MemoryContext scratch =
+		AllocSetContextCreate(model->context, "crm_member match text", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(model->context);
 
 	if (plan == NULL)
@@ -78,22 +78,24 @@ LoadRows(MatchModel *model, MatchData *data)
 		if (SPI_processed == 0)
 			break;
 		CHECK_FOR_INTERRUPTS();
+		ReportProgress(model->progress, "1/4 reading", data->nrows, 0);
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
-			HeapTuple	tuple = SPI_tuptable->vals[i];
-			TupleDesc	desc = SPI_tuptable->tupdesc;
-			char	   *key = SPI_getvalue(tuple, desc, 1);
-			Row		   *row;
+			HeapTuple tuple = SPI_tuptable->vals[i];
+			TupleDesc desc = SPI_tuptable->tupdesc;
+			char     *key = SPI_getvalue(tuple, desc, 1);
+			Row      *row;
 
 			if (key == NULL)
-				ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-								errmsg("a row of the source of model \"%s\" has no key", model->code),
-								errdetail("Column \"%s\" is null.", model->key)));
+				ereport(ERROR,
+						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						 errmsg("a row of the source of model \"%s\" has no key", model->code),
+						 errdetail("Column \"%s\" is null.", model->key)));
 			if (data->nrows == size)
 			{
 				size = Max(1024, size * 2);
-				rows = rows == NULL ? palloc_extended(size * sizeof(Row), MCXT_ALLOC_HUGE) :
-					repalloc_huge(rows, size * sizeof(Row));
+				rows = rows == NULL ? palloc_extended(size * sizeof(Row), MCXT_ALLOC_HUGE)
+									: repalloc_huge(rows, size * sizeof(Row));
 			}
 			row = &rows[data->nrows++];
 			row->key = pstrdup(key);
@@ -102,7 +104,7 @@ LoadRows(MatchModel *model, MatchData *data)
 			pfree(key);
 			for (int f = 0; f < model->nfields; f++)
 			{
-				char	   *text = SPI_getvalue(tuple, desc, f + 2);
+				char *text = SPI_getvalue(tuple, desc, f + 2);
 
 				if (text == NULL)
 					continue;
@@ -119,11 +121,13 @@ LoadRows(MatchModel *model, MatchData *data)
 	if (data->nrows > 0)
 		SortRows(rows, data->nrows);
 	data->keys = palloc_extended(Max(data->nrows, 1) * sizeof(char *), MCXT_ALLOC_HUGE);
-	data->cells = palloc_extended(Max((Size) data->nrows * model->nfields, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	data->cells = palloc_extended(Max((Size) data->nrows * model->nfields, 1) * sizeof(uint32),
+								  MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < data->nrows; i++)
 	{
 		data->keys[i] = rows[i].key;
-		memcpy(data->cells + (Size) i * model->nfields, rows[i].cells, model->nfields * sizeof(uint32));
+		memcpy(data->cells + (Size) i * model->nfields, rows[i].cells,
+			   model->nfields * sizeof(uint32));
 		pfree(rows[i].cells);
 	}
 	if (rows != NULL)
@@ -140,14 +144,14 @@ LoadRows(MatchModel *model, MatchData *data)
 static bool
 IsAutomatic(const MatchModel *model, uint64 pattern, int32 weight)
 {
-	int			contrary = 0;
-	int32		own = 0;
+	int   contrary = 0;
+	int32 own = 0;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
 		const MatchField *field = &model->fields[f];
-		int			level = PATTERN_LEVEL(pattern, f);
-		int32		adjustment;
+		int               level = PATTERN_LEVEL(pattern, f);
+		int32             adjustment;
 
 		if (level < 0)
 			continue;
@@ -162,11 +166,11 @@ IsAutomatic(const MatchModel *model, uint64 pattern, int32 weight)
 
 typedef struct Batch
 {
-	CrmQuery   *query;
-	const char *model;
-	int			ncolumns;
-	int			n;
-	Datum	   *columns[6];
+	CrmQuery     *query;
+	const char   *model;
+	int           ncolumns;
+	int           n;
+	Datum        *columns[6];
 	MemoryContext context;
 } Batch;
 
@@ -179,13 +183,14 @@ InitBatch(Batch *batch, CrmQuery *query, const char *model, int ncolumns)
 	batch->n = 0;
 	for (int c = 0; c < ncolumns; c++)
 		batch->columns[c] = palloc(WRITE_ROWS * sizeof(Datum));
-	batch->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match batch", ALLOCSET_DEFAULT_SIZES);
+	batch->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match batch",
+										   ALLOCSET_DEFAULT_SIZES);
 }
 
 static void
 FlushBatch(Batch *batch)
 {
-	Datum		values[QUERY_MAX_ARGS];
+	Datum         values[QUERY_MAX_ARGS];
 	MemoryContext old;
 
 	if (batch->n == 0)
@@ -193,8 +198,8 @@ FlushBatch(Batch *batch)
 	old = MemoryContextSwitchTo(batch->context);
 	values[0] = CStringGetTextDatum(batch->model);
 	for (int c = 0; c < batch->ncolumns; c++)
-		values[c + 1] = PointerGetDatum(construct_array(batch->columns[c], batch->n, TEXTOID, -1, false,
-														TYPALIGN_INT));
+		values[c + 1] = PointerGetDatum(
+			construct_array(batch->columns[c], batch->n, TEXTOID, -1, false, TYPALIGN_INT));
 	RunQuery(batch->query, values, NULL, false, 0);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(old);
@@ -205,7 +210,7 @@ FlushBatch(Batch *batch)
 static void
 AddToBatch(Batch *batch, ...)
 {
-	va_list		args;
+	va_list       args;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	va_start(args, batch);
@@ -218,32 +223,34 @@ AddToBatch(Batch *batch, ...)
 }
 
 static void
-WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, const uint32 *cluster,
-		   const uint32 *weighed)
+WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
+		   const uint32 *cluster, const uint32 *weighed)
 {
 	static CrmQuery insert = {
-		"INSERT INTO crm_member.duplicate_pair (model_code, left_key, right_key, probability, weight, decision, "
-		"evidence) SELECT $1, l, r, p::pg_catalog.numeric, w::pg_catalog.numeric, d, e::pg_catalog.jsonb "
+		"INSERT INTO crm_member.duplicate_pair (model_code, left_key, right_key, probability, "
+		"weight, decision, "
+		"evidence) SELECT $1, l, r, p::pg_catalog.numeric, w::pg_catalog.numeric, d, "
+		"e::pg_catalog.jsonb "
 		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), "
-		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS t(l, r, p, w, d, e)",
-		7, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	Batch		batch;
+		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS t(l, r, p, w, d, "
+		"e)",
+		7,
+		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		 TEXTARRAYOID}};
+	Batch         batch;
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "crm_member match evidence",
 												  ALLOCSET_DEFAULT_SIZES);
 
 	InitBatch(&batch, &insert, model->code, 6);
 	for (uint64 i = 0; i < nedges; i++)
 	{
-		MatchEdge  *edge = &edges[i];
-		const char *left = data->keys[edge->left],
-				   *right = data->keys[edge->right];
-		const char *swap;
+		MatchEdge    *edge = &edges[i];
+		const char   *left = data->keys[edge->left], *right = data->keys[edge->right];
+		const char   *swap;
 		MemoryContext old;
-		uint64		pattern;
-		int32		weight,
-					relation;
-		double		p;
+		uint64        pattern;
+		int32         weight, relation;
+		double        p;
 
 		CHECK_FOR_INTERRUPTS();
 		old = MemoryContextSwitchTo(scratch);
@@ -258,8 +265,10 @@ WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, 
 			right = swap;
 		}
 		AddToBatch(&batch, left, right, psprintf("%.8f", p), BitsText(weight),
-				   edge->linked && (edge->weight == PG_INT32_MAX ||
-									IsAutomatic(model, pattern, weight)) ? "auto" : "review",
+				   edge->linked &&
+						   (edge->weight == PG_INT32_MAX || IsAutomatic(model, pattern, weight))
+					   ? "auto"
+					   : "review",
 				   EvidenceText(model, data, edge->left, edge->right, pattern, weighed, relation));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
@@ -274,16 +283,17 @@ WriteClusters(MatchModel *model, MatchData *data, const uint32 *cluster)
 	static CrmQuery insert = {
 		"INSERT INTO crm_member.duplicate_cluster (model_code, cluster_id, key) "
 		"SELECT $1, c, k FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS t(c, k)",
-		3, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	Batch		batch;
-	uint32	   *first = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	uint32	   *size = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		3,
+		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}};
+	Batch   batch;
+	uint32 *first = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	uint32 *size =
+		palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	/* a cluster is named by its least key */
 	for (uint32 i = 0; i < data->nrows; i++)
 	{
-		uint32		c = cluster[i];
+		uint32 c = cluster[i];
 
 		if (size[c]++ == 0 || CompareKeys(data->keys[i], data->keys[first[c]]) < 0)
 			first[c] = i;
@@ -302,7 +312,7 @@ WriteClusters(MatchModel *model, MatchData *data, const uint32 *cluster)
 static int
 CompareKeyIndex(const void *x, const void *y, void *arg)
 {
-	MatchData  *data = arg;
+	MatchData *data = arg;
 
 	return strcmp(data->keys[*(const uint32 *) x], data->keys[*(const uint32 *) y]);
 }
@@ -310,13 +320,12 @@ CompareKeyIndex(const void *x, const void *y, void *arg)
 static uint32
 FindKey(MatchData *data, const uint32 *sorted, const char *key)
 {
-	int64		low = 0,
-				high = (int64) data->nrows - 1;
+	int64 low = 0, high = (int64) data->nrows - 1;
 
 	while (low <= high)
 	{
-		int64		middle = (low + high) / 2;
-		int			order = strcmp(key, data->keys[sorted[middle]]);
+		int64 middle = (low + high) / 2;
+		int   order = strcmp(key, data->keys[sorted[middle]]);
 
 		if (order == 0)
 			return sorted[middle];
@@ -331,27 +340,40 @@ FindKey(MatchData *data, const uint32 *sorted, const char *key)
 static int
 CompareEnds(const void *x, const void *y)
 {
-	const MatchEdge *a = x,
-			   *b = y;
+	const MatchEdge *a = x, *b = y;
 
 	if (a->left != b->left)
 		return a->left < b->left ? -1 : 1;
 	return a->right < b->right ? -1 : a->right > b->right;
 }
 
-/* Verdicts: pairs that are the same, and pairs that are not, for ever. */
+/*
+ * Verdicts: pairs that are the same, and pairs that are not, for ever.  What was
+ * said of a member that has been merged holds for its survivor.
+ */
 static void
-ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame, MatchEdge **distinct,
-			 uint64 *ndistinct)
+ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame,
+			 MatchEdge **distinct, uint64 *ndistinct)
 {
 	static CrmQuery query = {
 		"SELECT left_key, right_key, verdict FROM crm_member.match_verdict "
-		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'", 1, {TEXTOID}
-	};
-	Datum		value = CStringGetTextDatum(model->code);
+		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'",
+		1,
+		{TEXTOID}};
+	static CrmQuery members = {
+		"SELECT coalesce(crm_member.canonical_member(CASE WHEN left_key OPERATOR(pg_catalog.~) "
+		"'^[0-9]{1,18}$' THEN left_key::pg_catalog.int8 END)::pg_catalog.text, left_key), "
+		"coalesce(crm_member.canonical_member(CASE WHEN right_key OPERATOR(pg_catalog.~) "
+		"'^[0-9]{1,18}$' THEN right_key::pg_catalog.int8 END)::pg_catalog.text, right_key), verdict "
+		"FROM crm_member.match_verdict "
+		"WHERE model_code OPERATOR(pg_catalog.=) $1 AND verdict OPERATOR(pg_catalog.<>) 'later'",
+		1,
+		{TEXTOID}};
+	bool  of_members = strcmp(model->code, "member") == 0;
+	Datum value = CStringGetTextDatum(model->code);
 	/* not read-only: verdicts given since the run began must be seen */
-	uint64		n = RunQuery(&query, &value, NULL, false, 0);
-	uint32	   *sorted;
+	uint64  n = RunQuery(of_members ? &members : &query, &value, NULL, false, 0);
+	uint32 *sorted;
 
 	*nsame = *ndistinct = 0;
 	*same = palloc(Max(n, 1) * sizeof(MatchEdge));
@@ -364,17 +386,17 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 	qsort_arg(sorted, data->nrows, sizeof(uint32), CompareKeyIndex, data);
 	for (uint64 i = 0; i < n; i++)
 	{
-		bool		isnull;
-		uint32		a = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 1, &isnull)));
-		uint32		b = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 2, &isnull)));
-		char	   *verdict = TextDatumGetCString(QueryColumn(i, 3, &isnull));
+		bool   isnull;
+		uint32 a = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 1, &isnull)));
+		uint32 b = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 2, &isnull)));
+		char  *verdict = TextDatumGetCString(QueryColumn(i, 3, &isnull));
 
 		if (a == UINT32_MAX || b == UINT32_MAX || a == b)
 			continue;
 		if (strcmp(verdict, "same") == 0)
-			(*same)[(*nsame)++] = (MatchEdge) {Min(a, b), Max(a, b), PG_INT32_MAX};
+			(*same)[(*nsame)++] = (MatchEdge){Min(a, b), Max(a, b), PG_INT32_MAX};
 		else
-			(*distinct)[(*ndistinct)++] = (MatchEdge) {Min(a, b), Max(a, b), 0};
+			(*distinct)[(*ndistinct)++] = (MatchEdge){Min(a, b), Max(a, b), 0};
 	}
 	qsort(*same, *nsame, sizeof(MatchEdge), CompareEnds);
 	qsort(*distinct, *ndistinct, sizeof(MatchEdge), CompareEnds);
@@ -384,30 +406,32 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 static bool
 InList(const MatchEdge *list, uint64 n, uint32 left, uint32 right)
 {
-	MatchEdge	pair = {left, right};
+	MatchEdge pair = {left, right};
 
 	return n > 0 && bsearch(&pair, list, n, sizeof(MatchEdge), CompareEnds) != NULL;
 }
 
 /* Pairs above the review threshold, verdicts applied. */
 static uint64
-CollectEdges(MatchModel *model, MatchData *data, MatchPairs *pairs, const uint32 *cluster, int32 threshold,
-			 MatchEdge *same, uint64 nsame, MatchEdge *distinct, uint64 ndistinct, MatchEdge *edges)
+CollectEdges(MatchModel *model, MatchData *data, MatchPairs *pairs, const uint32 *cluster,
+			 int32 threshold, MatchEdge *same, uint64 nsame, MatchEdge *distinct, uint64 ndistinct,
+			 MatchEdge *edges)
 {
-	uint64		n = 0;
+	uint64 n = 0;
 
 	for (uint64 i = 0; i < nsame; i++)
 		edges[n++] = same[i];
 	for (uint64 i = 0; i < pairs->count; i++)
 	{
-		MatchPair  *pair = &pairs->pairs[i];
-		int32		relation;
-		int32		weight = PairWeight(model, data, pair->left, pair->right, pair->pattern, cluster, &relation);
+		MatchPair *pair = &pairs->pairs[i];
+		int32      relation;
+		int32      weight =
+			PairWeight(model, data, pair->left, pair->right, pair->pattern, cluster, &relation);
 
 		if (weight < threshold || InList(distinct, ndistinct, pair->left, pair->right) ||
 			InList(same, nsame, pair->left, pair->right))
 			continue;
-		edges[n++] = (MatchEdge) {pair->left, pair->right, weight};
+		edges[n++] = (MatchEdge){pair->left, pair->right, weight};
 	}
 	return n;
 }
@@ -416,22 +440,26 @@ static void
 WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found, StringInfo hot)
 {
 	static CrmQuery insert = {
-		"INSERT INTO crm_member.match_run (model_code, run_at, finished_at, records, candidates, pairs, "
+		"INSERT INTO crm_member.match_run (model_code, run_at, finished_at, records, candidates, "
+		"pairs, "
 		"expected_matches, iterations, converged, normalizer, parameters, crowded) "
-		"VALUES ($1, pg_catalog.now(), pg_catalog.clock_timestamp(), $2, $3, $4, $5::pg_catalog.numeric, $6, $7, $8, "
+		"VALUES ($1, pg_catalog.now(), pg_catalog.clock_timestamp(), $2, $3, $4, "
+		"$5::pg_catalog.numeric, $6, $7, $8, "
 		"$9::pg_catalog.jsonb, $10::pg_catalog.jsonb) "
 		"ON CONFLICT (model_code, run_at) DO UPDATE SET finished_at = excluded.finished_at, "
 		"records = excluded.records, candidates = excluded.candidates, pairs = excluded.pairs, "
 		"expected_matches = excluded.expected_matches, iterations = excluded.iterations, "
-		"converged = excluded.converged, normalizer = excluded.normalizer, parameters = excluded.parameters, "
+		"converged = excluded.converged, normalizer = excluded.normalizer, parameters = "
+		"excluded.parameters, "
 		"crowded = excluded.crowded",
-		10, {TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT4OID, BOOLOID, TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		values[10];
+		10,
+		{TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT4OID, BOOLOID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum          values[10];
 	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfo(&out, "{\"prior\": %.10g, \"related\": %.10g, \"fields\": [", model->prior, model->related);
+	appendStringInfo(&out, "{\"prior\": %.10g, \"related\": %.10g, \"fields\": [", model->prior,
+					 model->related);
 	for (int f = 0; f < model->nfields; f++)
 	{
 		MatchField *field = &model->fields[f];
@@ -441,7 +469,8 @@ WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found, S
 		appendStringInfo(&out, ", \"comparator\": \"%s\", \"levels\": [", field->comparator->name);
 		for (int l = 0; l < field->comparator->nlevels; l++)
 			appendStringInfo(&out, "%s{\"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"r\": %.6g}",
-							 l ? ", " : "", field->comparator->levels[l].name, field->m[l], field->u[l], field->r[l]);
+							 l ? ", " : "", field->comparator->levels[l].name, field->m[l],
+							 field->u[l], field->r[l]);
 		appendStringInfoString(&out, "]}");
 	}
 	appendStringInfoString(&out, "]}");
@@ -463,49 +492,63 @@ Datum
 crm_find_duplicates(PG_FUNCTION_ARGS)
 {
 	/* runs of one model take turns; a verdict waits only while groups are made and written */
-	static CrmQuery enter = {
-		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE", 1, {TEXTOID}
-	};
+	static CrmQuery enter = {"SELECT FROM crm_member.match_model WHERE model_code "
+							 "OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
+							 1,
+							 {TEXTOID}};
 	static CrmQuery lock = {
-		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR UPDATE", 1, {TEXTOID}
-	};
-	static CrmQuery clear_pairs = {"DELETE FROM crm_member.duplicate_pair WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
-	static CrmQuery clear_clusters = {"DELETE FROM crm_member.duplicate_cluster WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
-	Datum		code;
-	MatchModel *model;
-	MatchData	data = {0};
-	MatchPairs	pairs = {0};
-	MatchEdge  *edges,
-			   *same,
-			   *distinct;
-	uint64		nedges,
-				nsame,
-				ndistinct;
-	uint32	   *cluster,
-			   *weighed;
-	Estimate	estimate = {0};
+		"SELECT FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+		1,
+		{TEXTOID}};
+	static CrmQuery clear_pairs = {
+		"DELETE FROM crm_member.duplicate_pair WHERE model_code OPERATOR(pg_catalog.=) $1",
+		1,
+		{TEXTOID}};
+	static CrmQuery clear_clusters = {
+		"DELETE FROM crm_member.duplicate_cluster WHERE model_code OPERATOR(pg_catalog.=) $1",
+		1,
+		{TEXTOID}};
+	Datum          code;
+	MatchModel    *model;
+	MatchData      data = {0};
+	MatchPairs     pairs = {0};
+	MatchEdge     *edges, *same, *distinct;
+	uint64         nedges, nsame, ndistinct;
+	uint32        *cluster, *weighed;
+	Estimate       estimate = {0};
 	StringInfoData hot;
-	int32		threshold;
-	int			nest;
-	MemoryContext old;
+	int32          threshold;
+	int            nest;
+	Oid            owner, user;
+	int            security;
+	MemoryContext  old;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("model must not be null")));
 	code = PG_GETARG_DATUM(0);
-	CrmRelation("match_model");
+	owner = RelationOwner(CrmRelation("match_model"));
+	GetUserIdAndSecContext(&user, &security);
 	SPI_connect();
+
+	/* our own tables with their owner's rights, the source with those of the caller */
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 	RunQuery(&enter, &code, NULL, false, 0);
 	model = LoadModel(TextDatumGetCString(code));
+	SetUserIdAndSecContext(user, security);
 	/* a date is read as year, month, day, whatever the session prefers */
 	nest = NewGUCNestLevel();
-	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	LoadRows(model, &data);
 	AtEOXact_GUC(true, nest);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);
+	ReportProgress(model->progress, "2/4 comparing pairs", 0, 0);
 	StartEstimate(model, &data, &estimate);
 	FindCandidates(model, &data, &estimate, &pairs, &hot);
+	ReportProgress(model->progress, "3/4 weighing and grouping", 0, pairs.count);
 	FinishEstimate(model, &estimate);
 	RunQuery(&lock, &code, NULL, false, 0);
 	ReadVerdicts(model, &data, &same, &nsame, &distinct, &ndistinct);
@@ -515,22 +558,26 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	for (uint32 i = 0; i < data.nrows; i++)
 		cluster[i] = i;
 	edges = palloc_extended(Max(pairs.count + nsame, 1) * sizeof(MatchEdge), MCXT_ALLOC_HUGE);
-	threshold = (int32) lrint(log2(model->review_threshold / (1 - model->review_threshold)) * WEIGHT_SCALE);
+	threshold =
+		(int32) lrint(log2(model->review_threshold / (1 - model->review_threshold)) * WEIGHT_SCALE);
 	for (int round = 0; round < ROUNDS; round++)
 	{
 		/* the first round does without frequencies: it does not know yet who is one */
 		if (round > 0)
 			CountEntities(model, &data, cluster);
 		memcpy(weighed, cluster, data.nrows * sizeof(uint32));
-		nedges = CollectEdges(model, &data, &pairs, cluster, threshold, same, nsame, distinct, ndistinct, edges);
+		nedges = CollectEdges(model, &data, &pairs, cluster, threshold, same, nsame, distinct,
+							  ndistinct, edges);
 		ClusterPairs(model, &data, edges, nedges, Max(threshold, 0), distinct, ndistinct, cluster);
 	}
 
 	RunQuery(&clear_pairs, &code, NULL, false, 0);
 	RunQuery(&clear_clusters, &code, NULL, false, 0);
+	ReportProgress(model->progress, "4/4 writing", 0, nedges);
 	WritePairs(model, &data, edges, nedges, cluster, weighed);
 	WriteClusters(model, &data, cluster);
 	WriteRun(model, &data, &estimate, nedges, &hot);
+	SetUserIdAndSecContext(user, security);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(model->context);
 	SPI_finish();

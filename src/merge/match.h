@@ -21,49 +21,49 @@
 #define MATCH_MAX_FORMS 3
 #define MATCH_MAX_TOKENS 24
 #define MATCH_MAX_NUMBERS 8
-#define LETTERS_MAX 64			/* of the reading of a name */
-#define WEIGHT_SCALE 10000		/* a weight is stored as an integer of 1/10000 bit */
+#define LETTERS_MAX 64     /* of the reading of a name */
+#define WEIGHT_SCALE 10000 /* a weight is stored as an integer of 1/10000 bit */
 
 struct MatchField;
 
 /* The parts of a value: words, pairs of Han characters, numbers of an address. */
 typedef struct MatchWords
 {
-	uint32	   *tokens;			/* numbers in the field's token table */
-	Rune	  **token_runes;
-	int16	   *token_length;
-	uint64		(*groups)[2];	/* of each token: the names it is a short form of */
-	int32	   *numbers;
+	uint32 *tokens; /* numbers in the field's token table */
+	Rune  **token_runes;
+	int16  *token_length;
+	uint64 (*groups)[2]; /* of each token: the names it is a short form of */
+	int32 *numbers;
 } MatchWords;
 
 /* One distinct value of a column, read and folded. */
 typedef struct MatchValue
 {
-	uint32		form[MATCH_MAX_FORMS];	/* numbers of the forms whose frequency counts; 0 none */
-	uint8		kind;			/* NameKind, or the comparator's own */
-	char		gender;
-	uint8		nsurname;
-	uint8		ntokens;
-	uint8		nnumbers;
-	uint8		nkeys;
-	uint8		nweak;			/* the last keys only narrow a crowded block */
-	uint8		surname_letters;
-	int16		nrunes;
-	int16		nletters;		/* of the reading in plain letters */
+	uint32 form[MATCH_MAX_FORMS]; /* numbers of the forms whose frequency counts; 0 none */
+	uint8  kind;                  /* NameKind, or the comparator's own */
+	char   gender;
+	uint8  nsurname;
+	uint8  ntokens;
+	uint8  nnumbers;
+	uint8  nkeys;
+	uint8  nweak; /* the last keys only narrow a crowded block */
+	uint8  surname_letters;
+	int16  nrunes;
+	int16  nletters; /* of the reading in plain letters */
 	union
 	{
-		double		number;
+		double number;
 		struct
 		{
-			int16		year;
-			int16		month;
-			int16		day;
+			int16 year;
+			int16 month;
+			int16 day;
 		};
 	};
-	Rune	   *runes;			/* the canonical form */
-	char	   *letters;		/* reading: family name first */
-	uint64	   *keys;			/* blocking keys */
-	MatchWords *words;			/* NULL where there are none */
+	Rune       *runes;   /* the canonical form */
+	char       *letters; /* reading: family name first */
+	uint64     *keys;    /* blocking keys */
+	MatchWords *words;   /* NULL where there are none */
 } MatchValue;
 
 /*
@@ -73,110 +73,111 @@ typedef struct MatchValue
  */
 typedef enum RelationRole
 {
-	ROLE_OWN,					/* as among strangers */
-	ROLE_SHARED,				/* as in a match: telephone, address */
-	ROLE_KIN					/* in its own way: names */
+	ROLE_OWN,    /* as among strangers */
+	ROLE_SHARED, /* as in a match: telephone, address */
+	ROLE_KIN     /* in its own way: names */
 } RelationRole;
 
 typedef struct Level
 {
 	const char *name;
-	double		m;				/* where estimation starts */
-	double		u;				/* what to take while nothing was estimated */
-	int			form;			/* form whose frequency adjusts the weight, or -1 */
+	double      m;    /* where estimation starts */
+	double      u;    /* what to take while nothing was estimated */
+	int         form; /* form whose frequency adjusts the weight, or -1 */
 } Level;
 
 typedef struct Comparator
 {
 	const char *name;
-	int			nlevels;		/* the last one is disagreement */
-	Level		levels[MATCH_MAX_LEVELS];
-	bool		(*read) (struct MatchField *field, const char *text, MatchValue *value);
-	int			(*compare) (const struct MatchField *field, const MatchValue *a, const MatchValue *b);
-	double		least;			/* the ratio m / u goes no lower: disagreement says little */
-	int			contrary;		/* from this level on a pair needs more to be merged without asking */
-	double		frequency;		/* how far the frequency of a value counts */
+	int         nlevels; /* the last one is disagreement */
+	Level       levels[MATCH_MAX_LEVELS];
+	bool (*read)(struct MatchField *field, const char *text, MatchValue *value);
+	int (*compare)(const struct MatchField *field, const MatchValue *a, const MatchValue *b);
+	double       least;     /* the ratio m / u goes no lower: disagreement says little */
+	int          contrary;  /* from this level on a pair needs more to be merged without asking */
+	double       frequency; /* how far the frequency of a value counts */
 	RelationRole role;
-	double		related[MATCH_MAX_LEVELS];	/* ROLE_KIN: where estimation starts for relatives */
+	double       related[MATCH_MAX_LEVELS]; /* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
 
 /* Dense numbers for 64-bit hashes. */
 typedef struct Interner
 {
-	uint32		count;			/* numbers 1..count are in use */
-	uint32		size;
-	uint64	   *hashes;
-	uint32	   *slots;
+	uint32  count; /* numbers 1..count are in use */
+	uint32  size;
+	uint64 *hashes;
+	uint32 *slots;
 } Interner;
 
 typedef struct MatchField
 {
-	char	   *column;
+	char             *column;
 	const Comparator *comparator;
-	int			partner;		/* the name a nickname goes with, family to given name; or -1 */
-	int			within;			/* counts only where this field does not agree; or -1 */
-	int			column_number;
-	Interner	texts;
-	MatchValue **values;		/* [1 .. texts.count]; NULL: illegible */
-	uint32		values_size;
-	Interner	forms[MATCH_MAX_FORMS];
-	uint32	   *entities[MATCH_MAX_FORMS];	/* how many entities hold each form */
-	Interner	tokens;
-	uint32	   *token_count;	/* records that hold each token */
-	uint32		token_size;
-	double		m[MATCH_MAX_LEVELS];
-	double		u[MATCH_MAX_LEVELS];
-	double		r[MATCH_MAX_LEVELS];	/* among related pairs */
-	bool		pinned;			/* m and u were given by the model */
-	double		rare[MATCH_MAX_FORMS];	/* expected other holders of a form that nobody else has */
-	double		holders[MATCH_MAX_FORMS];	/* entities that have a value */
+	int               partner; /* the name a nickname goes with, family to given name; or -1 */
+	int               within;  /* counts only where this field does not agree; or -1 */
+	int               column_number;
+	Interner          texts;
+	MatchValue      **values; /* [1 .. texts.count]; NULL: illegible */
+	uint32            values_size;
+	Interner          forms[MATCH_MAX_FORMS];
+	uint32           *entities[MATCH_MAX_FORMS]; /* how many entities hold each form */
+	Interner          tokens;
+	uint32           *token_count; /* records that hold each token */
+	uint32            token_size;
+	double            m[MATCH_MAX_LEVELS];
+	double            u[MATCH_MAX_LEVELS];
+	double            r[MATCH_MAX_LEVELS]; /* among related pairs */
+	bool              pinned;              /* m and u were given by the model */
+	double        rare[MATCH_MAX_FORMS]; /* expected other holders of a form that nobody else has */
+	double        holders[MATCH_MAX_FORMS]; /* entities that have a value */
 	MemoryContext context;
 } MatchField;
 
 typedef struct MatchModel
 {
-	char	   *code;
-	char	   *source;
-	char	   *key;
-	int			nfields;
-	MatchField	fields[MATCH_MAX_FIELDS];
-	double		auto_threshold;
-	double		review_threshold;
-	int			max_block;
-	double		prior;			/* share of matches among all pairs */
-	double		related;		/* share of related pairs */
+	char         *code;
+	char         *progress; /* what other sessions see it called */
+	char         *source;
+	char         *key;
+	int           nfields;
+	MatchField    fields[MATCH_MAX_FIELDS];
+	double        auto_threshold;
+	double        review_threshold;
+	int           max_block;
+	double        prior;   /* share of matches among all pairs */
+	double        related; /* share of related pairs */
 	MemoryContext context;
 } MatchModel;
 
 typedef struct MatchData
 {
-	uint32		nrows;
-	uint32		size;
-	char	  **keys;			/* of the source */
-	uint32	   *cells;			/* nrows x nfields numbers of values; 0 null */
+	uint32  nrows;
+	uint32  size;
+	char  **keys;  /* of the source */
+	uint32 *cells; /* nrows x nfields numbers of values; 0 null */
 } MatchData;
 
 /* A candidate: left < right are row numbers. */
 typedef struct MatchPair
 {
-	uint32		left;
-	uint32		right;
-	uint64		pattern;
+	uint32 left;
+	uint32 right;
+	uint64 pattern;
 } MatchPair;
 
 typedef struct MatchPairs
 {
-	MatchPair  *pairs;
-	uint64		count;
-	uint64		size;
+	MatchPair *pairs;
+	uint64     count;
+	uint64     size;
 } MatchPairs;
 
 typedef struct MatchEdge
 {
-	uint32		left;
-	uint32		right;
-	int32		weight;			/* scaled */
-	bool		linked;			/* both ends are in one cluster */
+	uint32 left;
+	uint32 right;
+	int32  weight; /* scaled */
+	bool   linked; /* both ends are in one cluster */
 } MatchEdge;
 
 typedef double LevelTable[MATCH_MAX_FIELDS][MATCH_MAX_LEVELS];
@@ -185,86 +186,86 @@ struct pattern_hash;
 
 typedef struct Estimate
 {
-	double		all;			/* pairs there are */
-	double		nsampled;
-	LevelTable	sampled;		/* levels of the sample */
-	struct pattern_hash *patterns;	/* of the candidates, counted */
-	uint64		candidates;
-	int			iterations;
-	bool		converged;
-	double		matches;		/* expected number of matching pairs */
-	double		related;		/* and of related ones */
+	double               all; /* pairs there are */
+	double               nsampled;
+	LevelTable           sampled;  /* levels of the sample */
+	struct pattern_hash *patterns; /* of the candidates, counted */
+	uint64               candidates;
+	int                  iterations;
+	bool                 converged;
+	double               matches; /* expected number of matching pairs */
+	double               related; /* and of related ones */
 } Estimate;
 
-#define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) * 4)) & 15) - 1)
+#define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) *4)) & 15) - 1)
 
 /* match_evidence.c */
-extern void AppendBits(StringInfo out, int32 scaled);
+extern void  AppendBits(StringInfo out, int32 scaled);
 extern char *BitsText(int32 scaled);
 extern char *EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
 						  uint64 pattern, const uint32 *cluster, int32 relation);
 
 /* match_value.c */
-extern uint32 InternHash(Interner *interner, uint64 hash);
-extern uint32 InternForm(MatchField *field, int form, uint64 hash);
+extern uint32            InternHash(Interner *interner, uint64 hash);
+extern uint32            InternForm(MatchField *field, int form, uint64 hash);
 extern const Comparator *FindComparator(const char *name);
-extern void ReportComparator(const char *name, const char *column) pg_attribute_noreturn();
+extern void   ReportComparator(const char *name, const char *column) pg_attribute_noreturn();
 extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scratch);
-extern void AddKey(MatchValue *value, int kind, uint64 hash);
-extern void AddWeakKey(MatchValue *value, int kind, uint64 hash);
+extern void   AddKey(MatchValue *value, int kind, uint64 hash);
+extern void   AddWeakKey(MatchValue *value, int kind, uint64 hash);
 
 /* match_name.c, match_alike.c, match_place.c, match_plain.c: readers and comparers */
-extern int	AddRunes(char *letters, int n, const Rune *runes, int nrunes);
+extern int  AddRunes(char *letters, int n, const Rune *runes, int nrunes);
 extern bool ReadPersonName(MatchField *field, const char *text, MatchValue *value);
-extern int	ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadWordName(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *b);
-extern int	NicknameHint(const MatchValue *nickname, const MatchValue *name);
-extern int	CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  NicknameHint(const MatchValue *nickname, const MatchValue *name);
+extern int  CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadAddress(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadFreeText(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadCategory(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareCategory(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareCategory(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadPhone(MatchField *field, const char *text, MatchValue *value);
-extern int	ComparePhone(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  ComparePhone(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadEmail(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadDate(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadId(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareId(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareId(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadNumeric(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadGender(MatchField *field, const char *text, MatchValue *value);
-extern int	CompareGender(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareGender(const MatchField *field, const MatchValue *a, const MatchValue *b);
 
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);
 extern MatchField *AddField(MatchModel *model, const char *column, const char *comparator);
-extern void FindPartners(MatchModel *model);
-extern void DropNicknames(MatchModel *model, uint32 *cells);
-extern char *MatchSourceQuery(MatchModel *model);
+extern void        FindPartners(MatchModel *model);
+extern void        DropNicknames(MatchModel *model, uint32 *cells);
+extern char       *MatchSourceQuery(MatchModel *model);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
 
 /* match_block.c */
-extern void FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPairs *pairs,
-						   StringInfo hot);
+extern void FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate,
+						   MatchPairs *pairs, StringInfo hot);
 
 /* match_weight.c */
-extern void StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate);
-extern bool CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
-extern void FinishEstimate(MatchModel *model, Estimate *estimate);
-extern void CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
-extern bool HasRelations(const MatchModel *model);
-extern int32 PriorWeight(const MatchModel *model);
-extern int32 PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
-						uint64 pattern, const uint32 *cluster, int32 *relation);
-extern int32 FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a,
-						 const MatchValue *b, int shared, int32 *adjustment);
+extern void   StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate);
+extern bool   CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
+extern void   FinishEstimate(MatchModel *model, Estimate *estimate);
+extern void   CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
+extern bool   HasRelations(const MatchModel *model);
+extern int32  PriorWeight(const MatchModel *model);
+extern int32  PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+						 uint64 pattern, const uint32 *cluster, int32 *relation);
+extern int32  FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a,
+						  const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);
 
 /* match_cluster.c */

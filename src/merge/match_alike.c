@@ -11,27 +11,36 @@
 
 enum
 {
-	NAME_EQUAL, NAME_READING, NAME_CLOSE, NAME_COMPATIBLE, NAME_HINT, NAME_SIBLING, NAME_FAMILY, NAME_OTHER
+	NAME_EQUAL,
+	NAME_READING,
+	NAME_CLOSE,
+	NAME_COMPATIBLE,
+	NAME_HINT,
+	NAME_SIBLING,
+	NAME_FAMILY,
+	NAME_OTHER
 };
 
 enum
 {
-	WORD_EQUAL, WORD_SOUND, WORD_CLOSE, WORD_OTHER
+	WORD_EQUAL,
+	WORD_SOUND,
+	WORD_CLOSE,
+	WORD_OTHER
 };
 
 static inline bool
 SameShortName(const MatchValue *a, int i, const MatchValue *b, int j)
 {
-	return (a->words->groups[i][0] & b->words->groups[j][0]) != 0 || (a->words->groups[i][1] & b->words->groups[j][1]) != 0;
+	return (a->words->groups[i][0] & b->words->groups[j][0]) != 0 ||
+		   (a->words->groups[i][1] & b->words->groups[j][1]) != 0;
 }
 
 static bool
 SameReading(Rune a, Rune b, bool surname)
 {
-	const char *x = HanReading(a, surname),
-			   *y = HanReading(b, surname);
-	const char *x2 = OtherReading(a),
-			   *y2 = OtherReading(b);
+	const char *x = HanReading(a, surname), *y = HanReading(b, surname);
+	const char *x2 = OtherReading(a), *y2 = OtherReading(b);
 
 	if (x == y && x[0] != '\0')
 		return true;
@@ -42,14 +51,13 @@ SameReading(Rune a, Rune b, bool surname)
 static bool
 NearSound(const char *x, const char *y)
 {
-	char		a[16],
-				b[16];
+	char a[16], b[16];
 
 	for (int side = 0; side < 2; side++)
 	{
 		const char *s = side ? y : x;
-		char	   *o = side ? b : a;
-		int			n = 0;
+		char       *o = side ? b : a;
+		int         n = 0;
 
 		for (int i = 0; s[i] && n < 15; i++)
 		{
@@ -69,8 +77,8 @@ CompareHanNames(const MatchValue *a, const MatchValue *b)
 {
 	const MatchValue *longer = a->nrunes >= b->nrunes ? a : b;
 	const MatchValue *shorter = longer == a ? b : a;
-	bool		same_family;
-	int			shared = 0;
+	bool              same_family;
+	int               shared = 0;
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return NAME_EQUAL;
@@ -78,20 +86,18 @@ CompareHanNames(const MatchValue *a, const MatchValue *b)
 	{
 		if (a->nletters > 6 && a->nletters == b->nletters && strcmp(a->letters, b->letters) == 0)
 			return NAME_READING;
-		return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1 && a->nrunes > 4 ?
-			NAME_CLOSE : NAME_OTHER;
+		return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1 && a->nrunes > 4
+				   ? NAME_CLOSE
+				   : NAME_OTHER;
 	}
 	if (a->nrunes == b->nrunes)
 	{
-		int			sounds = 0,
-					near = 0,
-					off = 0;
+		int sounds = 0, near = 0, off = 0;
 
 		for (int i = 0; i < a->nrunes; i++)
 		{
-			Rune		x = a->runes[i],
-						y = b->runes[i];
-			bool		surname = i < a->nsurname;
+			Rune x = a->runes[i], y = b->runes[i];
+			bool surname = i < a->nsurname;
 
 			if (x == y)
 				continue;
@@ -109,21 +115,21 @@ CompareHanNames(const MatchValue *a, const MatchValue *b)
 			return NAME_CLOSE;
 	}
 
-	same_family = a->nsurname == b->nsurname &&
-		(SameRunes(a->runes, a->nsurname, b->runes, b->nsurname) ||
-		 (a->surname_letters == b->surname_letters &&
-		  strncmp(a->letters, b->letters, a->surname_letters) == 0));
+	same_family =
+		a->nsurname == b->nsurname && (SameRunes(a->runes, a->nsurname, b->runes, b->nsurname) ||
+									   (a->surname_letters == b->surname_letters &&
+										strncmp(a->letters, b->letters, a->surname_letters) == 0));
 	/* one sign of the given name is missing: 赵文 for 赵文华 */
 	if (same_family && longer->nrunes == shorter->nrunes + 1 && shorter->nrunes > shorter->nsurname)
 	{
-		Rune		only = shorter->runes[shorter->nsurname];
+		Rune only = shorter->runes[shorter->nsurname];
 
 		if (only == longer->runes[longer->nsurname] || only == longer->runes[longer->nsurname + 1])
 			return NAME_CLOSE;
 	}
 	for (int i = a->nsurname; i < a->nrunes; i++)
 	{
-		int			j = i - a->nsurname + b->nsurname;
+		int j = i - a->nsurname + b->nsurname;
 
 		if (j < b->nrunes && a->runes[i] == b->runes[j])
 			shared++;
@@ -139,7 +145,7 @@ CompareHanNames(const MatchValue *a, const MatchValue *b)
 static bool
 SameLetters(const MatchValue *a, const MatchValue *b)
 {
-	char		twice[2 * LETTERS_MAX];
+	char twice[2 * LETTERS_MAX];
 
 	if (a->nletters != b->nletters || a->nletters < 3 || a->form[1] != b->form[1])
 		return false;
@@ -157,8 +163,7 @@ WordLetters(const MatchValue *value, int word, char *out)
 static int
 LetterDistance(const char *a, int na, const char *b, int nb, int limit)
 {
-	Rune		x[LETTERS_MAX],
-				y[LETTERS_MAX];
+	Rune x[LETTERS_MAX], y[LETTERS_MAX];
 
 	for (int i = 0; i < na; i++)
 		x[i] = a[i];
@@ -171,20 +176,20 @@ LetterDistance(const char *a, int na, const char *b, int nb, int limit)
 static int
 CompareHanLatin(const MatchValue *han, const MatchValue *latin)
 {
-	char		surname[LETTERS_MAX],
-				word[LETTERS_MAX];
+	char        surname[LETTERS_MAX], word[LETTERS_MAX];
 	const char *given = han->letters + han->surname_letters;
 
 	if (SameLetters(han, latin))
 		return NAME_READING;
-	if (han->nletters >= 6 && LetterDistance(han->letters, han->nletters, latin->letters, latin->nletters, 1) <= 1)
+	if (han->nletters >= 6 &&
+		LetterDistance(han->letters, han->nletters, latin->letters, latin->nletters, 1) <= 1)
 		return NAME_CLOSE;
 	strlcpy(surname, han->letters, han->surname_letters + 1);
 	if (latin->ntokens >= 2)
 	{
 		for (int i = 0; i < latin->ntokens; i++)
 		{
-			bool		foreign = true;
+			bool foreign = true;
 
 			WordLetters(latin, i, word);
 			if (strcmp(word, surname) != 0)
@@ -199,11 +204,14 @@ CompareHanLatin(const MatchValue *han, const MatchValue *latin)
 				if (IsPinyin(word))
 					foreign = false;
 			}
-			return foreign ? NAME_COMPATIBLE : han->kind == NAME_SURNAME ? NAME_COMPATIBLE : NAME_FAMILY;
+			return foreign                     ? NAME_COMPATIBLE
+				   : han->kind == NAME_SURNAME ? NAME_COMPATIBLE
+											   : NAME_FAMILY;
 		}
 		return NAME_OTHER;
 	}
-	if (han->kind == NAME_HAN && given[0] != '\0' && strlen(given) >= 4 && strcmp(given, latin->letters) == 0)
+	if (han->kind == NAME_HAN && given[0] != '\0' && strlen(given) >= 4 &&
+		strcmp(given, latin->letters) == 0)
 		return NAME_HINT;
 	if (!IsPinyin(latin->letters) || latin->nletters <= 4)
 		return -1;
@@ -215,11 +223,8 @@ CompareHanLatin(const MatchValue *han, const MatchValue *latin)
 static int
 CompareLatinNames(const MatchValue *a, const MatchValue *b)
 {
-	int			equal = 0,
-				close = 0,
-				initial = 0,
-				rest;
-	uint32		used = 0;
+	int    equal = 0, close = 0, initial = 0, rest;
+	uint32 used = 0;
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return NAME_EQUAL;
@@ -227,16 +232,13 @@ CompareLatinNames(const MatchValue *a, const MatchValue *b)
 		return NAME_READING;
 	for (int i = 0; i < a->ntokens; i++)
 	{
-		int			best = 0,
-					at = -1;
+		int best = 0, at = -1;
 
 		for (int j = 0; j < b->ntokens; j++)
 		{
-			const Rune *x = a->words->token_runes[i],
-					   *y = b->words->token_runes[j];
-			int			nx = a->words->token_length[i],
-						ny = b->words->token_length[j];
-			int			score = 0;
+			const Rune *x = a->words->token_runes[i], *y = b->words->token_runes[j];
+			int         nx = a->words->token_length[i], ny = b->words->token_length[j];
+			int         score = 0;
 
 			if (used & (1u << j))
 				continue;
@@ -244,7 +246,8 @@ CompareLatinNames(const MatchValue *a, const MatchValue *b)
 				score = 3;
 			else if ((nx == 1 || ny == 1) && x[0] == y[0])
 				score = 1;
-			else if ((nx > 2 && ny > 2 && JaroWinkler(x, nx, y, ny) >= 0.9) || SameShortName(a, i, b, j))
+			else if ((nx > 2 && ny > 2 && JaroWinkler(x, nx, y, ny) >= 0.9) ||
+					 SameShortName(a, i, b, j))
 				score = 2;
 			if (score > best)
 			{
@@ -274,11 +277,11 @@ CompareLatinNames(const MatchValue *a, const MatchValue *b)
 static int
 CompareMasked(const MatchValue *masked, const MatchValue *other)
 {
-	int			head = 0,
-				tail = 0;
+	int head = 0, tail = 0;
 
-	if (!IsHan(masked->runes[0]) || !(other->kind == NAME_HAN || other->kind == NAME_MASKED ||
-									  other->kind == NAME_SURNAME) || !IsHan(other->runes[0]))
+	if (!IsHan(masked->runes[0]) ||
+		!(other->kind == NAME_HAN || other->kind == NAME_MASKED || other->kind == NAME_SURNAME) ||
+		!IsHan(other->runes[0]))
 		return -1;
 	while (head < masked->nrunes && masked->runes[head] != '*')
 	{
@@ -321,7 +324,7 @@ int
 NicknameHint(const MatchValue *nickname, const MatchValue *name)
 {
 	const char *given = name->letters + name->surname_letters;
-	int			ngiven = name->nletters - name->surname_letters;
+	int         ngiven = name->nletters - name->surname_letters;
 
 	if (nickname->kind == NAME_MASKED || name->kind == NAME_MASKED || name->kind == NAME_SURNAME)
 		return 0;
@@ -350,7 +353,7 @@ NicknameHint(const MatchValue *nickname, const MatchValue *name)
 	{
 		for (int i = 0; i < name->ntokens; i++)
 		{
-			char		word[LETTERS_MAX];
+			char word[LETTERS_MAX];
 
 			WordLetters(name, i, word);
 			if (strlen(word) >= 3 && strcmp(word, nickname->letters) == 0)
@@ -372,7 +375,7 @@ ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue
 	}
 	if (b->kind == NAME_ALIAS)
 	{
-		int			hint;
+		int hint;
 
 		if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 			return NAME_EQUAL;
@@ -398,7 +401,9 @@ ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue
 		if (a->nsurname == 0)
 			return NAME_OTHER;
 		return a->surname_letters == b->surname_letters &&
-			strncmp(a->letters, b->letters, a->surname_letters) == 0 ? NAME_COMPATIBLE : NAME_OTHER;
+					   strncmp(a->letters, b->letters, a->surname_letters) == 0
+				   ? NAME_COMPATIBLE
+				   : NAME_OTHER;
 	}
 	return CompareHanNames(a, b);
 }
@@ -416,7 +421,7 @@ CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *
 int
 CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	double		similarity;
+	double similarity;
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return WORD_EQUAL;
@@ -424,10 +429,12 @@ CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *
 		return WORD_SOUND;
 	similarity = JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes);
 	if (similarity >= 0.92 || SameShortName(a, 0, b, 0) ||
-		(Min(a->nrunes, b->nrunes) >= 4 && EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1))
+		(Min(a->nrunes, b->nrunes) >= 4 &&
+		 EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1))
 		return WORD_SOUND;
 	if (similarity >= 0.84 || ((a->nrunes == 1 || b->nrunes == 1) && a->runes[0] == b->runes[0]) ||
-		(Min(a->nrunes, b->nrunes) >= 5 && EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2))
+		(Min(a->nrunes, b->nrunes) >= 5 &&
+		 EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2))
 		return WORD_CLOSE;
 	return WORD_OTHER;
 }

@@ -6,6 +6,7 @@
  * large is left out and reported.
  */
 #include "merge/match.h"
+#include "job/progress.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -15,9 +16,9 @@
 
 typedef struct KeyRow
 {
-	uint64		key;
-	uint32		row;
-	uint32		field;
+	uint64 key;
+	uint32 row;
+	uint32 field;
 } KeyRow;
 
 static inline int
@@ -50,16 +51,16 @@ ComparePair64(const uint64 *a, const uint64 *b)
 
 typedef struct KeyRows
 {
-	KeyRow	   *rows;
-	uint64		count;
-	uint64		size;
+	KeyRow *rows;
+	uint64  count;
+	uint64  size;
 } KeyRows;
 
 typedef struct PairList
 {
-	uint64	   *pairs;
-	uint64		count;
-	uint64		size;
+	uint64 *pairs;
+	uint64  count;
+	uint64  size;
 } PairList;
 
 static void
@@ -68,16 +69,17 @@ AddKeyRow(KeyRows *list, uint64 key, uint32 row, uint32 field)
 	if (list->count == list->size)
 	{
 		list->size = Max(4096, list->size * 2);
-		list->rows = list->rows == NULL ? palloc_extended(list->size * sizeof(KeyRow), MCXT_ALLOC_HUGE) :
-			repalloc_huge(list->rows, list->size * sizeof(KeyRow));
+		list->rows = list->rows == NULL
+						 ? palloc_extended(list->size * sizeof(KeyRow), MCXT_ALLOC_HUGE)
+						 : repalloc_huge(list->rows, list->size * sizeof(KeyRow));
 	}
-	list->rows[list->count++] = (KeyRow) {key, row, field};
+	list->rows[list->count++] = (KeyRow){key, row, field};
 }
 
 static void
 MakeUnique(PairList *list)
 {
-	uint64		kept = 0;
+	uint64 kept = 0;
 
 	SortPairs(list->pairs, list->count);
 	for (uint64 i = 0; i < list->count; i++)
@@ -99,8 +101,9 @@ AddPair(PairList *list, uint32 a, uint32 b)
 		if (list->count >= list->size / 2)
 		{
 			list->size = Max(65536, list->size * 2);
-			list->pairs = list->pairs == NULL ? palloc_extended(list->size * sizeof(uint64), MCXT_ALLOC_HUGE) :
-				repalloc_huge(list->pairs, list->size * sizeof(uint64));
+			list->pairs = list->pairs == NULL
+							  ? palloc_extended(list->size * sizeof(uint64), MCXT_ALLOC_HUGE)
+							  : repalloc_huge(list->pairs, list->size * sizeof(uint64));
 		}
 	}
 	list->pairs[list->count++] = a < b ? ((uint64) a << 32) | b : ((uint64) b << 32) | a;
@@ -118,7 +121,7 @@ FieldSpace(const MatchModel *model, int f)
 static bool
 AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, KeyRows *split)
 {
-	uint64		before = split->count;
+	uint64 before = split->count;
 
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -132,8 +135,10 @@ AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, 
 				continue;
 			value = model->fields[f].values[cells[f]];
 			for (int k = 0; k < value->nkeys; k++)
-				AddKeyRow(split, MixHash(block[i].key, MixHash(FieldSpace(model, f) + 101, value->keys[k])),
-						  block[i].row, block[i].field);
+				AddKeyRow(
+					split,
+					MixHash(block[i].key, MixHash(FieldSpace(model, f) + 101, value->keys[k])),
+					block[i].row, block[i].field);
 		}
 	}
 	return split->count > before;
@@ -143,7 +148,7 @@ AddSplitKeys(MatchModel *model, MatchData *data, const KeyRow *block, uint64 n, 
 static uint64
 BlockEnd(const KeyRows *keys, uint64 start)
 {
-	uint64		end = start + 1;
+	uint64 end = start + 1;
 
 	while (end < keys->count && keys->rows[end].key == keys->rows[start].key)
 		end++;
@@ -152,9 +157,9 @@ BlockEnd(const KeyRows *keys, uint64 start)
 
 typedef struct Crowd
 {
-	uint64		blocks;			/* that were split by other fields */
-	uint64		largest;		/* records in the largest of them */
-	uint64		left_out;		/* parts that were still too large */
+	uint64 blocks;   /* that were split by other fields */
+	uint64 largest;  /* records in the largest of them */
+	uint64 left_out; /* parts that were still too large */
 } Crowd;
 
 /* The crowded blocks are split once. */
@@ -163,7 +168,7 @@ SplitBlocks(MatchModel *model, MatchData *data, const KeyRows *keys, KeyRows *sp
 {
 	for (uint64 start = 0, end; start < keys->count; start = end)
 	{
-		Crowd	   *crowd = &crowds[keys->rows[start].field];
+		Crowd *crowd = &crowds[keys->rows[start].field];
 
 		end = BlockEnd(keys, start);
 		if (end - start <= model->max_block)
@@ -206,10 +211,11 @@ KeepPair(MatchPairs *result, uint32 left, uint32 right, uint64 pattern)
 	if (result->count == result->size)
 	{
 		result->size = Max(4096, result->size * 2);
-		result->pairs = result->pairs == NULL ? palloc_extended(result->size * sizeof(MatchPair), MCXT_ALLOC_HUGE) :
-			repalloc_huge(result->pairs, result->size * sizeof(MatchPair));
+		result->pairs = result->pairs == NULL
+							? palloc_extended(result->size * sizeof(MatchPair), MCXT_ALLOC_HUGE)
+							: repalloc_huge(result->pairs, result->size * sizeof(MatchPair));
 	}
-	result->pairs[result->count++] = (MatchPair) {left, right, pattern};
+	result->pairs[result->count++] = (MatchPair){left, right, pattern};
 }
 
 /* Pairs come in no order of memory: ask for what will be needed, one step deeper each. */
@@ -244,13 +250,14 @@ Prefetch(const MatchModel *model, const MatchData *data, const PairList *pairs, 
 }
 
 void
-FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPairs *result, StringInfo hot)
+FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPairs *result,
+			   StringInfo hot)
 {
-	KeyRows		keys = {0},
-				split = {0};
-	PairList	pairs = {0};
-	Crowd		crowds[MATCH_MAX_FIELDS] = {{0}};
-	uint32		parts = 1 + data->nrows / ROWS_A_PART;	/* the pairs of all rows at once might not fit */
+	KeyRows  keys = {0}, split = {0};
+	PairList pairs = {0};
+	uint64   done = 0;
+	Crowd    crowds[MATCH_MAX_FIELDS] = {{0}};
+	uint32 parts = 1 + data->nrows / ROWS_A_PART; /* the pairs of all rows at once might not fit */
 
 	for (uint32 row = 0; row < data->nrows; row++)
 	{
@@ -286,18 +293,21 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 			MakeUnique(&pairs);
 		for (uint64 i = 0; i < pairs.count; i++)
 		{
-			uint32		left = pairs.pairs[i] >> 32,
-						right = (uint32) pairs.pairs[i];
-			uint64		pattern;
+			uint32 left = pairs.pairs[i] >> 32, right = (uint32) pairs.pairs[i];
+			uint64 pattern;
 
 			if (i % 65536 == 0)
+			{
 				CHECK_FOR_INTERRUPTS();
+				ReportProgress(model->progress, "2/4 comparing pairs", i + done, 0);
+			}
 			Prefetch(model, data, &pairs, i);
 			pattern = ComparePattern(model, data->cells + (Size) left * model->nfields,
 									 data->cells + (Size) right * model->nfields);
 			if (CountPattern(model, estimate, pattern))
 				KeepPair(result, left, right, pattern);
 		}
+		done += pairs.count;
 	}
 	if (keys.rows)
 		pfree(keys.rows);
@@ -315,8 +325,10 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 			appendStringInfoString(hot, ", ");
 		appendStringInfoString(hot, "{\"column\": ");
 		escape_json(hot, model->fields[f].column);
-		appendStringInfo(hot, ", \"blocks\": " UINT64_FORMAT ", \"largest\": " UINT64_FORMAT ", \"left_out\": "
-						 UINT64_FORMAT "}", crowds[f].blocks, crowds[f].largest, crowds[f].left_out);
+		appendStringInfo(hot,
+						 ", \"blocks\": " UINT64_FORMAT ", \"largest\": " UINT64_FORMAT
+						 ", \"left_out\": " UINT64_FORMAT "}",
+						 crowds[f].blocks, crowds[f].largest, crowds[f].left_out);
 	}
 	appendStringInfoChar(hot, ']');
 }

@@ -12,15 +12,15 @@
 
 #include <math.h>
 
-#define MAX_CROSS 64			/* pairs between two groups that are looked at */
+#define MAX_CROSS 64 /* pairs between two groups that are looked at */
 
 typedef struct Forest
 {
-	uint32	   *parent;
-	uint32	   *next;			/* circular list of each group */
-	uint32	   *size;
-	bool	   *guarded;		/* a verdict keeps one of the group apart from somebody */
-	uint32	   *bond;			/* records that a verdict made one have one number */
+	uint32 *parent;
+	uint32 *next; /* circular list of each group */
+	uint32 *size;
+	bool   *guarded; /* a verdict keeps one of the group apart from somebody */
+	uint32 *bond;    /* records that a verdict made one have one number */
 } Forest;
 
 static uint32
@@ -34,7 +34,7 @@ FindRoot(Forest *forest, uint32 x)
 static void
 Unite(Forest *forest, uint32 a, uint32 b)
 {
-	uint32		swap;
+	uint32 swap;
 
 	if (forest->size[a] < forest->size[b])
 	{
@@ -74,8 +74,7 @@ KeptApart(Forest *forest, uint32 a, uint32 b, MatchEdge *distinct, uint64 ndisti
 		return false;
 	for (uint64 i = 0; i < ndistinct; i++)
 	{
-		uint32		x = FindRoot(forest, distinct[i].left),
-					y = FindRoot(forest, distinct[i].right);
+		uint32 x = FindRoot(forest, distinct[i].left), y = FindRoot(forest, distinct[i].right);
 
 		if ((x == a && y == b) || (x == b && y == a))
 			return true;
@@ -91,12 +90,11 @@ KeptApart(Forest *forest, uint32 a, uint32 b, MatchEdge *distinct, uint64 ndisti
 static double
 PairOpposition(MatchModel *model, MatchData *data, uint32 x, uint32 y, const uint32 *cluster)
 {
-	uint64		pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
-									 data->cells + (Size) y * model->nfields);
-	int32		prior = PriorWeight(model),
-				relation;
-	int32		weight = PairWeight(model, data, x, y, pattern, cluster, &relation);
-	double		possible = 0;
+	uint64 pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
+									data->cells + (Size) y * model->nfields);
+	int32  prior = PriorWeight(model), relation;
+	int32  weight = PairWeight(model, data, x, y, pattern, cluster, &relation);
+	double possible = 0;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
@@ -109,21 +107,23 @@ PairOpposition(MatchModel *model, MatchData *data, uint32 x, uint32 y, const uin
 
 /* Mean of what the other pairs between two groups say; not positive. */
 static double
-Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *edge, const uint32 *cluster)
+Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *edge,
+		   const uint32 *cluster)
 {
-	double		against = 0;
-	int			looked = 0;
-	uint32		x = edge->left;
+	double against = 0;
+	int    looked = 0;
+	uint32 x = edge->left;
 
 	do
 	{
-		uint32		y = edge->right;
+		uint32 y = edge->right;
 
 		do
 		{
 			if (x != edge->left || y != edge->right)
 			{
-				if (forest->bond[x] != forest->bond[edge->left] || forest->bond[y] != forest->bond[edge->right])
+				if (forest->bond[x] != forest->bond[edge->left] ||
+					forest->bond[y] != forest->bond[edge->right])
 					against += PairOpposition(model, data, x, y, cluster);
 				if (++looked == MAX_CROSS)
 					return against / looked;
@@ -139,15 +139,16 @@ void
 ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges, int32 threshold,
 			 MatchEdge *distinct, uint64 ndistinct, uint32 *cluster)
 {
-	Forest		forest;
-	bool		bonded = false;
-	uint32	   *before = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	Forest  forest;
+	bool    bonded = false;
+	uint32 *before = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 
 	memcpy(before, cluster, data->nrows * sizeof(uint32));
 	forest.parent = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	forest.next = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	forest.size = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	forest.guarded = palloc_extended(Max(data->nrows, 1) * sizeof(bool), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	forest.guarded =
+		palloc_extended(Max(data->nrows, 1) * sizeof(bool), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	forest.bond = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < data->nrows; i++)
 	{
@@ -160,8 +161,7 @@ ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges
 	SortEdges(edges, nedges);
 	for (uint64 i = 0; i < nedges && edges[i].weight >= threshold; i++)
 	{
-		uint32		a = FindRoot(&forest, edges[i].left),
-					b = FindRoot(&forest, edges[i].right);
+		uint32 a = FindRoot(&forest, edges[i].left), b = FindRoot(&forest, edges[i].right);
 
 		if (i % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
@@ -187,7 +187,7 @@ ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges
 		before[i] = UINT32_MAX;
 	for (uint32 i = 0; i < data->nrows; i++)
 	{
-		uint32		root = FindRoot(&forest, i);
+		uint32 root = FindRoot(&forest, i);
 
 		if (before[root] == UINT32_MAX)
 			before[root] = i;

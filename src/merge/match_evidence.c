@@ -23,16 +23,17 @@ BitsText(int32 scaled)
 	return out.data;
 }
 
-/* {"prior": bits, "relation": bits, "fields": [{column, comparator, level, m, u, weight, frequency}]} */
+/* {"prior": bits, "relation": bits, "fields": [{column, comparator, level, m, u, weight,
+ * frequency}]} */
 char *
-EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32 right, uint64 pattern,
-			 const uint32 *cluster, int32 relation)
+EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+			 uint64 pattern, const uint32 *cluster, int32 relation)
 {
 	const uint32 *a = data->cells + (Size) left * model->nfields,
-			   *b = data->cells + (Size) right * model->nfields;
-	int			shared = cluster[left] == cluster[right] ? 1 : 2;
+				 *b = data->cells + (Size) right * model->nfields;
+	int            shared = cluster[left] == cluster[right] ? 1 : 2;
 	StringInfoData out;
-	bool		first = true;
+	bool           first = true;
 
 	initStringInfo(&out);
 	appendStringInfoString(&out, "{\"prior\": ");
@@ -43,9 +44,8 @@ EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32
 	for (int f = 0; f < model->nfields; f++)
 	{
 		const MatchField *field = &model->fields[f];
-		int			level = PATTERN_LEVEL(pattern, f);
-		int32		weight,
-					adjustment;
+		int               level = PATTERN_LEVEL(pattern, f);
+		int32             weight, adjustment;
 
 		if (level < 0)
 			continue;
@@ -53,9 +53,11 @@ EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32
 							 b[f] ? field->values[b[f]] : NULL, shared, &adjustment);
 		appendStringInfoString(&out, first ? "{\"column\": " : ", {\"column\": ");
 		escape_json(&out, field->column);
-		appendStringInfo(&out, ", \"comparator\": \"%s\", \"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"weight\": ",
-						 field->comparator->name, field->comparator->levels[level].name,
-						 field->m[level], field->u[level]);
+		appendStringInfo(
+			&out,
+			", \"comparator\": \"%s\", \"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"weight\": ",
+			field->comparator->name, field->comparator->levels[level].name, field->m[level],
+			field->u[level]);
 		AppendBits(&out, weight);
 		appendStringInfoString(&out, ", \"frequency\": ");
 		AppendBits(&out, adjustment);

@@ -23,13 +23,13 @@
 
 #include <math.h>
 
-#define KEY_LIMIT 60			/* members looked at for one key */
+#define KEY_LIMIT 60 /* members looked at for one key */
 #define MAX_KEYS 256
-#define ANY_LIMIT 200			/* and for all keys at once */
+#define ANY_LIMIT 200 /* and for all keys at once */
 #define MAX_LIMIT 1000
-#define KEYED_FIELDS 4			/* the first columns of a candidate make keys */
+#define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 #define LEAST_LIKELY 0.01
-#define BEFOREHAND 0.5			/* chance that a candidate is a member already */
+#define BEFOREHAND 0.5 /* chance that a candidate is a member already */
 
 typedef struct MemberColumn
 {
@@ -39,8 +39,9 @@ typedef struct MemberColumn
 
 /* What a candidate may say; in the order of the columns of match_record. */
 static const MemberColumn columns[] = {
-	{"name", "name"}, {"mobile", "phone"}, {"email", "email"}, {"birthday", "date"}, {"gender", "gender"},
-	{"wechat_unionid", "id"}, {"nickname", "nickname"}, {"address", "address"}, {"city", "place"},
+	{"name", "name"},         {"mobile", "phone"},    {"email", "email"},
+	{"birthday", "date"},     {"gender", "gender"},   {"wechat_unionid", "id"},
+	{"nickname", "nickname"}, {"address", "address"}, {"city", "place"},
 };
 
 #define NCOLUMNS ((int) lengthof(columns))
@@ -48,23 +49,23 @@ static const MemberColumn columns[] = {
 /* Shares estimated by the last run, kept for the session. */
 typedef struct Shares
 {
-	bool		estimated;
-	double		m[MATCH_MAX_LEVELS];
-	double		u[MATCH_MAX_LEVELS];
-	double		r[MATCH_MAX_LEVELS];
+	bool   estimated;
+	double m[MATCH_MAX_LEVELS];
+	double u[MATCH_MAX_LEVELS];
+	double r[MATCH_MAX_LEVELS];
 } Shares;
 
 static Shares shares[lengthof(columns)];
 static double related_per_match;
-static bool shares_valid = false;
+static bool   shares_valid = false;
 
 static double
 JsonNumber(Jsonb *document, const char *path)
 {
 	static CrmQuery query = {"SELECT ($1 #>> $2::text[])::float8", 2, {JSONBOID, TEXTOID}};
-	Datum		values[2] = {JsonbPGetDatum(document), CStringGetTextDatum(path)};
-	bool		isnull;
-	Datum		value;
+	Datum           values[2] = {JsonbPGetDatum(document), CStringGetTextDatum(path)};
+	bool            isnull;
+	Datum           value;
 
 	RunQuery(&query, values, NULL, true, 1);
 	value = QueryColumn(0, 1, &isnull);
@@ -75,20 +76,21 @@ static void
 LoadShares(void)
 {
 	static const char *const watched[] = {"match_run"};
-	static CrmQuery last = {
-		"SELECT parameters FROM crm_member.match_run WHERE model_code = 'member' ORDER BY run_at DESC LIMIT 1", 0
-	};
+	static CrmQuery last = {"SELECT parameters FROM crm_member.match_run WHERE model_code = "
+							"'member' ORDER BY run_at DESC LIMIT 1",
+							0};
 	static CrmQuery levels = {
 		"SELECT f ->> 'column', f ->> 'comparator', l.n::int - 1, (l.level ->> 'm')::float8, "
 		"(l.level ->> 'u')::float8, (l.level ->> 'r')::float8 "
 		"FROM jsonb_array_elements($1 -> 'fields') AS f, "
-		"jsonb_array_elements(f -> 'levels') WITH ORDINALITY AS l(level, n)", 1, {JSONBOID}
-	};
-	Datum		document;
-	Jsonb	   *parameters;
-	bool		isnull;
-	uint64		n;
-	double		prior;
+		"jsonb_array_elements(f -> 'levels') WITH ORDINALITY AS l(level, n)",
+		1,
+		{JSONBOID}};
+	Datum  document;
+	Jsonb *parameters;
+	bool   isnull;
+	uint64 n;
+	double prior;
 
 	if (shares_valid)
 		return;
@@ -106,14 +108,14 @@ LoadShares(void)
 	n = RunQuery(&levels, &document, NULL, true, 0);
 	for (uint64 i = 0; i < n; i++)
 	{
-		char	   *column = TextDatumGetCString(QueryColumn(i, 1, &isnull));
-		char	   *comparator = TextDatumGetCString(QueryColumn(i, 2, &isnull));
-		int			level = DatumGetInt32(QueryColumn(i, 3, &isnull));
+		char *column = TextDatumGetCString(QueryColumn(i, 1, &isnull));
+		char *comparator = TextDatumGetCString(QueryColumn(i, 2, &isnull));
+		int   level = DatumGetInt32(QueryColumn(i, 3, &isnull));
 
 		for (int c = 0; c < NCOLUMNS; c++)
 		{
-			if (strcmp(columns[c].column, column) != 0 || strcmp(columns[c].comparator, comparator) != 0 ||
-				level >= MATCH_MAX_LEVELS)
+			if (strcmp(columns[c].column, column) != 0 ||
+				strcmp(columns[c].comparator, comparator) != 0 || level >= MATCH_MAX_LEVELS)
 				continue;
 			shares[c].estimated = true;
 			shares[c].m[level] = DatumGetFloat8(QueryColumn(i, 4, &isnull));
@@ -132,17 +134,19 @@ MemberModel(int nfields, bool with_shares)
 	model->code = "member";
 	for (int c = 0; c < nfields; c++)
 	{
-		MatchField *field = AddField(model, columns[c].column, columns[c].comparator);
+		MatchField       *field = AddField(model, columns[c].column, columns[c].comparator);
 		const Comparator *comparator = field->comparator;
 
 		for (int l = 0; l < comparator->nlevels; l++)
 		{
-			bool		estimated = with_shares && shares[c].estimated;
+			bool estimated = with_shares && shares[c].estimated;
 
 			field->m[l] = estimated ? shares[c].m[l] : comparator->levels[l].m;
 			field->u[l] = estimated ? shares[c].u[l] : comparator->levels[l].u;
-			field->r[l] = estimated ? shares[c].r[l] : comparator->role == ROLE_SHARED ? field->m[l] :
-				comparator->role == ROLE_KIN ? comparator->related[l] : field->u[l];
+			field->r[l] = estimated                         ? shares[c].r[l]
+						  : comparator->role == ROLE_SHARED ? field->m[l]
+						  : comparator->role == ROLE_KIN    ? comparator->related[l]
+															: field->u[l];
 		}
 	}
 	FindPartners(model);
@@ -159,7 +163,7 @@ MemberKey(int column, uint64 key)
 static int
 CollectKeys(MatchModel *model, const uint32 *cells, int64 *keys, int limit)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
@@ -179,13 +183,14 @@ crm_match_keys(PG_FUNCTION_ARGS)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match keys",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	MemoryContext scratch = AllocSetContextCreate(context, "crm_member match text", ALLOCSET_SMALL_SIZES);
+	MemoryContext scratch =
+		AllocSetContextCreate(context, "crm_member match text", ALLOCSET_SMALL_SIZES);
 	MatchModel *model = MemberModel(KEYED_FIELDS, false);
-	uint32		cells[KEYED_FIELDS] = {0};
-	int64		keys[MAX_KEYS];
-	Datum		values[MAX_KEYS];
+	uint32      cells[KEYED_FIELDS] = {0};
+	int64       keys[MAX_KEYS];
+	Datum       values[MAX_KEYS];
 	ArrayType  *result;
-	int			n;
+	int         n;
 
 	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
@@ -204,9 +209,9 @@ crm_match_keys(PG_FUNCTION_ARGS)
 
 typedef struct Found
 {
-	int64	   *members;
-	int			n;
-	int			size;
+	int64 *members;
+	int    n;
+	int    size;
 } Found;
 
 static void
@@ -214,9 +219,9 @@ AddFound(Found *found)
 {
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool		isnull;
-		int64		member = DatumGetInt64(QueryColumn(i, 1, &isnull));
-		bool		known = false;
+		bool  isnull;
+		int64 member = DatumGetInt64(QueryColumn(i, 1, &isnull));
+		bool  known = false;
 
 		for (int k = 0; k < found->n && !known; k++)
 			known = found->members[k] == member;
@@ -234,23 +239,25 @@ AddFound(Found *found)
 static Datum
 KeyArray(const int64 *keys, int n)
 {
-	Datum		values[MAX_KEYS];
+	Datum values[MAX_KEYS];
 
 	for (int i = 0; i < n; i++)
 		values[i] = Int64GetDatum(keys[i]);
-	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(
+		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 typedef struct KeySet
 {
-	int64		keys[MAX_KEYS];
-	int			n;
+	int64 keys[MAX_KEYS];
+	int   n;
 } KeySet;
 
 static void
 TakeKeys(KeySet *set, int c, const MatchValue *value, int from, int to)
 {
-	for (int k = from; value != NULL && k < Min(to, value->nkeys) && set->n < (int) lengthof(set->keys); k++)
+	for (int k = from;
+		 value != NULL && k < Min(to, value->nkeys) && set->n < (int) lengthof(set->keys); k++)
 		set->keys[set->n++] = MemberKey(c, value->keys[k]);
 }
 
@@ -263,22 +270,20 @@ static void
 LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found)
 {
 	static CrmQuery by_any = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 201", 1, {INT8ARRAYOID}
-	};
+		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 201", 1, {INT8ARRAYOID}};
 	static CrmQuery by_one = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 LIMIT 61", 1, {INT8ARRAYOID}
-	};
+		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 LIMIT 61", 1, {INT8ARRAYOID}};
 	static CrmQuery by_two = {
 		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 AND keys && $2 LIMIT 60",
-		2, {INT8ARRAYOID, INT8ARRAYOID}
-	};
+		2,
+		{INT8ARRAYOID, INT8ARRAYOID}};
 	static CrmQuery by_unionid = {
-		"SELECT member_id FROM crm_member.identity WHERE kind = 'wechat_unionid' AND value = $1", 1, {TEXTOID}
-	};
+		"SELECT member_id FROM crm_member.identity WHERE kind = 'wechat_unionid' AND value = $1",
+		1,
+		{TEXTOID}};
 	const MatchValue *value[KEYED_FIELDS];
-	KeySet		alone = {.n = 0},
-				together[2] = {{.n = 0}, {.n = 0}};
-	Datum		values[2];
+	KeySet            alone = {.n = 0}, together[2] = {{.n = 0}, {.n = 0}};
+	Datum             values[2];
 
 	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
@@ -326,17 +331,17 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found
 static void
 ReadCandidate(Jsonb *candidate, char **texts)
 {
-	JsonbIterator *it = JsonbIteratorInit(&candidate->root);
-	JsonbValue	key,
-				value;
+	JsonbIterator     *it = JsonbIteratorInit(&candidate->root);
+	JsonbValue         key, value;
 	JsonbIteratorToken token;
 
 	if (!JB_ROOT_IS_OBJECT(candidate))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a candidate is a JSON object")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a candidate is a JSON object")));
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		char	   *name;
-		int			c = 0;
+		char *name;
+		int   c = 0;
 
 		if (token != WJB_KEY)
 			continue;
@@ -345,10 +350,13 @@ ReadCandidate(Jsonb *candidate, char **texts)
 		while (c < NCOLUMNS && strcmp(columns[c].column, name) != 0)
 			c++;
 		if (c == NCOLUMNS)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("\"%s\" is not known of a candidate", name),
-							errhint("A candidate may say name, mobile, email, birthday, gender, wechat_unionid, "
-									"nickname, address and city.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not known of a candidate", name),
+				 errhint(
+					 "A candidate may say name, mobile, email, birthday, gender, wechat_unionid, "
+					 "nickname, address and city.")));
 		if (value.type == jbvString)
 			texts[c] = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (value.type == jbvNumeric)
@@ -365,9 +373,9 @@ CountMembers(void)
 	static CrmQuery query = {
 		"SELECT CASE WHEN reltuples > 0 THEN reltuples::float8 ELSE "
 		"(SELECT count(*) FROM (SELECT FROM crm_member.match_key LIMIT 1000) AS part) END "
-		"FROM pg_class WHERE oid = 'crm_member.match_key'::regclass", 0
-	};
-	bool		isnull;
+		"FROM pg_class WHERE oid = 'crm_member.match_key'::regclass",
+		0};
+	bool isnull;
 
 	RunQuery(&query, NULL, NULL, true, 1);
 	return Max(DatumGetFloat8(QueryColumn(0, 1, &isnull)), 1);
@@ -377,7 +385,7 @@ CountMembers(void)
 static void
 SetFrequencies(MatchModel *model, MatchData *data, double members)
 {
-	uint32	   *cluster = palloc(data->nrows * sizeof(uint32));
+	uint32 *cluster = palloc(data->nrows * sizeof(uint32));
 
 	for (uint32 i = 0; i < data->nrows; i++)
 		cluster[i] = i;
@@ -388,7 +396,7 @@ SetFrequencies(MatchModel *model, MatchData *data, double members)
 
 		for (int form = 0; form < MATCH_MAX_FORMS; form++)
 		{
-			bool		keyed = f < KEYED_FIELDS - 1 && form < 2;
+			bool keyed = f < KEYED_FIELDS - 1 && form < 2;
 
 			field->holders[form] = members;
 			field->rare[form] = 0.1;
@@ -401,18 +409,17 @@ SetFrequencies(MatchModel *model, MatchData *data, double members)
 
 typedef struct Likely
 {
-	int64		member;
-	uint32		row;
-	uint64		pattern;
-	int32		weight;
-	int32		relation;
+	int64  member;
+	uint32 row;
+	uint64 pattern;
+	int32  weight;
+	int32  relation;
 } Likely;
 
 static int
 CompareLikely(const void *x, const void *y)
 {
-	const Likely *a = x,
-			   *b = y;
+	const Likely *a = x, *b = y;
 
 	if (a->weight != b->weight)
 		return a->weight > b->weight ? -1 : 1;
@@ -420,18 +427,21 @@ CompareLikely(const void *x, const void *y)
 }
 
 static void
-PutRow(ReturnSetInfo *info, MatchModel *model, MatchData *data, const Likely *likely, const uint32 *cluster)
+PutRow(ReturnSetInfo *info, MatchModel *model, MatchData *data, const Likely *likely,
+	   const uint32 *cluster)
 {
-	Datum		values[4];
-	bool		nulls[4] = {false};
-	char	   *p = psprintf("%.8f", WeightProbability(likely->weight));
+	Datum values[4];
+	bool  nulls[4] = {false};
+	char *p = psprintf("%.8f", WeightProbability(likely->weight));
 
 	values[0] = Int64GetDatum(likely->member);
-	values[1] = DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	values[1] = DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
+									Int32GetDatum(-1));
 	values[2] = DirectFunctionCall3(numeric_in, CStringGetDatum(BitsText(likely->weight)),
 									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	values[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(EvidenceText(model, data, 0, likely->row, likely->pattern,
-																			cluster, likely->relation)));
+	values[3] = DirectFunctionCall1(
+		jsonb_in, CStringGetDatum(EvidenceText(model, data, 0, likely->row, likely->pattern,
+											   cluster, likely->relation)));
 	tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }
 
@@ -442,29 +452,30 @@ crm_match_member(PG_FUNCTION_ARGS)
 {
 	/* the columns of match_record, identities only where the candidate names one */
 	static CrmQuery fetch = {
-		"SELECT coalesce(crm_member.canonical_member(m.merged_into), m.member_id), p.name, p.mobile, p.email, "
+		"SELECT coalesce(crm_member.canonical_member(m.merged_into), m.member_id), p.name, "
+		"p.mobile, p.email, "
 		"p.birthday::text, p.gender, "
 		"CASE WHEN $2 THEN (SELECT min(i.value) FROM crm_member.identity AS i "
 		"WHERE i.member_id = p.member_id AND i.kind = 'wechat_unionid') END, "
 		"coalesce(CASE WHEN $2 THEN (SELECT min(i.value) FROM crm_member.identity AS i "
-		"WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%') END, m.attrs ->> 'nickname'), "
+		"WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%') END, m.attrs ->> "
+		"'nickname'), "
 		"m.attrs ->> 'address', m.attrs ->> 'city' "
 		"FROM crm_member.person AS p JOIN crm_member.member AS m ON m.member_id = p.member_id "
-		"WHERE p.member_id = ANY ($1)", 2, {INT8ARRAYOID, BOOLOID}
-	};
+		"WHERE p.member_id = ANY ($1)",
+		2,
+		{INT8ARRAYOID, BOOLOID}};
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *texts[lengthof(columns)] = {NULL};
-	int32		limit;
-	MemoryContext scratch,
-				context,
-				old;
-	MatchModel *model;
-	MatchData	data = {0};
-	Found		found = {0};
-	Likely	   *likely;
-	uint32	   *cluster;
-	double		members;
-	int			nlikely = 0;
+	char          *texts[lengthof(columns)] = {NULL};
+	int32          limit;
+	MemoryContext  scratch, context, old;
+	MatchModel    *model;
+	MatchData      data = {0};
+	Found          found = {0};
+	Likely        *likely;
+	uint32        *cluster;
+	double         members;
+	int            nlikely = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
@@ -472,9 +483,11 @@ crm_match_member(PG_FUNCTION_ARGS)
 	limit = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
 	if (limit < 1 || limit > MAX_LIMIT)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("limit %d is out of range", limit), errdetail("It is 1 to %d.", MAX_LIMIT)));
+						errmsg("limit %d is out of range", limit),
+						errdetail("It is 1 to %d.", MAX_LIMIT)));
 	CrmRelation("match_key");
-	context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match", ALLOCSET_DEFAULT_SIZES);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "crm_member match", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	scratch = AllocSetContextCreate(context, "crm_member match text", ALLOCSET_SMALL_SIZES);
 	ReadCandidate(PG_GETARG_JSONB_P(0), texts);
@@ -496,9 +509,9 @@ crm_match_member(PG_FUNCTION_ARGS)
 
 	if (found.n > 0)
 	{
-		Datum		values[2] = {KeyArray(found.members, Min(found.n, MAX_KEYS)),
-		BoolGetDatum(texts[5] != NULL || texts[6] != NULL)};
-		int64	   *canonical;
+		Datum  values[2] = {KeyArray(found.members, Min(found.n, MAX_KEYS)),
+							BoolGetDatum(texts[5] != NULL || texts[6] != NULL)};
+		int64 *canonical;
 
 		members = CountMembers();
 		RunQuery(&fetch, values, NULL, true, 0);
@@ -511,13 +524,13 @@ crm_match_member(PG_FUNCTION_ARGS)
 			cluster[i] = i;
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
-			uint32	   *cells = data.cells + (i + 1) * NCOLUMNS;
-			bool		isnull;
+			uint32 *cells = data.cells + (i + 1) * NCOLUMNS;
+			bool    isnull;
 
 			canonical[i + 1] = DatumGetInt64(QueryColumn(i, 1, &isnull));
 			for (int c = 0; c < NCOLUMNS; c++)
 			{
-				char	   *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 2);
+				char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 2);
 
 				if (text != NULL)
 					cells[c] = ReadValue(&model->fields[c], text, scratch);
@@ -531,7 +544,7 @@ crm_match_member(PG_FUNCTION_ARGS)
 		likely = palloc(data.nrows * sizeof(Likely));
 		for (uint32 row = 1; row < data.nrows; row++)
 		{
-			Likely	   *l = &likely[nlikely++];
+			Likely *l = &likely[nlikely++];
 
 			l->member = canonical[row];
 			l->row = row;
@@ -541,7 +554,7 @@ crm_match_member(PG_FUNCTION_ARGS)
 		qsort(likely, nlikely, sizeof(Likely), CompareLikely);
 		for (int i = 0, put = 0; i < nlikely && put < limit; i++)
 		{
-			bool		told = false;
+			bool told = false;
 
 			if (WeightProbability(likely[i].weight) < LEAST_LIKELY)
 				break;

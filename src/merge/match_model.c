@@ -11,51 +11,118 @@
 
 typedef struct Guess
 {
-	const char *word;			/* a part of the column's name, between underscores */
+	const char *word; /* a part of the column's name, between underscores */
 	const char *comparator;
 } Guess;
 
 /* The first that fits decides.  A comparator of NULL leaves the column out. */
 static const Guess guesses[] = {
-	{"nickname", "nickname"}, {"nick", "nickname"}, {"alias", "nickname"}, {"昵称", "nickname"},
-	{"given", "given_name"}, {"first_name", "given_name"}, {"firstname", "given_name"}, {"forename", "given_name"},
-	{"fname", "given_name"}, {"givenname", "given_name"},
-	{"surname", "surname"}, {"last_name", "surname"}, {"lastname", "surname"}, {"family_name", "surname"},
+	{"nickname", "nickname"},
+	{"nick", "nickname"},
+	{"alias", "nickname"},
+	{"昵称", "nickname"},
+	{"given", "given_name"},
+	{"first_name", "given_name"},
+	{"firstname", "given_name"},
+	{"forename", "given_name"},
+	{"fname", "given_name"},
+	{"givenname", "given_name"},
+	{"surname", "surname"},
+	{"last_name", "surname"},
+	{"lastname", "surname"},
+	{"family_name", "surname"},
 	{"lname", "surname"},
-	{"mobile", "phone"}, {"phone", "phone"}, {"tel", "phone"}, {"telephone", "phone"}, {"cell", "phone"},
-	{"fax", "phone"}, {"手机", "phone"}, {"电话", "phone"},
-	{"email", "email"}, {"mail", "email"}, {"邮箱", "email"},
-	{"birthday", "date"}, {"birth", "date"}, {"dob", "date"}, {"birthdate", "date"}, {"生日", "date"},
-	{"gender", "gender"}, {"sex", "gender"}, {"性别", "gender"},
-	{"unionid", "id"}, {"openid", "id"}, {"ssn", "id"}, {"soc", "id"}, {"passport", "id"}, {"vat", "id"},
-	{"isbn", "id"}, {"idcard", "id"}, {"license", "id"}, {"postcode", "id"}, {"postal", "id"}, {"zip", "id"},
-	{"zipcode", "id"}, {"number", "id"}, {"no", "id"}, {"card", "id"},
-	{"address", "address"}, {"addr", "address"}, {"street", "address"}, {"地址", "address"},
-	{"city", "place"}, {"suburb", "place"}, {"town", "place"}, {"state", "place"}, {"province", "place"},
-	{"county", "place"}, {"district", "place"}, {"country", "place"}, {"region", "place"}, {"城市", "place"},
-	{"cuisine", "category"}, {"category", "category"}, {"type", "category"}, {"brand", "category"},
-	{"kind", "category"}, {"price", "number"}, {"year", "number"},
-	{"title", "text"}, {"authors", "text"}, {"author", "text"}, {"venue", "text"}, {"company", "text"},
-	{"firm", "text"}, {"description", "text"}, {"manufacturer", "text"}, {"journal", "text"}, {"album", "text"},
-	{"artist", "text"}, {"name", "name"}, {"fullname", "name"}, {"customer", "name"}, {"姓名", "name"},
+	{"mobile", "phone"},
+	{"phone", "phone"},
+	{"tel", "phone"},
+	{"telephone", "phone"},
+	{"cell", "phone"},
+	{"fax", "phone"},
+	{"手机", "phone"},
+	{"电话", "phone"},
+	{"email", "email"},
+	{"mail", "email"},
+	{"邮箱", "email"},
+	{"birthday", "date"},
+	{"birth", "date"},
+	{"dob", "date"},
+	{"birthdate", "date"},
+	{"生日", "date"},
+	{"gender", "gender"},
+	{"sex", "gender"},
+	{"性别", "gender"},
+	{"unionid", "id"},
+	{"openid", "id"},
+	{"ssn", "id"},
+	{"soc", "id"},
+	{"passport", "id"},
+	{"vat", "id"},
+	{"isbn", "id"},
+	{"idcard", "id"},
+	{"license", "id"},
+	{"postcode", "id"},
+	{"postal", "id"},
+	{"zip", "id"},
+	{"zipcode", "id"},
+	{"number", "id"},
+	{"no", "id"},
+	{"card", "id"},
+	{"address", "address"},
+	{"addr", "address"},
+	{"street", "address"},
+	{"地址", "address"},
+	{"city", "place"},
+	{"suburb", "place"},
+	{"town", "place"},
+	{"state", "place"},
+	{"province", "place"},
+	{"county", "place"},
+	{"district", "place"},
+	{"country", "place"},
+	{"region", "place"},
+	{"城市", "place"},
+	{"cuisine", "category"},
+	{"category", "category"},
+	{"type", "category"},
+	{"brand", "category"},
+	{"kind", "category"},
+	{"price", "number"},
+	{"year", "number"},
+	{"title", "text"},
+	{"authors", "text"},
+	{"author", "text"},
+	{"venue", "text"},
+	{"company", "text"},
+	{"firm", "text"},
+	{"description", "text"},
+	{"manufacturer", "text"},
+	{"journal", "text"},
+	{"album", "text"},
+	{"artist", "text"},
+	{"name", "name"},
+	{"fullname", "name"},
+	{"customer", "name"},
+	{"姓名", "name"},
 	{"名称", "text"},
 };
 
 static const char *
 GuessComparator(const char *column)
 {
-	char	   *lower = pstrdup(column);
+	char *lower = pstrdup(column);
 
 	for (char *c = lower; *c; c++)
 		*c = pg_ascii_tolower((unsigned char) *c);
 	for (int i = 0; i < lengthof(guesses); i++)
 	{
-		int			n = strlen(guesses[i].word);
+		int n = strlen(guesses[i].word);
 
-		for (char *at = strstr(lower, guesses[i].word); at != NULL; at = strstr(at + 1, guesses[i].word))
+		for (char *at = strstr(lower, guesses[i].word); at != NULL;
+			 at = strstr(at + 1, guesses[i].word))
 		{
-			bool		starts = at == lower || at[-1] == '_' || at[-1] == ' ';
-			bool		ends = at[n] == '\0' || at[n] == '_' || at[n] == ' ' || (at[n] >= '0' && at[n] <= '9');
+			bool starts = at == lower || at[-1] == '_' || at[-1] == ' ';
+			bool ends =
+				at[n] == '\0' || at[n] == '_' || at[n] == ' ' || (at[n] >= '0' && at[n] <= '9');
 
 			if (starts && ends)
 				return guesses[i].comparator;
@@ -70,8 +137,9 @@ AddField(MatchModel *model, const char *column, const char *comparator)
 	MatchField *field;
 
 	if (model->nfields == MATCH_MAX_FIELDS)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("model \"%s\" has more than %d fields", model->code, MATCH_MAX_FIELDS)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("model \"%s\" has more than %d fields", model->code, MATCH_MAX_FIELDS)));
 	field = &model->fields[model->nfields++];
 	memset(field, 0, sizeof(*field));
 	field->column = pstrdup(column);
@@ -79,7 +147,8 @@ AddField(MatchModel *model, const char *column, const char *comparator)
 	if (field->comparator == NULL)
 		ReportComparator(comparator, column);
 	field->partner = field->within = -1;
-	field->context = AllocSetContextCreate(model->context, "crm_member match field", ALLOCSET_DEFAULT_SIZES);
+	field->context =
+		AllocSetContextCreate(model->context, "crm_member match field", ALLOCSET_DEFAULT_SIZES);
 	return field;
 }
 
@@ -95,11 +164,11 @@ FieldOf(const MatchModel *model, const char *column)
 }
 
 static int
-FirstOf(const MatchModel *model, const char *comparator, int not)
+FirstOf(const MatchModel *model, const char *comparator, int not )
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
-		if (f != not && strcmp(model->fields[f].comparator->name, comparator) == 0)
+		if (f != not &&strcmp(model->fields[f].comparator->name, comparator) == 0)
 			return f;
 	}
 	return -1;
@@ -118,11 +187,11 @@ JsonString(JsonbValue *value, const char *what)
 static void
 ReadShares(MatchField *field, JsonbContainer *list, double *shares, const char *what)
 {
-	JsonbIterator *it = JsonbIteratorInit(list);
-	JsonbValue	value;
+	JsonbIterator     *it = JsonbIteratorInit(list);
+	JsonbValue         value;
 	JsonbIteratorToken token;
-	int			n = 0;
-	double		sum = 0;
+	int                n = 0;
+	double             sum = 0;
 
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
@@ -133,7 +202,8 @@ ReadShares(MatchField *field, JsonbContainer *list, double *shares, const char *
 			n = -1;
 			break;
 		}
-		shares[n] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
+		shares[n] =
+			DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
 		if (!(shares[n] > 0 && shares[n] < 1))
 		{
 			n = -1;
@@ -143,8 +213,8 @@ ReadShares(MatchField *field, JsonbContainer *list, double *shares, const char *
 	}
 	if (n != field->comparator->nlevels || sum < 0.98 || sum > 1.02)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("\"%s\" of column \"%s\" is not a list of %d shares that add to 1", what,
-							   field->column, field->comparator->nlevels),
+						errmsg("\"%s\" of column \"%s\" is not a list of %d shares that add to 1",
+							   what, field->column, field->comparator->nlevels),
 						errdetail("Comparator \"%s\" has %d levels, from equal to different.",
 								  field->comparator->name, field->comparator->nlevels)));
 }
@@ -152,20 +222,17 @@ ReadShares(MatchField *field, JsonbContainer *list, double *shares, const char *
 static void
 ReadField(MatchModel *model, JsonbContainer *object, char **within)
 {
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbValue	key,
-				value;
+	JsonbIterator     *it = JsonbIteratorInit(object);
+	JsonbValue         key, value;
 	JsonbIteratorToken token;
-	char	   *column = NULL,
-			   *comparator = NULL;
-	JsonbContainer *m = NULL,
-			   *u = NULL;
-	MatchField *field;
+	char              *column = NULL, *comparator = NULL;
+	JsonbContainer    *m = NULL, *u = NULL;
+	MatchField        *field;
 
 	*within = NULL;
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		char	   *name;
+		char *name;
 
 		if (token != WJB_KEY)
 			continue;
@@ -211,10 +278,10 @@ ReadField(MatchModel *model, JsonbContainer *object, char **within)
 static void
 ReadFields(MatchModel *model, Jsonb *fields)
 {
-	JsonbIterator *it = JsonbIteratorInit(&fields->root);
-	JsonbValue	value;
+	JsonbIterator     *it = JsonbIteratorInit(&fields->root);
+	JsonbValue         value;
 	JsonbIteratorToken token;
-	char	   *within[MATCH_MAX_FIELDS] = {NULL};
+	char              *within[MATCH_MAX_FIELDS] = {NULL};
 
 	if (!JB_ROOT_IS_ARRAY(fields))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -222,13 +289,13 @@ ReadFields(MatchModel *model, Jsonb *fields)
 						errhint("Write [{\"column\": \"name\", \"comparator\": \"name\"}, ...].")));
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		char	   *of;
+		char *of;
 
 		if (token != WJB_ELEM)
 			continue;
 		if (value.type == jbvString)
 		{
-			char	   *column = pnstrdup(value.val.string.val, value.val.string.len);
+			char       *column = pnstrdup(value.val.string.val, value.val.string.len);
 			const char *comparator = GuessComparator(column);
 
 			if (comparator == NULL)
@@ -239,7 +306,8 @@ ReadFields(MatchModel *model, Jsonb *fields)
 		}
 		if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("a field of model \"%s\" is neither an object nor a column name", model->code)));
+							errmsg("a field of model \"%s\" is neither an object nor a column name",
+								   model->code)));
 		ReadField(model, value.val.binary.data, &of);
 		within[model->nfields - 1] = of;
 	}
@@ -260,13 +328,14 @@ static char *
 SourceOf(MatchModel *model)
 {
 	static const char *const openings[] = {"select", "with", "values", "table", "("};
-	const char *text = model->source + strspn(model->source, " \t\r\n");
+	const char              *text = model->source + strspn(model->source, " \t\r\n");
 
 	for (int i = 0; i < lengthof(openings); i++)
 	{
-		int			n = strlen(openings[i]);
+		int n = strlen(openings[i]);
 
-		if (pg_strncasecmp(text, openings[i], n) == 0 && (openings[i][0] == '(' || isspace((unsigned char) text[n])))
+		if (pg_strncasecmp(text, openings[i], n) == 0 &&
+			(openings[i][0] == '(' || isspace((unsigned char) text[n])))
 			return psprintf("(%s)", model->source);
 	}
 	return model->source;
@@ -276,9 +345,9 @@ SourceOf(MatchModel *model)
 static void
 GuessFields(MatchModel *model, const char *source)
 {
-	char	   *sql = psprintf("SELECT * FROM %s AS source LIMIT 0", source);
-	TupleDesc	desc;
-	bool		person = false;
+	char     *sql = psprintf("SELECT * FROM %s AS source LIMIT 0", source);
+	TupleDesc desc;
+	bool      person = false;
 
 	if (SPI_execute(sql, true, 0) < 0)
 		elog(ERROR, "reading the source of a model failed");
@@ -296,29 +365,30 @@ GuessFields(MatchModel *model, const char *source)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const char *column = NameStr(att->attname);
-		const char *comparator = GuessComparator(column);
+		const char       *column = NameStr(att->attname);
+		const char       *comparator = GuessComparator(column);
 
-		if (strcmp(column, model->key) == 0 || comparator == NULL || model->nfields == MATCH_MAX_FIELDS)
+		if (strcmp(column, model->key) == 0 || comparator == NULL ||
+			model->nfields == MATCH_MAX_FIELDS)
 			continue;
 		if (strcmp(comparator, "name") == 0 && !person)
 			comparator = "text";
 		AddField(model, column, comparator);
 	}
 	if (model->nfields == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("no column of the source of model \"%s\" tells by its name how to compare it",
-							   model->code),
-						errhint("Name the fields: [{\"column\": \"...\", \"comparator\": \"...\"}, ...].")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("no column of the source of model \"%s\" tells by its name how to compare it",
+					model->code),
+			 errhint("Name the fields: [{\"column\": \"...\", \"comparator\": \"...\"}, ...].")));
 }
 
 void
 FindPartners(MatchModel *model)
 {
-	int			given = FirstOf(model, "given_name", -1),
-				surname = FirstOf(model, "surname", -1),
-				name = FirstOf(model, "name", -1),
-				address = FirstOf(model, "address", -1);
+	int given = FirstOf(model, "given_name", -1), surname = FirstOf(model, "surname", -1),
+		name = FirstOf(model, "name", -1), address = FirstOf(model, "address", -1);
 
 	for (int f = 0; f < model->nfields; f++)
 	{
@@ -339,7 +409,7 @@ char *
 MatchSourceQuery(MatchModel *model)
 {
 	StringInfoData sql;
-	char	   *source = SourceOf(model);
+	char          *source = SourceOf(model);
 
 	if (model->nfields == 0)
 		GuessFields(model, source);
@@ -347,7 +417,8 @@ MatchSourceQuery(MatchModel *model)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT source.%s::pg_catalog.text", quote_identifier(model->key));
 	for (int f = 0; f < model->nfields; f++)
-		appendStringInfo(&sql, ", source.%s::pg_catalog.text", quote_identifier(model->fields[f].column));
+		appendStringInfo(&sql, ", source.%s::pg_catalog.text",
+						 quote_identifier(model->fields[f].column));
 	appendStringInfo(&sql, " FROM %s AS source", source);
 	return sql.data;
 }
@@ -357,15 +428,18 @@ MatchModel *
 LoadModel(const char *code)
 {
 	static CrmQuery query = {
-		"SELECT source, key, fields, auto_threshold::pg_catalog.float8, review_threshold::pg_catalog.float8, max_block "
-		"FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}
-	};
-	Datum		value = CStringGetTextDatum(code);
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match", ALLOCSET_DEFAULT_SIZES);
+		"SELECT source, key, fields, auto_threshold::pg_catalog.float8, "
+		"review_threshold::pg_catalog.float8, max_block "
+		"FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1",
+		1,
+		{TEXTOID}};
+	Datum         value = CStringGetTextDatum(code);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "crm_member match", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	MatchModel *model;
-	bool		isnull;
-	Datum		fields;
+	MatchModel   *model;
+	bool          isnull;
+	Datum         fields;
 
 	if (RunQuery(&query, &value, NULL, true, 1) != 1)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MATCH_MODEL),
@@ -375,6 +449,7 @@ LoadModel(const char *code)
 	model = palloc0(sizeof(MatchModel));
 	model->context = context;
 	model->code = pstrdup(code);
+	model->progress = psprintf("find_duplicates %s", code);
 	model->source = TextDatumGetCString(QueryColumn(0, 1, &isnull));
 	model->key = TextDatumGetCString(QueryColumn(0, 2, &isnull));
 	model->auto_threshold = DatumGetFloat8(QueryColumn(0, 4, &isnull));

@@ -6,33 +6,105 @@
 
 /* Short forms of given names; each group is one name. */
 static const char *const short_names[] = {
-	"robert rob bob bobby robbie bert", "william will bill billy willie liam", "james jim jimmy jamie",
-	"john jack johnny jon", "jonathan jon johnny nathan", "richard rick dick rich ricky", "thomas tom tommy",
-	"michael mike mick mickey micky", "charles charlie chuck chas", "edward ed eddie ted ned teddy",
-	"joseph joe joey", "daniel dan danny", "david dave davey", "matthew matt matty", "andrew andy drew",
-	"anthony tony ant", "christopher chris topher kit", "nicholas nick nicky", "alexander alex sandy alec xander",
-	"benjamin ben benny", "samuel sam sammy", "stephen steve steven stevie", "gregory greg", "patrick pat paddy",
-	"peter pete", "philip phil pip", "timothy tim timmy", "kenneth ken kenny", "ronald ron ronnie",
-	"donald don donnie", "lawrence larry laurence laurie", "raymond ray", "gerald gerry jerry", "frederick fred freddie",
-	"henry harry hank", "harold harry hal", "jeffrey jeff geoffrey geoff", "joshua josh", "zachary zach zack",
-	"jacob jake", "nathaniel nathan nate", "theodore theo ted", "vincent vince vinny", "walter walt",
-	"elizabeth liz beth betty lizzie eliza libby", "margaret maggie meg peggy peg marge", "katherine kate katie kathy catherine cathy kat kathryn katy",
-	"patricia pat patty trish tricia", "jennifer jen jenny jenn", "susan sue susie suzanne", "barbara barb babs",
-	"deborah deb debbie debra", "rebecca becky becca", "victoria vicky tori vic", "alexandra alex sandra sandy lexi",
-	"christine chris christina tina chrissy", "samantha sam sammy", "jessica jess jessie", "amanda mandy",
-	"abigail abby", "emily em emma", "isabella isabel bella izzy", "olivia liv livvy", "madeline maddie madeleine",
-	"charlotte lottie charlie", "sophia sophie", "natalie nat natasha", "stephanie steph", "pamela pam",
-	"dorothy dot dottie", "frances fran", "gabriel gabe", "gabrielle gabby", "georgina georgie george",
-	"jacqueline jackie", "judith judy", "melanie mel melissa", "nicole nicky nikki", "penelope penny", "theresa terry teresa tess",
-	"valerie val", "veronica ronnie", "harriet hattie harry", "eleanor ellie nell", "isaac zac ike", "oliver ollie",
-	"toby tobias", "leonard leo len lenny", "max maxwell maximilian", "dominic dom", "lucas luke", "evelyn eve evie",
+	"robert rob bob bobby robbie bert",
+	"william will bill billy willie liam",
+	"james jim jimmy jamie",
+	"john jack johnny jon",
+	"jonathan jon johnny nathan",
+	"richard rick dick rich ricky",
+	"thomas tom tommy",
+	"michael mike mick mickey micky",
+	"charles charlie chuck chas",
+	"edward ed eddie ted ned teddy",
+	"joseph joe joey",
+	"daniel dan danny",
+	"david dave davey",
+	"matthew matt matty",
+	"andrew andy drew",
+	"anthony tony ant",
+	"christopher chris topher kit",
+	"nicholas nick nicky",
+	"alexander alex sandy alec xander",
+	"benjamin ben benny",
+	"samuel sam sammy",
+	"stephen steve steven stevie",
+	"gregory greg",
+	"patrick pat paddy",
+	"peter pete",
+	"philip phil pip",
+	"timothy tim timmy",
+	"kenneth ken kenny",
+	"ronald ron ronnie",
+	"donald don donnie",
+	"lawrence larry laurence laurie",
+	"raymond ray",
+	"gerald gerry jerry",
+	"frederick fred freddie",
+	"henry harry hank",
+	"harold harry hal",
+	"jeffrey jeff geoffrey geoff",
+	"joshua josh",
+	"zachary zach zack",
+	"jacob jake",
+	"nathaniel nathan nate",
+	"theodore theo ted",
+	"vincent vince vinny",
+	"walter walt",
+	"elizabeth liz beth betty lizzie eliza libby",
+	"margaret maggie meg peggy peg marge",
+	"katherine kate katie kathy catherine cathy kat kathryn katy",
+	"patricia pat patty trish tricia",
+	"jennifer jen jenny jenn",
+	"susan sue susie suzanne",
+	"barbara barb babs",
+	"deborah deb debbie debra",
+	"rebecca becky becca",
+	"victoria vicky tori vic",
+	"alexandra alex sandra sandy lexi",
+	"christine chris christina tina chrissy",
+	"samantha sam sammy",
+	"jessica jess jessie",
+	"amanda mandy",
+	"abigail abby",
+	"emily em emma",
+	"isabella isabel bella izzy",
+	"olivia liv livvy",
+	"madeline maddie madeleine",
+	"charlotte lottie charlie",
+	"sophia sophie",
+	"natalie nat natasha",
+	"stephanie steph",
+	"pamela pam",
+	"dorothy dot dottie",
+	"frances fran",
+	"gabriel gabe",
+	"gabrielle gabby",
+	"georgina georgie george",
+	"jacqueline jackie",
+	"judith judy",
+	"melanie mel melissa",
+	"nicole nicky nikki",
+	"penelope penny",
+	"theresa terry teresa tess",
+	"valerie val",
+	"veronica ronnie",
+	"harriet hattie harry",
+	"eleanor ellie nell",
+	"isaac zac ike",
+	"oliver ollie",
+	"toby tobias",
+	"leonard leo len lenny",
+	"max maxwell maximilian",
+	"dominic dom",
+	"lucas luke",
+	"evelyn eve evie",
 };
 
 /* The names a word is, or is short for, as bits. */
 static void
 ShortNameGroups(const Rune *word, int n, uint64 *groups)
 {
-	char		plain[24];
+	char plain[24];
 
 	groups[0] = groups[1] = 0;
 	if (n < 2 || n >= lengthof(plain))
@@ -48,7 +120,7 @@ ShortNameGroups(const Rune *word, int n, uint64 *groups)
 	{
 		for (const char *w = short_names[i]; *w;)
 		{
-			int			length = strcspn(w, " ");
+			int length = strcspn(w, " ");
 
 			if (length == n && strncmp(w, plain, n) == 0)
 				groups[i / 64] |= UINT64CONST(1) << (i % 64);
@@ -65,7 +137,7 @@ AddLetters(char *out, int n, const char *letters)
 {
 	for (; *letters && n < LETTERS_MAX - 1; letters++)
 	{
-		char		c = *letters;
+		char c = *letters;
 
 		if (n > 0 && (out[n - 1] == 'l' || out[n - 1] == 'n'))
 		{
@@ -83,8 +155,8 @@ AddLetters(char *out, int n, const char *letters)
 int
 AddRunes(char *out, int n, const Rune *runes, int nrunes)
 {
-	char		letters[NAME_MAX_RUNES + 1];
-	int			m = 0;
+	char letters[NAME_MAX_RUNES + 1];
+	int  m = 0;
 
 	for (int i = 0; i < nrunes && m < NAME_MAX_RUNES; i++)
 	{
@@ -99,7 +171,7 @@ AddRunes(char *out, int n, const Rune *runes, int nrunes)
 static uint64
 HashLetters(const char *letters, int n)
 {
-	uint8		count[26] = {0};
+	uint8 count[26] = {0};
 
 	for (int i = 0; i < n; i++)
 	{
@@ -118,14 +190,13 @@ HashRunes(const Rune *runes, int n, uint64 seed)
 typedef struct Word
 {
 	const Rune *runes;
-	int			n;
+	int         n;
 } Word;
 
 static int
 CompareWord(const void *x, const void *y)
 {
-	const Word *a = x,
-			   *b = y;
+	const Word *a = x, *b = y;
 
 	for (int i = 0; i < a->n && i < b->n; i++)
 	{
@@ -138,13 +209,13 @@ CompareWord(const void *x, const void *y)
 static void
 TakeWords(MatchValue *value, const PersonName *name)
 {
-	Word		words[NAME_MAX_WORDS];
-	Rune		sorted[NAME_MAX_RUNES];
-	int			n = 0;
+	Word words[NAME_MAX_WORDS];
+	Rune sorted[NAME_MAX_RUNES];
+	int  n = 0;
 
 	for (int i = 0; i < name->nwords; i++)
 	{
-		int			end = i + 1 < name->nwords ? name->word[i + 1] - 1 : name->nrunes;
+		int end = i + 1 < name->nwords ? name->word[i + 1] - 1 : name->nrunes;
 
 		words[i].runes = name->runes + name->word[i];
 		words[i].n = end - name->word[i];
@@ -172,10 +243,10 @@ TakeWords(MatchValue *value, const PersonName *name)
 bool
 ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 {
-	PersonName	name;
-	char		letters[LETTERS_MAX];
-	int			n = 0;
-	uint64		hash;
+	PersonName name;
+	char       letters[LETTERS_MAX];
+	int        n = 0;
+	uint64     hash;
 
 	ParseName(text, &name);
 	if (name.kind == NAME_NONE || name.nrunes == 0)
@@ -222,7 +293,7 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 	AddKey(value, 1, hash);
 	if (n >= 3)
 	{
-		uint64		reading = HashLetters(letters, n);
+		uint64 reading = HashLetters(letters, n);
 
 		value->form[1] = InternForm(field, 1, reading);
 		AddKey(value, 2, reading);
@@ -233,9 +304,11 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 		/* a given name without its family name, a family name with one sign of the other */
 		if (name.nrunes - name.nsurname >= 2)
 		{
-			AddKey(value, 3, HashBytes64(letters + value->surname_letters, n - value->surname_letters, 23));
+			AddKey(value, 3,
+				   HashBytes64(letters + value->surname_letters, n - value->surname_letters, 23));
 			for (int i = name.nsurname; i < name.nrunes; i++)
-				AddKey(value, 5, MixHash(HashBytes64(letters, value->surname_letters, 19), name.runes[i]));
+				AddKey(value, 5,
+					   MixHash(HashBytes64(letters, value->surname_letters, 19), name.runes[i]));
 		}
 		AddWeakKey(value, 4, HashBytes64(letters, value->surname_letters, 19));
 	}
@@ -243,7 +316,7 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 	{
 		for (int i = 0; i < value->ntokens; i++)
 		{
-			uint64		word;
+			uint64 word;
 
 			if (value->words->token_length[i] < 2)
 				continue;
@@ -265,12 +338,12 @@ static uint64
 SoundKey(const char *letters, int n)
 {
 	static const char class[] = "a123a12ha22455a12623a1a2a2";
-	char		key[LETTERS_MAX];
-	int			m = 0;
+	char key[LETTERS_MAX];
+	int  m = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		char		c = class[letters[i] - 'a'];
+		char c = class[letters[i] - 'a'];
 
 		if (i > 0 && (c == 'a' || c == 'h' || c == key[m - 1]))
 			continue;
@@ -283,10 +356,10 @@ SoundKey(const char *letters, int n)
 bool
 ReadWordName(MatchField *field, const char *text, MatchValue *value)
 {
-	PersonName	name;
-	char		letters[LETTERS_MAX];
-	int			n = 0;
-	uint64		hash;
+	PersonName name;
+	char       letters[LETTERS_MAX];
+	int        n = 0;
+	uint64     hash;
 
 	ParseName(text, &name);
 	if (name.nrunes == 0 || name.kind == NAME_NONE)

@@ -20,9 +20,10 @@ ValueOf(const MatchModel *model, int f, const uint32 *cells)
 
 /* A nickname is compared with the other's name where the names themselves say little. */
 static int
-NicknameLevel(const MatchModel *model, int f, const uint32 *a, const uint32 *b, int level, int name_level)
+NicknameLevel(const MatchModel *model, int f, const uint32 *a, const uint32 *b, int level,
+			  int name_level)
 {
-	int			partner = model->fields[f].partner;
+	int               partner = model->fields[f].partner;
 	const MatchValue *nick[2] = {ValueOf(model, f, a), ValueOf(model, f, b)};
 	const MatchValue *name[2] = {ValueOf(model, partner, b), ValueOf(model, partner, a)};
 
@@ -32,7 +33,7 @@ NicknameLevel(const MatchModel *model, int f, const uint32 *a, const uint32 *b, 
 		return -1;
 	for (int i = 0; i < 2; i++)
 	{
-		int			hint;
+		int hint;
 
 		if (nick[i] == NULL || name[i] == NULL)
 			continue;
@@ -46,12 +47,12 @@ NicknameLevel(const MatchModel *model, int f, const uint32 *a, const uint32 *b, 
 uint64
 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b)
 {
-	uint64		pattern = 0;
+	uint64 pattern = 0;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
 		const MatchField *field = &model->fields[f];
-		int			level;
+		int               level;
 
 		if (a[f] == 0 || b[f] == 0)
 			continue;
@@ -64,18 +65,17 @@ ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b)
 	for (int f = 0; f < model->nfields; f++)
 	{
 		const MatchField *field = &model->fields[f];
-		int			p = field->partner;
-		int			level = PATTERN_LEVEL(pattern, f);
+		int               p = field->partner;
+		int               level = PATTERN_LEVEL(pattern, f);
 
 		if (p >= 0 && field->comparator->compare == CompareNickname)
-			pattern = WithLevel(pattern, f, NicknameLevel(model, f, a, b, level, PATTERN_LEVEL(pattern, p)));
+			pattern = WithLevel(pattern, f,
+								NicknameLevel(model, f, a, b, level, PATTERN_LEVEL(pattern, p)));
 		else if (p > f && level == 3 && PATTERN_LEVEL(pattern, p) == 3)
 		{
 			/* given and family name in each other's place */
-			const MatchValue *x = ValueOf(model, f, a),
-					   *y = ValueOf(model, p, b),
-					   *v = ValueOf(model, f, b),
-					   *w = ValueOf(model, p, a);
+			const MatchValue *x = ValueOf(model, f, a), *y = ValueOf(model, p, b),
+							 *v = ValueOf(model, f, b), *w = ValueOf(model, p, a);
 
 			if (CompareWordName(field, x, y) <= 1 && CompareWordName(field, v, w) <= 1)
 				pattern = WithLevel(WithLevel(pattern, f, 1), p, 1);
@@ -83,7 +83,7 @@ ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b)
 	}
 	for (int f = 0; f < model->nfields; f++)
 	{
-		int			w = model->fields[f].within;
+		int w = model->fields[f].within;
 
 		/* an address that agrees has said all that its city can say */
 		if (w >= 0 && PATTERN_LEVEL(pattern, w) >= 0 && PATTERN_LEVEL(pattern, w) <= 1)
@@ -98,12 +98,11 @@ DropNicknames(MatchModel *model, uint32 *cells)
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
-		MatchField *field = &model->fields[f];
-		const MatchValue *nickname,
-				   *name;
+		MatchField       *field = &model->fields[f];
+		const MatchValue *nickname, *name;
 
-		if (field->comparator->compare != CompareNickname || field->partner < 0 ||
-			cells[f] == 0 || cells[field->partner] == 0)
+		if (field->comparator->compare != CompareNickname || field->partner < 0 || cells[f] == 0 ||
+			cells[field->partner] == 0)
 			continue;
 		nickname = field->values[cells[f]];
 		name = model->fields[field->partner].values[cells[field->partner]];

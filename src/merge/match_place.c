@@ -12,17 +12,27 @@
 
 enum
 {
-	TEXT_EQUAL, TEXT_WORDS, TEXT_INSIDE, TEXT_CLOSE, TEXT_RELATED, TEXT_OTHER
+	TEXT_EQUAL,
+	TEXT_WORDS,
+	TEXT_INSIDE,
+	TEXT_CLOSE,
+	TEXT_RELATED,
+	TEXT_OTHER
 };
 
 enum
 {
-	ADDRESS_EQUAL, ADDRESS_NEAR, ADDRESS_STREET, ADDRESS_OTHER
+	ADDRESS_EQUAL,
+	ADDRESS_NEAR,
+	ADDRESS_STREET,
+	ADDRESS_OTHER
 };
 
 enum
 {
-	PLACE_EQUAL, PLACE_LIKE, PLACE_OTHER
+	PLACE_EQUAL,
+	PLACE_LIKE,
+	PLACE_OTHER
 };
 
 typedef struct Abbreviation
@@ -33,20 +43,25 @@ typedef struct Abbreviation
 
 /* In addresses. */
 static const Abbreviation street_words[] = {
-	{"street", "st"}, {"str", "st"}, {"avenue", "ave"}, {"av", "ave"}, {"boulevard", "blvd"}, {"blv", "blvd"},
-	{"bvd", "blvd"}, {"road", "rd"}, {"drive", "dr"}, {"lane", "ln"}, {"place", "pl"}, {"court", "ct"},
-	{"crt", "ct"}, {"circuit", "cct"}, {"circle", "cir"}, {"crescent", "cres"}, {"cr", "cres"}, {"highway", "hwy"},
-	{"parkway", "pkwy"}, {"square", "sq"}, {"terrace", "tce"}, {"close", "cl"}, {"north", "n"}, {"south", "s"},
-	{"east", "e"}, {"west", "w"}, {"mount", "mt"}, {"saint", "st"}, {"fort", "ft"}, {"building", "bldg"},
-	{"suite", "ste"}, {"floor", "fl"}, {"apartment", "apt"}, {"between", "bet"}, {"btwn", "bet"}, {"betw", "bet"},
-	{"first", "1st"}, {"second", "2nd"}, {"third", "3rd"}, {"fourth", "4th"}, {"fifth", "5th"}, {"sixth", "6th"},
-	{"seventh", "7th"}, {"eighth", "8th"}, {"ninth", "9th"}, {"tenth", "10th"},
+	{"street", "st"},      {"str", "st"},        {"avenue", "ave"},   {"av", "ave"},
+	{"boulevard", "blvd"}, {"blv", "blvd"},      {"bvd", "blvd"},     {"road", "rd"},
+	{"drive", "dr"},       {"lane", "ln"},       {"place", "pl"},     {"court", "ct"},
+	{"crt", "ct"},         {"circuit", "cct"},   {"circle", "cir"},   {"crescent", "cres"},
+	{"cr", "cres"},        {"highway", "hwy"},   {"parkway", "pkwy"}, {"square", "sq"},
+	{"terrace", "tce"},    {"close", "cl"},      {"north", "n"},      {"south", "s"},
+	{"east", "e"},         {"west", "w"},        {"mount", "mt"},     {"saint", "st"},
+	{"fort", "ft"},        {"building", "bldg"}, {"suite", "ste"},    {"floor", "fl"},
+	{"apartment", "apt"},  {"between", "bet"},   {"btwn", "bet"},     {"betw", "bet"},
+	{"first", "1st"},      {"second", "2nd"},    {"third", "3rd"},    {"fourth", "4th"},
+	{"fifth", "5th"},      {"sixth", "6th"},     {"seventh", "7th"},  {"eighth", "8th"},
+	{"ninth", "9th"},      {"tenth", "10th"},
 };
 
 /* In titles and names of firms. */
 static const Abbreviation firm_words[] = {
-	{"company", "co"}, {"corporation", "corp"}, {"incorporated", "inc"}, {"limited", "ltd"},
-	{"international", "intl"}, {"brothers", "bros"}, {"restaurant", "rest"}, {"delicatessen", "deli"},
+	{"company", "co"},      {"corporation", "corp"},   {"incorporated", "inc"},
+	{"limited", "ltd"},     {"international", "intl"}, {"brothers", "bros"},
+	{"restaurant", "rest"}, {"delicatessen", "deli"},
 };
 
 /* Words of a Chinese address that only name the kind of the number before or after them. */
@@ -60,9 +75,10 @@ typedef struct PlaceName
 
 /* Places whose characters are read otherwise than alone. */
 static const PlaceName place_names[] = {
-	{"重庆", "chongqing"}, {"厦门", "xiamen"}, {"长沙", "changsha"}, {"长春", "changchun"}, {"成都", "chengdu"},
-	{"大同", "datong"}, {"六安", "luan"}, {"蚌埠", "bengbu"}, {"台州", "taizhou"}, {"西安", "xian"},
-	{"香港", "hongkong"}, {"澳门", "macau"}, {"广东", "guangdong"}, {"陕西", "shaanxi"},
+	{"重庆", "chongqing"}, {"厦门", "xiamen"},  {"长沙", "changsha"}, {"长春", "changchun"},
+	{"成都", "chengdu"},   {"大同", "datong"},  {"六安", "luan"},     {"蚌埠", "bengbu"},
+	{"台州", "taizhou"},   {"西安", "xian"},    {"香港", "hongkong"}, {"澳门", "macau"},
+	{"广东", "guangdong"}, {"陕西", "shaanxi"},
 };
 
 #define MAX_TEXT 160
@@ -70,8 +86,9 @@ static const PlaceName place_names[] = {
 static bool
 IsWordRune(Rune rune)
 {
-	return (rune >= 'a' && rune <= 'z') || (rune >= '0' && rune <= '9') || (rune >= 0xC0 && !IsHan(rune) &&
-			rune < 0x2000) || (rune >= 0x3040 && rune <= 0x30FF) || (rune >= 0xAC00 && rune <= 0xD7A3);
+	return (rune >= 'a' && rune <= 'z') || (rune >= '0' && rune <= '9') ||
+		   (rune >= 0xC0 && !IsHan(rune) && rune < 0x2000) || (rune >= 0x3040 && rune <= 0x30FF) ||
+		   (rune >= 0xAC00 && rune <= 0xD7A3);
 }
 
 static uint64
@@ -83,7 +100,7 @@ HashRunes(const Rune *runes, int n, uint64 seed)
 static void
 AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n)
 {
-	uint32		token;
+	uint32        token;
 	MemoryContext old;
 
 	if (value->ntokens == MATCH_MAX_TOKENS || n == 0)
@@ -93,12 +110,13 @@ AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n)
 	MemoryContextSwitchTo(old);
 	if (token >= field->token_size)
 	{
-		uint32		size = Max(1024, field->token_size * 2);
+		uint32 size = Max(1024, field->token_size * 2);
 
-		field->token_count = field->token_count == NULL ?
-			MemoryContextAllocHuge(field->context, size * sizeof(uint32)) :
-			repalloc_huge(field->token_count, size * sizeof(uint32));
-		memset(field->token_count + field->token_size, 0, (size - field->token_size) * sizeof(uint32));
+		field->token_count = field->token_count == NULL
+								 ? MemoryContextAllocHuge(field->context, size * sizeof(uint32))
+								 : repalloc_huge(field->token_count, size * sizeof(uint32));
+		memset(field->token_count + field->token_size, 0,
+			   (size - field->token_size) * sizeof(uint32));
 		field->token_size = size;
 	}
 	for (int i = 0; i < value->ntokens; i++)
@@ -117,8 +135,8 @@ static int
 Abbreviate(const Rune *word, int n, Rune *out, bool address)
 {
 	const Abbreviation *list = address ? street_words : firm_words;
-	int			nlist = address ? lengthof(street_words) : lengthof(firm_words);
-	char		plain[24];
+	int                 nlist = address ? lengthof(street_words) : lengthof(firm_words);
+	char                plain[24];
 
 	if (n < lengthof(plain))
 	{
@@ -140,7 +158,7 @@ static bool
 IsAddressUnit(Rune rune)
 {
 	static Rune units[32];
-	static int	n = 0;
+	static int  n = 0;
 
 	if (n == 0)
 		n = DecodeText(address_units, units, lengthof(units));
@@ -156,13 +174,11 @@ IsAddressUnit(Rune rune)
 static void
 Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 {
-	Rune		runes[MAX_TEXT],
-				joined[MAX_TEXT * 2];
-	char	   *folded = LatinText(FoldText(text));
-	char	   *o = folded;
-	int			n,
-				njoined = 0;
-	int32		numbers[MATCH_MAX_NUMBERS];
+	Rune  runes[MAX_TEXT], joined[MAX_TEXT * 2];
+	char *folded = LatinText(FoldText(text));
+	char *o = folded;
+	int   n, njoined = 0;
+	int32 numbers[MATCH_MAX_NUMBERS];
 
 	/* art's is arts: an apostrophe joins */
 	for (char *c = folded; *c; c++)
@@ -180,7 +196,7 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 
 	for (int i = 0; i < n;)
 	{
-		int			start = i;
+		int start = i;
 
 		if (IsHan(runes[i]))
 		{
@@ -200,8 +216,8 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 		}
 		else if (address && runes[i] >= '0' && runes[i] <= '9')
 		{
-			int64		number = 0;
-			int			digits = 0;
+			int64 number = 0;
+			int   digits = 0;
 
 			while (i < n && runes[i] >= '0' && runes[i] <= '9')
 			{
@@ -210,8 +226,8 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 				i++;
 			}
 			/* 5th is a word */
-			if (i < n && runes[i] >= 'a' && runes[i] <= 'z' && digits <= 3 &&
-				i + 1 < n && runes[i + 1] >= 'a' && runes[i + 1] <= 'z')
+			if (i < n && runes[i] >= 'a' && runes[i] <= 'z' && digits <= 3 && i + 1 < n &&
+				runes[i + 1] >= 'a' && runes[i + 1] <= 'z')
 			{
 				while (i < n && IsWordRune(runes[i]))
 					i++;
@@ -231,8 +247,8 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 		}
 		else if (IsWordRune(runes[i]))
 		{
-			Rune		word[32];
-			int			length;
+			Rune word[32];
+			int  length;
 
 			while (i < n && IsWordRune(runes[i]))
 				i++;
@@ -264,12 +280,10 @@ TokenWeight(const MatchField *field, uint32 token)
 static double
 TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
 {
-	const Rune *x = a->words->token_runes[i],
-			   *y = b->words->token_runes[j];
-	int			nx = a->words->token_length[i],
-				ny = b->words->token_length[j];
-	int			shorter = Min(nx, ny);
-	double		similarity;
+	const Rune *x = a->words->token_runes[i], *y = b->words->token_runes[j];
+	int         nx = a->words->token_length[i], ny = b->words->token_length[j];
+	int         shorter = Min(nx, ny);
+	double      similarity;
 
 	if (a->words->tokens[i] == b->words->tokens[j])
 		return 1.0;
@@ -287,23 +301,20 @@ TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
 static double
 WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, double *contained)
 {
-	double		weight_a = 0,
-				weight_b = 0,
-				shared = 0;
-	uint32		used = 0;
+	double weight_a = 0, weight_b = 0, shared = 0;
+	uint32 used = 0;
 
 	for (int j = 0; j < b->ntokens; j++)
 		weight_b += TokenWeight(field, b->words->tokens[j]);
 	for (int i = 0; i < a->ntokens; i++)
 	{
-		double		weight = TokenWeight(field, a->words->tokens[i]),
-					best = 0;
-		int			at = -1;
+		double weight = TokenWeight(field, a->words->tokens[i]), best = 0;
+		int    at = -1;
 
 		weight_a += weight;
 		for (int j = 0; j < b->ntokens; j++)
 		{
-			double		likeness;
+			double likeness;
 
 			if (used & (1u << j))
 				continue;
@@ -334,7 +345,7 @@ WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, 
 bool
 ReadFreeText(MatchField *field, const char *text, MatchValue *value)
 {
-	uint64		all = 0;
+	uint64 all = 0;
 
 	Tokenize(field, text, value, false);
 	if (value->nrunes == 0)
@@ -342,12 +353,14 @@ ReadFreeText(MatchField *field, const char *text, MatchValue *value)
 	value->form[0] = InternForm(field, 0, HashRunes(value->runes, value->nrunes, 1));
 	for (int i = 0; i < value->ntokens; i++)
 	{
-		uint64		token = HashRunes(value->words->token_runes[i], value->words->token_length[i], 11);
+		uint64 token = HashRunes(value->words->token_runes[i], value->words->token_length[i], 11);
 
 		all += token;
 		AddKey(value, 1, token);
 		if (i + 1 < value->ntokens)
-			AddKey(value, 2, token + HashRunes(value->words->token_runes[i + 1], value->words->token_length[i + 1], 11));
+			AddKey(value, 2,
+				   token + HashRunes(value->words->token_runes[i + 1],
+									 value->words->token_length[i + 1], 11));
 	}
 	AddKey(value, 3, all);
 	AddKey(value, 4, HashRunes(value->runes, Min(value->nrunes, 5), 19));
@@ -357,14 +370,14 @@ ReadFreeText(MatchField *field, const char *text, MatchValue *value)
 int
 CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	double		contained,
-				likeness;
+	double contained, likeness;
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return TEXT_EQUAL;
 	likeness = WordLikeness(field, a, b, &contained);
 	if (likeness < 0.85 && Min(a->nrunes, b->nrunes) >= 6)
-		likeness = Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.7) * 3.0);
+		likeness =
+			Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.7) * 3.0);
 	if (likeness >= 0.88)
 		return TEXT_WORDS;
 	/* one text inside the other: a name with and without its suffix */
@@ -378,7 +391,7 @@ CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *
 bool
 ReadAddress(MatchField *field, const char *text, MatchValue *value)
 {
-	uint64		hash;
+	uint64 hash;
 
 	Tokenize(field, text, value, true);
 	if (value->nrunes + value->nnumbers == 0)
@@ -390,14 +403,15 @@ ReadAddress(MatchField *field, const char *text, MatchValue *value)
 	AddKey(value, 1, hash);
 	if (value->kind == 1)
 	{
-		int			n = value->nnumbers;
+		int n = value->nnumbers;
 
 		if (n >= 2)
 		{
 			AddKey(value, 2, MixHash(value->words->numbers[n - 1], value->words->numbers[n - 2]));
 			AddKey(value, 2, MixHash(value->words->numbers[n - 1], value->words->numbers[0]));
 			if (n >= 3)
-				AddKey(value, 2, MixHash(value->words->numbers[n - 1], value->words->numbers[n - 3]));
+				AddKey(value, 2,
+					   MixHash(value->words->numbers[n - 1], value->words->numbers[n - 3]));
 		}
 		if (n >= 1)
 			AddWeakKey(value, 4, value->words->numbers[n - 1]);
@@ -405,7 +419,7 @@ ReadAddress(MatchField *field, const char *text, MatchValue *value)
 	}
 	for (int i = 0; i < value->ntokens; i++)
 	{
-		uint64		token = HashRunes(value->words->token_runes[i], value->words->token_length[i], 11);
+		uint64 token = HashRunes(value->words->token_runes[i], value->words->token_length[i], 11);
 
 		if (value->words->token_length[i] < 3)
 			continue;
@@ -420,8 +434,8 @@ ReadAddress(MatchField *field, const char *text, MatchValue *value)
 static int
 SharedNumbers(const MatchValue *a, const MatchValue *b, bool *large)
 {
-	uint32		used = 0;
-	int			shared = 0;
+	uint32 used = 0;
+	int    shared = 0;
 
 	*large = false;
 	for (int i = 0; i < a->nnumbers; i++)
@@ -444,18 +458,18 @@ SharedNumbers(const MatchValue *a, const MatchValue *b, bool *large)
 int
 CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	bool		large;
-	int			shared = SharedNumbers(a, b, &large);
-	double		contained;
-	double		likeness;
+	bool   large;
+	int    shared = SharedNumbers(a, b, &large);
+	double contained;
+	double likeness;
 
 	if (a->form[0] == b->form[0])
 		return ADDRESS_EQUAL;
 	likeness = WordLikeness(field, a, b, &contained);
 	if (a->kind == 1 || b->kind == 1)
 	{
-		bool		same_end = a->nnumbers > 0 && b->nnumbers > 0 &&
-			a->words->numbers[a->nnumbers - 1] == b->words->numbers[b->nnumbers - 1];
+		bool same_end = a->nnumbers > 0 && b->nnumbers > 0 &&
+						a->words->numbers[a->nnumbers - 1] == b->words->numbers[b->nnumbers - 1];
 
 		if (same_end && shared >= 2 && contained >= 0.3)
 			return ADDRESS_EQUAL;
@@ -463,17 +477,20 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 			return ADDRESS_NEAR;
 		if (shared >= 2 && shared == Min(a->nnumbers, b->nnumbers) && contained >= 0.5)
 			return ADDRESS_NEAR;
-		return likeness >= 0.6 || (Min(a->nnumbers, b->nnumbers) == 0 && contained >= 0.7) ?
-			ADDRESS_STREET : ADDRESS_OTHER;
+		return likeness >= 0.6 || (Min(a->nnumbers, b->nnumbers) == 0 && contained >= 0.7)
+				   ? ADDRESS_STREET
+				   : ADDRESS_OTHER;
 	}
 	if (a->nnumbers == 0 && b->nnumbers == 0)
 		return likeness >= 0.75 ? ADDRESS_NEAR : likeness >= 0.45 ? ADDRESS_STREET : ADDRESS_OTHER;
 	/* northpoint, north point st.: glued words */
 	if (likeness < 0.55 && Min(a->nrunes, b->nrunes) >= 5)
-		likeness = Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.6) * 2.0);
+		likeness =
+			Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.6) * 2.0);
 	if (shared > 0)
-		return likeness >= 0.55 || contained >= 0.75 ? ADDRESS_EQUAL :
-			likeness >= 0.25 ? ADDRESS_NEAR : ADDRESS_STREET;
+		return likeness >= 0.55 || contained >= 0.75 ? ADDRESS_EQUAL
+			   : likeness >= 0.25                    ? ADDRESS_NEAR
+													 : ADDRESS_STREET;
 	if (Min(a->nnumbers, b->nnumbers) == 0 && contained >= 0.7)
 		return ADDRESS_NEAR;
 	return likeness >= 0.6 ? ADDRESS_STREET : ADDRESS_OTHER;
@@ -483,17 +500,15 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 bool
 ReadCategory(MatchField *field, const char *text, MatchValue *value)
 {
-	Rune		runes[64],
-				kept[64];
-	char		letters[128];
-	int			n = DecodeText(LatinText(FoldText(text)), runes, lengthof(runes));
-	int			m = 0,
-				l = 0;
-	uint64		hash;
+	Rune   runes[64], kept[64];
+	char   letters[128];
+	int    n = DecodeText(LatinText(FoldText(text)), runes, lengthof(runes));
+	int    m = 0, l = 0;
+	uint64 hash;
 
 	for (int i = 0; i < n; i++)
 	{
-		Rune		rune = Simplified(runes[i]);
+		Rune rune = Simplified(runes[i]);
 
 		if (IsHan(rune) || IsWordRune(rune))
 			kept[m++] = rune;
@@ -515,11 +530,11 @@ ReadCategory(MatchField *field, const char *text, MatchValue *value)
 	letters[0] = '\0';
 	for (int i = 0; i < m && l < 100; i++)
 	{
-		bool		named = false;
+		bool named = false;
 
 		for (int p = 0; i + 1 < m && p < lengthof(place_names); p++)
 		{
-			Rune		place[2];
+			Rune place[2];
 
 			DecodeText(place_names[p].name, place, 2);
 			if (place[0] == kept[i] && place[1] == kept[i + 1])

@@ -8,34 +8,48 @@
 
 enum
 {
-	PHONE_EQUAL, PHONE_MASKED, PHONE_NEAR, PHONE_OTHER
+	PHONE_EQUAL,
+	PHONE_MASKED,
+	PHONE_NEAR,
+	PHONE_OTHER
 };
 
 enum
 {
-	EMAIL_EQUAL, EMAIL_NEAR, EMAIL_OTHER
+	EMAIL_EQUAL,
+	EMAIL_NEAR,
+	EMAIL_OTHER
 };
 
 enum
 {
-	DATE_EQUAL, DATE_NEAR, DATE_DAY, DATE_YEAR, DATE_OTHER
+	DATE_EQUAL,
+	DATE_NEAR,
+	DATE_DAY,
+	DATE_YEAR,
+	DATE_OTHER
 };
 
 enum
 {
-	ID_EQUAL, ID_NEAR, ID_OTHER
+	ID_EQUAL,
+	ID_NEAR,
+	ID_OTHER
 };
 
 enum
 {
-	NUMBER_EQUAL, NUMBER_NEAR, NUMBER_CLOSE, NUMBER_OTHER
+	NUMBER_EQUAL,
+	NUMBER_NEAR,
+	NUMBER_CLOSE,
+	NUMBER_OTHER
 };
 
 static void
 SetRunes(MatchValue *value, const char *text)
 {
-	Rune		runes[128];
-	int			n = DecodeText(text, runes, lengthof(runes));
+	Rune runes[128];
+	int  n = DecodeText(text, runes, lengthof(runes));
 
 	value->nrunes = n;
 	value->runes = palloc(Max(n, 1) * sizeof(Rune));
@@ -51,8 +65,8 @@ HashText(const char *text, int n, uint64 seed)
 bool
 ReadPhone(MatchField *field, const char *text, MatchValue *value)
 {
-	char	   *number = LegiblePhone(text);
-	int			n;
+	char *number = LegiblePhone(text);
+	int   n;
 
 	if (number == NULL)
 		return false;
@@ -65,7 +79,7 @@ ReadPhone(MatchField *field, const char *text, MatchValue *value)
 		const char *m = number + (number[0] == '+' ? n - 11 : 0);
 
 		/* first three and last four: what a mask leaves */
-		char		ends[7];
+		char ends[7];
 
 		memcpy(ends, m, 3);
 		memcpy(ends + 3, m + 7, 4);
@@ -98,21 +112,23 @@ ComparePhone(const MatchField *field, const MatchValue *a, const MatchValue *b)
 	}
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return PHONE_EQUAL;
-	return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1 ? PHONE_NEAR : PHONE_OTHER;
+	return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 1) <= 1 ? PHONE_NEAR
+																		  : PHONE_OTHER;
 }
 
 bool
 ReadEmail(MatchField *field, const char *text, MatchValue *value)
 {
-	char	   *email = NormalizeEmail(text);
-	char	   *at;
+	char *email = NormalizeEmail(text);
+	char *at;
 
 	if (email == NULL)
 	{
 		/* something mistyped is still worth comparing */
 		email = FoldText(text);
 		at = strchr(email, '@');
-		if (strlen(email) < 8 || strchr(email, '.') == NULL || (at != NULL && strchr(at, '.') != NULL))
+		if (strlen(email) < 8 || strchr(email, '.') == NULL ||
+			(at != NULL && strchr(at, '.') != NULL))
 			return false;
 		value->kind = 1;
 		SetRunes(value, email);
@@ -125,7 +141,8 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 	value->form[0] = InternForm(field, 0, HashText(email, strlen(email), 1));
 	AddKey(value, 1, HashText(email, strlen(email), 1));
 	at = strchr(email, '@');
-	value->nletters = DecodeText(pnstrdup(email, at - email), (Rune[128]) {0}, 128);	/* length of the local part */
+	value->nletters =
+		DecodeText(pnstrdup(email, at - email), (Rune[128]){0}, 128); /* length of the local part */
 	if (at - email >= 5)
 	{
 		AddKey(value, 2, HashText(email, at - email, 3));
@@ -137,14 +154,15 @@ ReadEmail(MatchField *field, const char *text, MatchValue *value)
 int
 CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	int			na = Min(a->nletters, a->nrunes),
-				nb = Min(b->nletters, b->nrunes);
+	int na = Min(a->nletters, a->nrunes), nb = Min(b->nletters, b->nrunes);
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return EMAIL_EQUAL;
 	if (a->kind || b->kind)
-		return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 ? EMAIL_NEAR : EMAIL_OTHER;
-	if (Min(na, nb) >= 5 && EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 12 ? 2 : 1))
+		return EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= 2 ? EMAIL_NEAR
+																			  : EMAIL_OTHER;
+	if (Min(na, nb) >= 5 &&
+		EditDistance(a->runes, na, b->runes, nb, 2) <= (Min(na, nb) >= 12 ? 2 : 1))
 		return EMAIL_NEAR;
 	if (EditDistance(a->runes, na, b->runes, nb, 1) <= 1 &&
 		EditDistance(a->runes + na, a->nrunes - na, b->runes + nb, b->nrunes - nb, 2) <= 2)
@@ -156,10 +174,10 @@ CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b)
 static int
 DateParts(const char *text, int *part, int *width)
 {
-	Rune		runes[48];
-	int			n = DecodeText(FoldText(text), runes, lengthof(runes));
-	int			parts = 0;
-	bool		open = false;
+	Rune runes[48];
+	int  n = DecodeText(FoldText(text), runes, lengthof(runes));
+	int  parts = 0;
+	bool open = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -188,9 +206,8 @@ DateParts(const char *text, int *part, int *width)
 static bool
 ParseDate(const char *text, int *year, int *month, int *day)
 {
-	int			part[3],
-				width[3];
-	int			n = DateParts(text, part, width);
+	int part[3], width[3];
+	int n = DateParts(text, part, width);
 
 	if (n >= 1 && width[0] == 8)
 	{
@@ -219,7 +236,7 @@ ParseDate(const char *text, int *year, int *month, int *day)
 		return false;
 	if (*month > 12 && *day <= 12)
 	{
-		int			swap = *month;
+		int swap = *month;
 
 		*month = *day;
 		*day = swap;
@@ -230,10 +247,8 @@ ParseDate(const char *text, int *year, int *month, int *day)
 bool
 ReadDate(MatchField *field, const char *text, MatchValue *value)
 {
-	int			year,
-				month,
-				day;
-	char		digits[16];
+	int  year, month, day;
+	char digits[16];
 
 	if (!ParseDate(text, &year, &month, &day))
 		return false;
@@ -255,10 +270,9 @@ ReadDate(MatchField *field, const char *text, MatchValue *value)
 int
 CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	bool		same_year = a->year == b->year,
-				same_month = a->month == b->month,
-				same_day = a->day == b->day;
-	int			off = 0;
+	bool same_year = a->year == b->year, same_month = a->month == b->month,
+		 same_day = a->day == b->day;
+	int off = 0;
 
 	if (same_year && same_month && same_day)
 		return DATE_EQUAL;
@@ -279,9 +293,9 @@ CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 bool
 ReadId(MatchField *field, const char *text, MatchValue *value)
 {
-	char	   *folded = LatinText(FoldText(text));
-	char	   *o = folded;
-	int			n;
+	char *folded = LatinText(FoldText(text));
+	char *o = folded;
+	int   n;
 
 	for (char *c = folded; *c; c++)
 	{
@@ -309,7 +323,8 @@ CompareId(const MatchField *field, const MatchValue *a, const MatchValue *b)
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return ID_EQUAL;
 	if (Min(a->nrunes, b->nrunes) >= 4 &&
-		EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <= (Min(a->nrunes, b->nrunes) >= 7 ? 2 : 1))
+		EditDistance(a->runes, a->nrunes, b->runes, b->nrunes, 2) <=
+			(Min(a->nrunes, b->nrunes) >= 7 ? 2 : 1))
 		return ID_NEAR;
 	return ID_OTHER;
 }
@@ -317,9 +332,9 @@ CompareId(const MatchField *field, const MatchValue *a, const MatchValue *b)
 bool
 ReadNumeric(MatchField *field, const char *text, MatchValue *value)
 {
-	char	   *end;
-	char	   *folded = FoldText(text);
-	int64		rounded;
+	char *end;
+	char *folded = FoldText(text);
+	int64 rounded;
 
 	value->number = strtod(folded, &end);
 	if (end == folded || !isfinite(value->number) || fabs(value->number) > 1e15)
@@ -340,8 +355,8 @@ IsYear(double number)
 int
 CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	double		gap = fabs(a->number - b->number);
-	double		size = Max(fabs(a->number), fabs(b->number));
+	double gap = fabs(a->number - b->number);
+	double size = Max(fabs(a->number), fabs(b->number));
 
 	if (gap == 0)
 		return NUMBER_EQUAL;
@@ -354,8 +369,9 @@ bool
 ReadGender(MatchField *field, const char *text, MatchValue *value)
 {
 	static const char *const male[] = {"m", "male", "man", "1", "男", "男性", "先生", "mr"};
-	static const char *const female[] = {"f", "female", "woman", "2", "女", "女性", "女士", "mrs", "ms"};
-	char	   *folded = FoldText(text);
+	static const char *const female[] = {"f",    "female", "woman", "2", "女",
+										 "女性", "女士",   "mrs",   "ms"};
+	char                    *folded = FoldText(text);
 
 	for (int i = 0; i < lengthof(male); i++)
 	{

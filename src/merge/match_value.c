@@ -15,163 +15,227 @@
  */
 static const Comparator comparators[] = {
 	{
-		.name = "name", .nlevels = 8,
-		.levels = {
-			{"equal", 0.62, 0.0003, 0},
-			{"same_reading", 0.10, 6e-05, 1},
-			{"one_sign_off", 0.06, 0.00015, -1},
-			{"compatible", 0.14, 0.008, 2},
-			{"hint", 0.03, 0.0004, -1},
-			{"sibling", 0.01, 0.0003, 2},
-			{"family_name", 0.01, 0.04, 2},
-			{"different", 0.03, 0.951, -1},
-		},
-		.read = ReadPersonName, .compare = ComparePersonName,
-		.contrary = 5, .frequency = 1, .role = ROLE_KIN,
+		.name = "name",
+		.nlevels = 8,
+		.levels =
+			{
+				{"equal", 0.62, 0.0003, 0},
+				{"same_reading", 0.10, 6e-05, 1},
+				{"one_sign_off", 0.06, 0.00015, -1},
+				{"compatible", 0.14, 0.008, 2},
+				{"hint", 0.03, 0.0004, -1},
+				{"sibling", 0.01, 0.0003, 2},
+				{"family_name", 0.01, 0.04, 2},
+				{"different", 0.03, 0.951, -1},
+			},
+		.read = ReadPersonName,
+		.compare = ComparePersonName,
+		.contrary = 5,
+		.frequency = 1,
+		.role = ROLE_KIN,
 		.related = {0.005, 0.005, 0.01, 0.05, 0.02, 0.12, 0.35, 0.44},
 	},
 	{
-		.name = "nickname", .nlevels = 4,
-		.levels = {
-			{"equal", 0.5, 0.0015, 0},
-			{"spells_name", 0.2, 0.0001, -1},
-			{"hint", 0.1, 0.008, -1},
-			{"different", 0.2, 0.9904, -1},
-		},
-		.read = ReadPersonName, .compare = CompareNickname,
-		.least = 0.7, .contrary = NEVER, .frequency = 1,
+		.name = "nickname",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.5, 0.0015, 0},
+				{"spells_name", 0.2, 0.0001, -1},
+				{"hint", 0.1, 0.008, -1},
+				{"different", 0.2, 0.9904, -1},
+			},
+		.read = ReadPersonName,
+		.compare = CompareNickname,
+		.least = 0.7,
+		.contrary = NEVER,
+		.frequency = 1,
 	},
 	{
-		.name = "given_name", .nlevels = 4,
-		.levels = {
-			{"equal", 0.75, 0.004, 0},
-			{"sound_or_typo", 0.15, 0.003, -1},
-			{"alike", 0.04, 0.004, -1},
-			{"different", 0.06, 0.989, -1},
-		},
-		.read = ReadWordName, .compare = CompareWordName,
-		.contrary = 3, .frequency = 1, .role = ROLE_KIN,
+		.name = "given_name",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.75, 0.004, 0},
+				{"sound_or_typo", 0.15, 0.003, -1},
+				{"alike", 0.04, 0.004, -1},
+				{"different", 0.06, 0.989, -1},
+			},
+		.read = ReadWordName,
+		.compare = CompareWordName,
+		.contrary = 3,
+		.frequency = 1,
+		.role = ROLE_KIN,
 		.related = {0.01, 0.02, 0.05, 0.92},
 	},
 	{
-		.name = "surname", .nlevels = 4,
-		.levels = {
-			{"equal", 0.75, 0.005, 0},
-			{"sound_or_typo", 0.15, 0.003, -1},
-			{"alike", 0.04, 0.004, -1},
-			{"different", 0.06, 0.988, -1},
-		},
-		.read = ReadWordName, .compare = CompareWordName,
-		.contrary = 3, .frequency = 1, .role = ROLE_KIN,
+		.name = "surname",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.75, 0.005, 0},
+				{"sound_or_typo", 0.15, 0.003, -1},
+				{"alike", 0.04, 0.004, -1},
+				{"different", 0.06, 0.988, -1},
+			},
+		.read = ReadWordName,
+		.compare = CompareWordName,
+		.contrary = 3,
+		.frequency = 1,
+		.role = ROLE_KIN,
 		.related = {0.6, 0.05, 0.02, 0.33},
 	},
 	{
-		.name = "phone", .nlevels = 4,
-		.levels = {
-			{"equal", 0.7, 1e-06, 0},
-			{"masked", 0.05, 1e-05, -1},
-			{"one_digit_off", 0.05, 2e-06, -1},
-			{"different", 0.2, 0.999987, -1},
-		},
-		.read = ReadPhone, .compare = ComparePhone,
-		.contrary = NEVER, .frequency = 1, .role = ROLE_SHARED,
+		.name = "phone",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.7, 1e-06, 0},
+				{"masked", 0.05, 1e-05, -1},
+				{"one_digit_off", 0.05, 2e-06, -1},
+				{"different", 0.2, 0.999987, -1},
+			},
+		.read = ReadPhone,
+		.compare = ComparePhone,
+		.contrary = NEVER,
+		.frequency = 1,
+		.role = ROLE_SHARED,
 	},
 	{
-		.name = "email", .nlevels = 3,
-		.levels = {
-			{"equal", 0.7, 1e-06, 0},
-			{"near", 0.1, 2e-06, -1},
-			{"different", 0.2, 0.999997, -1},
-		},
-		.read = ReadEmail, .compare = CompareEmail,
-		.contrary = NEVER, .frequency = 1,
+		.name = "email",
+		.nlevels = 3,
+		.levels =
+			{
+				{"equal", 0.7, 1e-06, 0},
+				{"near", 0.1, 2e-06, -1},
+				{"different", 0.2, 0.999997, -1},
+			},
+		.read = ReadEmail,
+		.compare = CompareEmail,
+		.contrary = NEVER,
+		.frequency = 1,
 	},
 	{
-		.name = "date", .nlevels = 5,
-		.levels = {
-			{"equal", 0.85, 6e-05, 0},
-			{"one_digit_off", 0.06, 0.001, -1},
-			{"same_day_or_year_month", 0.03, 0.003, -1},
-			{"two_digits_off", 0.02, 0.02, -1},
-			{"different", 0.04, 0.97594, -1},
-		},
-		.read = ReadDate, .compare = CompareDate,
-		.contrary = 4, .frequency = 1,
+		.name = "date",
+		.nlevels = 5,
+		.levels =
+			{
+				{"equal", 0.85, 6e-05, 0},
+				{"one_digit_off", 0.06, 0.001, -1},
+				{"same_day_or_year_month", 0.03, 0.003, -1},
+				{"two_digits_off", 0.02, 0.02, -1},
+				{"different", 0.04, 0.97594, -1},
+			},
+		.read = ReadDate,
+		.compare = CompareDate,
+		.contrary = 4,
+		.frequency = 1,
 	},
 	{
-		.name = "address", .nlevels = 4,
-		.levels = {
-			{"equal", 0.6, 1e-05, 0},
-			{"near", 0.15, 0.0002, -1},
-			{"same_street", 0.1, 0.005, -1},
-			{"different", 0.15, 0.99479, -1},
-		},
-		.read = ReadAddress, .compare = CompareAddress,
-		.contrary = NEVER, .frequency = 1, .role = ROLE_SHARED,
+		.name = "address",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.6, 1e-05, 0},
+				{"near", 0.15, 0.0002, -1},
+				{"same_street", 0.1, 0.005, -1},
+				{"different", 0.15, 0.99479, -1},
+			},
+		.read = ReadAddress,
+		.compare = CompareAddress,
+		.contrary = NEVER,
+		.frequency = 1,
+		.role = ROLE_SHARED,
 	},
 	{
-		.name = "place", .nlevels = 3,
-		.levels = {
-			{"equal", 0.85, 0.08, 0},
-			{"alike", 0.05, 0.01, -1},
-			{"different", 0.1, 0.91, -1},
-		},
-		.read = ReadCategory, .compare = CompareCategory,
-		.contrary = NEVER, .frequency = 0.5, .role = ROLE_SHARED,
+		.name = "place",
+		.nlevels = 3,
+		.levels =
+			{
+				{"equal", 0.85, 0.08, 0},
+				{"alike", 0.05, 0.01, -1},
+				{"different", 0.1, 0.91, -1},
+			},
+		.read = ReadCategory,
+		.compare = CompareCategory,
+		.contrary = NEVER,
+		.frequency = 0.5,
+		.role = ROLE_SHARED,
 	},
 	{
-		.name = "category", .nlevels = 3,
-		.levels = {
-			{"equal", 0.7, 0.08, 0},
-			{"alike", 0.1, 0.02, -1},
-			{"different", 0.2, 0.9, -1},
-		},
-		.read = ReadCategory, .compare = CompareCategory,
-		.contrary = NEVER, .frequency = 0.5,
+		.name = "category",
+		.nlevels = 3,
+		.levels =
+			{
+				{"equal", 0.7, 0.08, 0},
+				{"alike", 0.1, 0.02, -1},
+				{"different", 0.2, 0.9, -1},
+			},
+		.read = ReadCategory,
+		.compare = CompareCategory,
+		.contrary = NEVER,
+		.frequency = 0.5,
 	},
 	{
-		.name = "id", .nlevels = 3,
-		.levels = {
-			{"equal", 0.85, 1e-06, 0},
-			{"near", 0.1, 1e-06, -1},
-			{"different", 0.05, 0.999998, -1},
-		},
-		.read = ReadId, .compare = CompareId,
-		.contrary = NEVER, .frequency = 1,
+		.name = "id",
+		.nlevels = 3,
+		.levels =
+			{
+				{"equal", 0.85, 1e-06, 0},
+				{"near", 0.1, 1e-06, -1},
+				{"different", 0.05, 0.999998, -1},
+			},
+		.read = ReadId,
+		.compare = CompareId,
+		.contrary = NEVER,
+		.frequency = 1,
 	},
 	{
-		.name = "text", .nlevels = 6,
-		.levels = {
-			{"equal", 0.5, 0.0001, 0},
-			{"same_words", 0.2, 0.0001, -1},
-			{"inside", 0.1, 0.0002, -1},
-			{"close", 0.1, 0.0003, -1},
-			{"related", 0.05, 0.004, -1},
-			{"different", 0.05, 0.9953, -1},
-		},
-		.read = ReadFreeText, .compare = CompareFreeText,
-		.contrary = 3, .frequency = 1, .role = ROLE_KIN,
+		.name = "text",
+		.nlevels = 6,
+		.levels =
+			{
+				{"equal", 0.5, 0.0001, 0},
+				{"same_words", 0.2, 0.0001, -1},
+				{"inside", 0.1, 0.0002, -1},
+				{"close", 0.1, 0.0003, -1},
+				{"related", 0.05, 0.004, -1},
+				{"different", 0.05, 0.9953, -1},
+			},
+		.read = ReadFreeText,
+		.compare = CompareFreeText,
+		.contrary = 3,
+		.frequency = 1,
+		.role = ROLE_KIN,
 		.related = {0.01, 0.01, 0.03, 0.05, 0.15, 0.75},
 	},
 	{
-		.name = "number", .nlevels = 4,
-		.levels = {
-			{"equal", 0.8, 0.02, 0},
-			{"near", 0.08, 0.02, -1},
-			{"close", 0.05, 0.05, -1},
-			{"different", 0.07, 0.91, -1},
-		},
-		.read = ReadNumeric, .compare = CompareNumeric,
-		.contrary = NEVER, .frequency = 1,
+		.name = "number",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.8, 0.02, 0},
+				{"near", 0.08, 0.02, -1},
+				{"close", 0.05, 0.05, -1},
+				{"different", 0.07, 0.91, -1},
+			},
+		.read = ReadNumeric,
+		.compare = CompareNumeric,
+		.contrary = NEVER,
+		.frequency = 1,
 	},
 	{
-		.name = "gender", .nlevels = 2,
-		.levels = {
-			{"equal", 0.97, 0.5, -1},
-			{"different", 0.03, 0.5, -1},
-		},
-		.read = ReadGender, .compare = CompareGender,
-		.contrary = 1, .frequency = 1,
+		.name = "gender",
+		.nlevels = 2,
+		.levels =
+			{
+				{"equal", 0.97, 0.5, -1},
+				{"different", 0.03, 0.5, -1},
+			},
+		.read = ReadGender,
+		.compare = CompareGender,
+		.contrary = 1,
+		.frequency = 1,
 	},
 };
 
@@ -194,18 +258,19 @@ ReportComparator(const char *name, const char *column)
 	initStringInfo(&known);
 	for (int i = 0; i < lengthof(comparators); i++)
 		appendStringInfo(&known, "%s%s", i ? ", " : "", comparators[i].name);
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					column == NULL ? errmsg("comparator \"%s\" is unknown", name) :
-					errmsg("comparator \"%s\" of column \"%s\" is unknown", name, column),
-					errhint("The comparators are %s.", known.data)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 column == NULL ? errmsg("comparator \"%s\" is unknown", name)
+							: errmsg("comparator \"%s\" of column \"%s\" is unknown", name, column),
+			 errhint("The comparators are %s.", known.data)));
 }
 
 static void
 GrowInterner(Interner *interner)
 {
-	uint32		size = Max(1024, interner->size * 2);
-	uint32	   *slots = palloc_extended(size * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	uint64	   *hashes = palloc_extended((size / 2 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE);
+	uint32  size = Max(1024, interner->size * 2);
+	uint32 *slots = palloc_extended(size * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint64 *hashes = palloc_extended((size / 2 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE);
 
 	if (interner->hashes != NULL)
 	{
@@ -215,7 +280,7 @@ GrowInterner(Interner *interner)
 	}
 	for (uint32 id = 1; id <= interner->count; id++)
 	{
-		uint32		at = hashes[id] & (size - 1);
+		uint32 at = hashes[id] & (size - 1);
 
 		while (slots[at] != 0)
 			at = (at + 1) & (size - 1);
@@ -230,7 +295,7 @@ GrowInterner(Interner *interner)
 uint32
 InternHash(Interner *interner, uint64 hash)
 {
-	uint32		at;
+	uint32 at;
 
 	if (interner->count + 1 >= interner->size / 2)
 		GrowInterner(interner);
@@ -250,7 +315,7 @@ uint32
 InternForm(MatchField *field, int form, uint64 hash)
 {
 	MemoryContext old = MemoryContextSwitchTo(field->context);
-	uint32		id = InternHash(&field->forms[form], hash);
+	uint32        id = InternHash(&field->forms[form], hash);
 
 	MemoryContextSwitchTo(old);
 	return id;
@@ -282,7 +347,7 @@ AddKey(MatchValue *value, int kind, uint64 hash)
 void
 AddWeakKey(MatchValue *value, int kind, uint64 hash)
 {
-	int			before = value->nkeys;
+	int before = value->nkeys;
 
 	PutKey(value, value->nkeys, MixHash(kind, hash));
 	value->nweak += value->nkeys - before;
@@ -291,7 +356,7 @@ AddWeakKey(MatchValue *value, int kind, uint64 hash)
 static void *
 Keep(char **at, const void *from, Size size)
 {
-	char	   *to = *at;
+	char *to = *at;
 
 	if (size == 0)
 		return NULL;
@@ -305,18 +370,19 @@ static MatchValue *
 PackValue(MemoryContext context, const MatchValue *value)
 {
 	const MatchWords *words = value->words;
-	bool		has_words = value->ntokens > 0 || value->nnumbers > 0;
-	int			n = value->ntokens;
-	Size		size = MAXALIGN(sizeof(MatchValue)) + MAXALIGN(value->nrunes * sizeof(Rune)) +
-		MAXALIGN(value->letters ? value->nletters + 1 : 0) + MAXALIGN(value->nkeys * sizeof(uint64));
+	bool              has_words = value->ntokens > 0 || value->nnumbers > 0;
+	int               n = value->ntokens;
+	Size              size = MAXALIGN(sizeof(MatchValue)) + MAXALIGN(value->nrunes * sizeof(Rune)) +
+				MAXALIGN(value->letters ? value->nletters + 1 : 0) +
+				MAXALIGN(value->nkeys * sizeof(uint64));
 	MatchValue *packed;
-	char	   *at;
+	char       *at;
 
 	if (has_words)
 	{
-		size += MAXALIGN(sizeof(MatchWords)) + MAXALIGN(n * sizeof(uint32)) + MAXALIGN(n * sizeof(Rune *)) +
-			MAXALIGN(n * sizeof(int16)) + MAXALIGN(n * sizeof(uint64[2])) +
-			MAXALIGN(value->nnumbers * sizeof(int32));
+		size += MAXALIGN(sizeof(MatchWords)) + MAXALIGN(n * sizeof(uint32)) +
+				MAXALIGN(n * sizeof(Rune *)) + MAXALIGN(n * sizeof(int16)) +
+				MAXALIGN(n * sizeof(uint64[2])) + MAXALIGN(value->nnumbers * sizeof(int32));
 		for (int i = 0; i < n; i++)
 			size += MAXALIGN(words->token_length[i] * sizeof(Rune));
 	}
@@ -336,7 +402,8 @@ PackValue(MemoryContext context, const MatchValue *value)
 		packed->words->numbers = Keep(&at, words->numbers, value->nnumbers * sizeof(int32));
 		packed->words->token_runes = Keep(&at, words->token_runes, n * sizeof(Rune *));
 		for (int i = 0; i < n; i++)
-			packed->words->token_runes[i] = Keep(&at, words->token_runes[i], words->token_length[i] * sizeof(Rune));
+			packed->words->token_runes[i] =
+				Keep(&at, words->token_runes[i], words->token_length[i] * sizeof(Rune));
 	}
 	return packed;
 }
@@ -345,22 +412,22 @@ PackValue(MemoryContext context, const MatchValue *value)
 uint32
 ReadValue(MatchField *field, const char *text, MemoryContext scratch)
 {
-	uint32		known = field->texts.count;
+	uint32        known = field->texts.count;
 	MemoryContext old = MemoryContextSwitchTo(field->context);
-	uint32		id = InternHash(&field->texts, HashBytes64(text, strlen(text), 0));
+	uint32        id = InternHash(&field->texts, HashBytes64(text, strlen(text), 0));
 
 	if (id > known)
 	{
-		MatchWords	words = {0};
-		MatchValue	value = {.words = &words};
+		MatchWords words = {0};
+		MatchValue value = {.words = &words};
 
 		if (id >= field->values_size)
 		{
-			uint32		size = Max(1024, field->values_size * 2);
+			uint32 size = Max(1024, field->values_size * 2);
 
-			field->values = field->values == NULL ?
-				palloc_extended(size * sizeof(MatchValue *), MCXT_ALLOC_HUGE) :
-				repalloc_huge(field->values, size * sizeof(MatchValue *));
+			field->values = field->values == NULL
+								? palloc_extended(size * sizeof(MatchValue *), MCXT_ALLOC_HUGE)
+								: repalloc_huge(field->values, size * sizeof(MatchValue *));
 			field->values_size = size;
 		}
 		MemoryContextSwitchTo(scratch);
@@ -379,13 +446,13 @@ PG_FUNCTION_INFO_V1(crm_compare_values);
 Datum
 crm_compare_values(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "crm_member match text",
-												  ALLOCSET_SMALL_SIZES);
-	MatchField	field = {.column = "value", .comparator = FindComparator(name), .context = CurrentMemoryContext};
-	uint32		a,
-				b;
-	int			level;
+	char         *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "crm_member match text", ALLOCSET_SMALL_SIZES);
+	MatchField field = {
+		.column = "value", .comparator = FindComparator(name), .context = CurrentMemoryContext};
+	uint32 a, b;
+	int    level;
 
 	if (field.comparator == NULL)
 		ReportComparator(name, NULL);

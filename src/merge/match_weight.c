@@ -23,22 +23,22 @@
 #define SAMPLE_PAIRS 400000
 #define MAX_ITERATIONS 200
 #define TOLERANCE 1e-6
-#define PRIOR_PAIRS 4.0			/* what the comparator's m counts for */
-#define PRIOR_RELATED 4.0		/* relatives are few and must not take the inexact matches */
+#define PRIOR_PAIRS 4.0   /* what the comparator's m counts for */
+#define PRIOR_RELATED 4.0 /* relatives are few and must not take the inexact matches */
 #define PRIOR_SHARED 20.0
 #define LEAST_U 1e-8
-#define LEAST_RELATED 0.05		/* related pairs, for each that matches */
+#define LEAST_RELATED 0.05 /* related pairs, for each that matches */
 #define LEAST_SHARE 1e-4
-#define RARITY_BONUS 4.0		/* bits that a rare value may add */
+#define RARITY_BONUS 4.0 /* bits that a rare value may add */
 #define LEAST_PROMISING -6.0
-#define MAX_RARITY 10.0			/* bits */
+#define MAX_RARITY 10.0 /* bits */
 
 typedef struct PatternCount
 {
-	uint64		pattern;
-	double		count;
-	bool		promising;
-	char		status;
+	uint64 pattern;
+	double count;
+	bool   promising;
+	char   status;
 } PatternCount;
 
 #define SH_PREFIX pattern
@@ -57,7 +57,7 @@ CountLevels(const MatchModel *model, uint64 pattern, double weight, LevelTable t
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
-		int			level = PATTERN_LEVEL(pattern, f);
+		int level = PATTERN_LEVEL(pattern, f);
 
 		if (level >= 0)
 			table[f][level] += weight;
@@ -71,22 +71,24 @@ CountLevels(const MatchModel *model, uint64 pattern, double weight, LevelTable t
 static double
 SampleLevels(const MatchModel *model, const MatchData *data, LevelTable table)
 {
-	double		all = (double) data->nrows * (data->nrows - 1) / 2;
-	bool		whole = all <= ALL_PAIRS_LIMIT;
-	uint64		wanted = whole ? (uint64) all : SAMPLE_PAIRS;
-	uint64		taken = 0;
+	double all = (double) data->nrows * (data->nrows - 1) / 2;
+	bool   whole = all <= ALL_PAIRS_LIMIT;
+	uint64 wanted = whole ? (uint64) all : SAMPLE_PAIRS;
+	uint64 taken = 0;
 
 	for (uint32 k = 1; taken < wanted; k++)
 	{
-		double		golden = k * 0.6180339887498949;
-		uint32		step = whole ? k : 1 + (uint32) ((data->nrows - 2) * (golden - floor(golden)));
+		double golden = k * 0.6180339887498949;
+		uint32 step = whole ? k : 1 + (uint32) ((data->nrows - 2) * (golden - floor(golden)));
 
 		for (uint32 i = 0; i + step < data->nrows && taken < wanted; i++, taken++)
 		{
 			if (taken % 65536 == 0)
 				CHECK_FOR_INTERRUPTS();
-			CountLevels(model, ComparePattern(model, data->cells + (Size) i * model->nfields,
-											  data->cells + (Size) (i + step) * model->nfields), 1.0, table);
+			CountLevels(model,
+						ComparePattern(model, data->cells + (Size) i * model->nfields,
+									   data->cells + (Size) (i + step) * model->nfields),
+						1.0, table);
 		}
 	}
 	return taken;
@@ -96,14 +98,13 @@ SampleLevels(const MatchModel *model, const MatchData *data, LevelTable table)
 bool
 HasRelations(const MatchModel *model)
 {
-	bool		shared = false,
-				kin = false;
+	bool shared = false, kin = false;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
 		/* one city is no household */
 		shared |= model->fields[f].comparator->role == ROLE_SHARED &&
-			model->fields[f].comparator->compare != CompareCategory;
+				  model->fields[f].comparator->compare != CompareCategory;
 		kin |= model->fields[f].comparator->role == ROLE_KIN;
 	}
 	return shared && kin;
@@ -119,11 +120,11 @@ RelatedShare(const MatchModel *model, double nmatched, double nrelated, double a
 static double
 PatternOdds(const MatchModel *model, uint64 pattern, LevelTable logs)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
-		int			level = PATTERN_LEVEL(pattern, f);
+		int level = PATTERN_LEVEL(pattern, f);
 
 		if (level >= 0)
 			sum += logs[f][level];
@@ -133,15 +134,15 @@ PatternOdds(const MatchModel *model, uint64 pattern, LevelTable logs)
 
 /* u from what is counted, less what matches and what is related. */
 static void
-SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, LevelTable candidates, double all)
+SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken,
+	 LevelTable candidates, double all)
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
 		MatchField *field = &model->fields[f];
-		int			nlevels = field->comparator->nlevels;
-		double		scale = nsampled / all;
-		double		total = 0,
-					sum = 0;
+		int         nlevels = field->comparator->nlevels;
+		double      scale = nsampled / all;
+		double      total = 0, sum = 0;
 
 		if (field->pinned)
 			continue;
@@ -150,9 +151,9 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, L
 		total = Max(total, 1);
 		for (int l = 0; l < nlevels; l++)
 		{
-			double		counted = sampled[f][l] - taken[f][l] * scale;
+			double counted = sampled[f][l] - taken[f][l] * scale;
 			/* the candidates hold nearly all pairs that agree: a better count of what is rare */
-			double		seen = (candidates[f][l] - taken[f][l]) * scale;
+			double seen = (candidates[f][l] - taken[f][l]) * scale;
 
 			field->u[l] = Max(Max(counted, seen), 0.3 * scale) / total;
 			field->u[l] = Max(field->u[l], LEAST_U);
@@ -167,8 +168,7 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken, L
 static void
 SetShares(double *shares, const double *counted, const double *start, double weight, int nlevels)
 {
-	double		total = 0,
-				sum = 0;
+	double total = 0, sum = 0;
 
 	for (int l = 0; l < nlevels; l++)
 		total += counted[l];
@@ -186,9 +186,9 @@ SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 {
 	for (int f = 0; f < model->nfields; f++)
 	{
-		MatchField *field = &model->fields[f];
+		MatchField       *field = &model->fields[f];
 		const Comparator *comparator = field->comparator;
-		double		start[MATCH_MAX_LEVELS];
+		double            start[MATCH_MAX_LEVELS];
 
 		for (int l = 0; l < comparator->nlevels; l++)
 			start[l] = comparator->levels[l].m;
@@ -197,7 +197,8 @@ SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 		if (comparator->role == ROLE_SHARED)
 			SetShares(field->r, related[f], start, PRIOR_SHARED, comparator->nlevels);
 		else if (comparator->role == ROLE_KIN)
-			SetShares(field->r, related[f], comparator->related, PRIOR_RELATED, comparator->nlevels);
+			SetShares(field->r, related[f], comparator->related, PRIOR_RELATED,
+					  comparator->nlevels);
 		else
 			memcpy(field->r, field->u, sizeof(field->r));
 	}
@@ -207,7 +208,7 @@ SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 void
 StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate)
 {
-	LevelTable	none = {{0}};
+	LevelTable none = {{0}};
 
 	memset(estimate, 0, sizeof(*estimate));
 	estimate->all = Max((double) data->nrows * (data->nrows - 1) / 2, 1);
@@ -224,21 +225,21 @@ StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate)
 bool
 CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern)
 {
-	bool		found;
+	bool          found;
 	PatternCount *entry = pattern_insert(estimate->patterns, pattern, &found);
 
 	if (!found)
 	{
-		double		bits = log2(model->prior);
+		double bits = log2(model->prior);
 
 		entry->count = 0;
 		for (int f = 0; f < model->nfields; f++)
 		{
-			int			level = PATTERN_LEVEL(pattern, f);
+			int level = PATTERN_LEVEL(pattern, f);
 
 			if (level >= 0)
 				bits += log2(model->fields[f].m[level] / model->fields[f].u[level]) +
-					(model->fields[f].comparator->levels[level].form >= 0 ? RARITY_BONUS : 0);
+						(model->fields[f].comparator->levels[level].form >= 0 ? RARITY_BONUS : 0);
 		}
 		entry->promising = bits > LEAST_PROMISING;
 	}
@@ -250,18 +251,12 @@ CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern)
 void
 FinishEstimate(MatchModel *model, Estimate *estimate)
 {
-	LevelTable	candidates = {{0}},
-				matched = {{0}},
-				related = {{0}},
-				taken = {{0}},
-				log_m,
-				log_r;
-	double		all = estimate->all;
+	LevelTable    candidates = {{0}}, matched = {{0}}, related = {{0}}, taken = {{0}}, log_m, log_r;
+	double        all = estimate->all;
 	pattern_hash *patterns = estimate->patterns;
 	pattern_iterator iterator;
-	PatternCount *entry;
-	double		nmatched = estimate->matches,
-				nrelated = estimate->related;
+	PatternCount    *entry;
+	double           nmatched = estimate->matches, nrelated = estimate->related;
 
 	pattern_start_iterate(patterns, &iterator);
 	while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
@@ -272,9 +267,9 @@ FinishEstimate(MatchModel *model, Estimate *estimate)
 	estimate->converged = false;
 	for (estimate->iterations = 1; estimate->iterations <= MAX_ITERATIONS; estimate->iterations++)
 	{
-		double		before = nmatched;
-		double		change = 0;
-		LevelTable	m_before;
+		double     before = nmatched;
+		double     change = 0;
+		LevelTable m_before;
 
 		model->prior = Min(Max(nmatched, 0.5) / all, 0.4);
 		model->related = RelatedShare(model, nmatched, nrelated, all);
@@ -294,11 +289,10 @@ FinishEstimate(MatchModel *model, Estimate *estimate)
 		pattern_start_iterate(patterns, &iterator);
 		while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
 		{
-			double		rest = 1 - model->prior - model->related;
-			double		odds_m = model->prior / rest * PatternOdds(model, entry->pattern, log_m);
-			double		odds_r = model->related / rest * PatternOdds(model, entry->pattern, log_r);
-			double		p_m = odds_m / (1 + odds_m + odds_r),
-						p_r = odds_r / (1 + odds_m + odds_r);
+			double rest = 1 - model->prior - model->related;
+			double odds_m = model->prior / rest * PatternOdds(model, entry->pattern, log_m);
+			double odds_r = model->related / rest * PatternOdds(model, entry->pattern, log_r);
+			double p_m = odds_m / (1 + odds_m + odds_r), p_r = odds_r / (1 + odds_m + odds_r);
 
 			nmatched += p_m * entry->count;
 			nrelated += p_r * entry->count;
@@ -331,8 +325,9 @@ FinishEstimate(MatchModel *model, Estimate *estimate)
 void
 CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster)
 {
-	uint32	   *start = palloc_extended((data->nrows + 2) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	uint32	   *rows = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	uint32 *start =
+		palloc_extended((data->nrows + 2) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint32 *rows = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < data->nrows; i++)
 		start[cluster[i] + 1]++;
@@ -347,25 +342,25 @@ CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster)
 
 		for (int form = 0; form < MATCH_MAX_FORMS; form++)
 		{
-			uint32		count = field->forms[form].count;
-			uint32	   *last;
-			uint32		previous = UINT32_MAX;
-			double		once = 0,
-						twice = 0;
+			uint32  count = field->forms[form].count;
+			uint32 *last;
+			uint32  previous = UINT32_MAX;
+			double  once = 0, twice = 0;
 
 			if (count == 0)
 				continue;
 			if (field->entities[form] == NULL)
-				field->entities[form] = MemoryContextAllocHuge(field->context, (count + 1) * sizeof(uint32));
+				field->entities[form] =
+					MemoryContextAllocHuge(field->context, (count + 1) * sizeof(uint32));
 			memset(field->entities[form], 0, (count + 1) * sizeof(uint32));
 			last = palloc_extended((count + 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 			memset(last, 0xff, (count + 1) * sizeof(uint32));
 			field->holders[form] = 0;
 			for (uint32 i = 0; i < data->nrows; i++)
 			{
-				uint32		cell = data->cells[(Size) rows[i] * model->nfields + f];
-				uint32		id = cell == 0 ? 0 : field->values[cell]->form[form];
-				uint32		c = cluster[rows[i]];
+				uint32 cell = data->cells[(Size) rows[i] * model->nfields + f];
+				uint32 id = cell == 0 ? 0 : field->values[cell]->form[form];
+				uint32 c = cluster[rows[i]];
 
 				if (id == 0)
 					continue;
@@ -415,15 +410,15 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
 			int shared, int32 *adjustment)
 {
 	const MatchField *field = &model->fields[f];
-	int			form = field->comparator->levels[level].form;
+	int               form = field->comparator->levels[level].form;
 
 	*adjustment = 0;
-	if (form >= 0 && a != NULL && b != NULL && a->form[form] != 0 && a->form[form] == b->form[form] &&
-		field->entities[form] != NULL)
+	if (form >= 0 && a != NULL && b != NULL && a->form[form] != 0 &&
+		a->form[form] == b->form[form] && field->entities[form] != NULL)
 	{
-		double		others = Max((double) field->entities[form][a->form[form]] - shared, 0);
-		double		share = (others + field->rare[form]) / Max(field->holders[form], 1);
-		double		bits = log2(field->u[level] / share);
+		double others = Max((double) field->entities[form][a->form[form]] - shared, 0);
+		double share = (others + field->rare[form]) / Max(field->holders[form], 1);
+		double bits = log2(field->u[level] / share);
 
 		bits *= field->comparator->frequency;
 		bits = Min(Max(bits, -MAX_RARITY), MAX_RARITY);
@@ -438,20 +433,20 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
  * pair), in *relation.
  */
 int32
-PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right, uint64 pattern,
-		   const uint32 *cluster, int32 *relation)
+PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+		   uint64 pattern, const uint32 *cluster, int32 *relation)
 {
 	const uint32 *a = data->cells + (Size) left * model->nfields,
-			   *b = data->cells + (Size) right * model->nfields;
-	int			shared = cluster[left] == cluster[right] ? 1 : 2;
-	int32		weight = PriorWeight(model);
-	double		kinship = 0;
+				 *b = data->cells + (Size) right * model->nfields;
+	int    shared = cluster[left] == cluster[right] ? 1 : 2;
+	int32  weight = PriorWeight(model);
+	double kinship = 0;
 
 	for (int f = 0; f < model->nfields; f++)
 	{
 		const MatchField *field = &model->fields[f];
-		int			level = PATTERN_LEVEL(pattern, f);
-		int32		adjustment;
+		int               level = PATTERN_LEVEL(pattern, f);
+		int32             adjustment;
 
 		if (level < 0)
 			continue;

@@ -12,27 +12,54 @@ typedef struct Rewrite
 
 /* Domains as they are mistyped, and second names of one mailbox. */
 static const Rewrite domains[] = {
-	{"googlemail.com", "gmail.com"}, {"gmial.com", "gmail.com"}, {"gamil.com", "gmail.com"},
-	{"gmai.com", "gmail.com"}, {"gmali.com", "gmail.com"}, {"gnail.com", "gmail.com"},
-	{"gmail.con", "gmail.com"}, {"gmail.cm", "gmail.com"}, {"gmail.co", "gmail.com"},
-	{"gmaill.com", "gmail.com"}, {"gmail.cn", "gmail.com"},
-	{"qq.con", "qq.com"}, {"qq.cm", "qq.com"}, {"qq.co", "qq.com"}, {"qq.cn", "qq.com"},
-	{"qq.om", "qq.com"}, {"vip.qq.con", "vip.qq.com"},
-	{"163.con", "163.com"}, {"163.cn", "163.com"}, {"163.cm", "163.com"}, {"163.co", "163.com"},
-	{"126.con", "126.com"}, {"126.cn", "126.com"}, {"126.cm", "126.com"},
-	{"139.con", "139.com"}, {"139.cn", "139.com"},
-	{"sina.con", "sina.com"}, {"sian.com", "sina.com"}, {"sina.cm", "sina.com"},
-	{"foxmail.con", "foxmail.com"}, {"foxmial.com", "foxmail.com"},
-	{"hotmial.com", "hotmail.com"}, {"hotmal.com", "hotmail.com"}, {"hotmail.con", "hotmail.com"},
-	{"outlok.com", "outlook.com"}, {"outlook.con", "outlook.com"},
-	{"yahoo.con", "yahoo.com"}, {"yaho.com", "yahoo.com"}, {"yahooo.com", "yahoo.com"},
-	{"icloud.con", "icloud.com"}, {"iclod.com", "icloud.com"},
+	{"googlemail.com", "gmail.com"},
+	{"gmial.com", "gmail.com"},
+	{"gamil.com", "gmail.com"},
+	{"gmai.com", "gmail.com"},
+	{"gmali.com", "gmail.com"},
+	{"gnail.com", "gmail.com"},
+	{"gmail.con", "gmail.com"},
+	{"gmail.cm", "gmail.com"},
+	{"gmail.co", "gmail.com"},
+	{"gmaill.com", "gmail.com"},
+	{"gmail.cn", "gmail.com"},
+	{"qq.con", "qq.com"},
+	{"qq.cm", "qq.com"},
+	{"qq.co", "qq.com"},
+	{"qq.cn", "qq.com"},
+	{"qq.om", "qq.com"},
+	{"vip.qq.con", "vip.qq.com"},
+	{"163.con", "163.com"},
+	{"163.cn", "163.com"},
+	{"163.cm", "163.com"},
+	{"163.co", "163.com"},
+	{"126.con", "126.com"},
+	{"126.cn", "126.com"},
+	{"126.cm", "126.com"},
+	{"139.con", "139.com"},
+	{"139.cn", "139.com"},
+	{"sina.con", "sina.com"},
+	{"sian.com", "sina.com"},
+	{"sina.cm", "sina.com"},
+	{"foxmail.con", "foxmail.com"},
+	{"foxmial.com", "foxmail.com"},
+	{"hotmial.com", "hotmail.com"},
+	{"hotmal.com", "hotmail.com"},
+	{"hotmail.con", "hotmail.com"},
+	{"outlok.com", "outlook.com"},
+	{"outlook.con", "outlook.com"},
+	{"yahoo.con", "yahoo.com"},
+	{"yaho.com", "yahoo.com"},
+	{"yahooo.com", "yahoo.com"},
+	{"icloud.con", "icloud.com"},
+	{"iclod.com", "icloud.com"},
 };
 
 /* Typed to get past a form. */
 static const char *const nobody[] = {
-	"no", "none", "null", "na", "n/a", "noemail", "nomail", "no-email", "test", "email", "abc",
-	"a", "aa", "aaa", "xxx", "xx", "x", "123", "1", "noreply", "no-reply",
+	"no",       "none", "null",  "na",  "n/a", "noemail", "nomail",
+	"no-email", "test", "email", "abc", "a",   "aa",      "aaa",
+	"xxx",      "xx",   "x",     "123", "1",   "noreply", "no-reply",
 };
 
 static bool
@@ -44,11 +71,9 @@ AllDigits(const char *s)
 char *
 NormalizeEmail(const char *s)
 {
-	char	   *folded = FoldText(s);
-	char	   *o = folded;
-	char	   *local = folded,
-			   *domain,
-			   *plus;
+	char *folded = FoldText(s);
+	char *o = folded;
+	char *local = folded, *domain, *plus;
 
 	if (strncmp(folded, "mailto:", 7) == 0)
 		local = o = folded + 7;

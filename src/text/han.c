@@ -8,7 +8,6 @@
 #include "crm_member.h"
 #include "text/text.h"
 
-
 #include <unicode/utrans.h>
 
 #define HAN_FIRST 0x3400
@@ -17,16 +16,20 @@
 #define SYLLABLE_SIZE 8
 #define MAX_SYLLABLES 1024
 
-/* 0 is "not asked yet". */
+/*
+ * 0 is "not asked yet"; a reading is 1 + the number of its syllable: alone, as a
+ * family name, the other one.
+ */
 static uint16 simplified[HAN_COUNT];
-static uint16 reading[3][HAN_COUNT];	/* 1 + index of syllable; [1] as a family name, [2] the other */
-static char syllable[MAX_SYLLABLES][SYLLABLE_SIZE];
-static int	nsyllables = 0;
+static uint16 reading[3][HAN_COUNT];
+static char  syllable[MAX_SYLLABLES][SYLLABLE_SIZE];
+static int   nsyllables = 0;
 static uint8 is_surname[HAN_COUNT];
-static bool lists_loaded = false;
+static bool  lists_loaded = false;
 
 /* Variants that Traditional-Simplified leaves as they are. */
-static const char variants[] = "峯峰甯宁喆哲堃坤昇升陞升珮佩綵彩祕秘牠它羣群堦阶犇奔勳勋燻熏檯台祐佑菓果艷艳邨村嵗岁";
+static const char variants[] =
+	"峯峰甯宁喆哲堃坤昇升陞升珮佩綵彩祕秘牠它羣群堦阶犇奔勳勋燻熏檯台祐佑菓果艷艳邨村嵗岁";
 
 /* Family names with one character, most of the Hundred Surnames and the common rest. */
 static const char surnames[] =
@@ -53,15 +56,17 @@ static const char surname_variants[] = "肖萧付傅闫阎戴代邱丘宁甯阎�
 
 /* Readings as a family name where ICU has another; then second readings in given names. */
 static const char *const surname_readings[] = {
-	"朴piao", "缪miao", "覃qin", "区ou", "曾zeng", "单shan", "仇qiu", "解xie", "查zha", "翟zhai",
-	"盖ge", "乐yue", "尉yu", "长zhang", "沈shen", "冼xian", "逄pang", "召shao", "种chong", "员yun",
-	"黑he", "洗xian", "那na", "盛sheng", "宓mi", "祭zhai", "任ren", "华hua", "纪ji", "燕yan",
+	"朴piao", "缪miao", "覃qin",   "区ou",  "曾zeng", "单shan",  "仇qiu",  "解xie",
+	"查zha",  "翟zhai", "盖ge",    "乐yue", "尉yu",   "长zhang", "沈shen", "冼xian",
+	"逄pang", "召shao", "种chong", "员yun", "黑he",   "洗xian",  "那na",   "盛sheng",
+	"宓mi",   "祭zhai", "任ren",   "华hua", "纪ji",   "燕yan",
 };
 static const char *const second_readings[] = {
-	"乐yue", "长chang", "行hang", "重chong", "曾ceng", "盛cheng", "朝zhao", "传zhuan", "茜xi",
-	"都dou", "单dan", "莘xin", "厦xia", "柏bo", "娜nuo", "晟cheng", "覃tan", "薄bao", "省xing",
-	"藏cang", "降xiang", "澄deng", "柯ke", "琢zuo", "识zhi", "相xiang", "卜bu", "参shen", "弹tan",
-	"瑞rui", "血xie", "若ruo", "大dai", "地de", "得dei", "说yue", "宿xiu", "禅shan", "颉jie",
+	"乐yue", "长chang", "行hang", "重chong", "曾ceng",  "盛cheng", "朝zhao", "传zhuan",
+	"茜xi",  "都dou",   "单dan",  "莘xin",   "厦xia",   "柏bo",    "娜nuo",  "晟cheng",
+	"覃tan", "薄bao",   "省xing", "藏cang",  "降xiang", "澄deng",  "柯ke",   "琢zuo",
+	"识zhi", "相xiang", "卜bu",   "参shen",  "弹tan",   "瑞rui",   "血xie",  "若ruo",
+	"大dai", "地de",    "得dei",  "说yue",   "宿xiu",   "禅shan",  "颉jie",
 };
 
 /* Characters that are taken for each other by shape; each group ends with a blank. */
@@ -74,29 +79,28 @@ static const char look_alikes[] =
 
 typedef struct HanPair
 {
-	Rune		a;
-	Rune		b;
+	Rune a;
+	Rune b;
 } HanPair;
 
 static HanPair pairs[1024];
-static int	npairs = 0;
+static int     npairs = 0;
 static HanPair surname_pairs[32];
-static int	nsurname_pairs = 0;
-static Rune compound[lengthof(compound_surnames)][2];
+static int     nsurname_pairs = 0;
+static Rune    compound[lengthof(compound_surnames)][2];
 
 bool
 IsHan(Rune rune)
 {
 	return (rune >= HAN_FIRST && rune <= HAN_LAST && rune != 0x4DC0) ||
-		(rune >= 0xF900 && rune <= 0xFAFF) || (rune >= 0x20000 && rune <= 0x3FFFF) ||
-		rune == 0x3007;
+		   (rune >= 0xF900 && rune <= 0xFAFF) || (rune >= 0x20000 && rune <= 0x3FFFF) ||
+		   rune == 0x3007;
 }
 
 static int
 ComparePair(const void *x, const void *y)
 {
-	const HanPair *p = x,
-			   *q = y;
+	const HanPair *p = x, *q = y;
 
 	if (p->a != q->a)
 		return p->a < q->a ? -1 : 1;
@@ -122,7 +126,7 @@ LoadReadings(const char *const *list, int n, int table)
 {
 	for (int i = 0; i < n; i++)
 	{
-		Rune		rune;
+		Rune rune;
 
 		DecodeText(list[i], &rune, 1);
 		reading[table][rune - HAN_FIRST] = Intern(list[i] + 3);
@@ -133,7 +137,7 @@ static void
 LoadLists(void)
 {
 	static Rune runes[2048];
-	int			n;
+	int         n;
 
 	if (lists_loaded)
 		return;
@@ -153,7 +157,7 @@ LoadLists(void)
 	n = DecodeText(surname_variants, runes, lengthof(runes));
 	nsurname_pairs = 0;
 	for (int i = 0; i + 1 < n && nsurname_pairs < lengthof(surname_pairs); i += 2)
-		surname_pairs[nsurname_pairs++] = (HanPair) {runes[i], runes[i + 1]};
+		surname_pairs[nsurname_pairs++] = (HanPair){runes[i], runes[i + 1]};
 
 	n = DecodeText(look_alikes, runes, lengthof(runes));
 	npairs = 0;
@@ -164,7 +168,7 @@ LoadLists(void)
 		for (int x = start; x < i; x++)
 			for (int y = start; y < i; y++)
 				if (x != y && npairs < lengthof(pairs))
-					pairs[npairs++] = (HanPair) {runes[x], runes[y]};
+					pairs[npairs++] = (HanPair){runes[x], runes[y]};
 		start = i + 1;
 	}
 	qsort(pairs, npairs, sizeof(HanPair), ComparePair);
@@ -175,9 +179,8 @@ LoadLists(void)
 static int
 Transliterate(UTransliterator **handle, const UChar *id, Rune rune, UChar *out, int capacity)
 {
-	UErrorCode	status = U_ZERO_ERROR;
-	int32		length = 1,
-				limit = 1;
+	UErrorCode status = U_ZERO_ERROR;
+	int32      length = 1, limit = 1;
 
 	if (*handle == NULL)
 		*handle = utrans_openU(id, -1, UTRANS_FORWARD, NULL, 0, NULL, &status);
@@ -194,7 +197,7 @@ Rune
 Simplified(Rune rune)
 {
 	static UTransliterator *handle = NULL;
-	uint16	   *slot;
+	uint16                 *slot;
 
 	if (rune < HAN_FIRST || rune > HAN_LAST)
 		return rune == 0x3007 ? 0x96F6 : rune;
@@ -202,8 +205,8 @@ Simplified(Rune rune)
 	slot = &simplified[rune - HAN_FIRST];
 	if (*slot == 0)
 	{
-		UChar		out[16];
-		int			n = Transliterate(&handle, u"Traditional-Simplified", rune, out, lengthof(out));
+		UChar out[16];
+		int   n = Transliterate(&handle, u"Traditional-Simplified", rune, out, lengthof(out));
 
 		*slot = n == 1 ? out[0] : rune;
 	}
@@ -214,7 +217,7 @@ const char *
 HanReading(Rune rune, bool surname)
 {
 	static UTransliterator *handles[2] = {NULL, NULL};
-	uint16	   *slot;
+	uint16                 *slot;
 
 	if (rune < HAN_FIRST || rune > HAN_LAST)
 		return "";
@@ -222,12 +225,13 @@ HanReading(Rune rune, bool surname)
 	slot = &reading[surname][rune - HAN_FIRST];
 	if (*slot == 0)
 	{
-		UChar		out[32];
-		char		text[SYLLABLE_SIZE];
-		int			n = Transliterate(&handles[surname],
-									  surname ? u"Han-Latin/Names; Latin-ASCII; Lower"
-									  : u"Han-Latin; Latin-ASCII; Lower", rune, out, lengthof(out));
-		int			kept = 0;
+		UChar out[32];
+		char  text[SYLLABLE_SIZE];
+		int   n = Transliterate(&handles[surname],
+                              surname ? u"Han-Latin/Names; Latin-ASCII; Lower"
+										: u"Han-Latin; Latin-ASCII; Lower",
+								rune, out, lengthof(out));
+		int   kept = 0;
 
 		for (int i = 0; i < n && kept < SYLLABLE_SIZE - 1; i++)
 		{
@@ -243,7 +247,7 @@ HanReading(Rune rune, bool surname)
 const char *
 OtherReading(Rune rune)
 {
-	uint16		slot;
+	uint16 slot;
 
 	if (rune < HAN_FIRST || rune > HAN_LAST)
 		return NULL;
@@ -255,22 +259,24 @@ OtherReading(Rune rune)
 static int
 SyllableEnd(const char *s, int n, bool *ends)
 {
-	static const char *const initials[] = {"zh", "ch", "sh", "b", "p", "m", "f", "d", "t", "n", "l", "g",
-	"k", "h", "j", "q", "x", "r", "z", "c", "s", "y", "w", ""};
-	static const char *const finals[] = {"a", "o", "e", "i", "u", "ai", "ei", "ao", "ou", "an", "en",
-		"ang", "eng", "ong", "er", "ia", "ie", "iao", "iu", "ian", "in", "iang", "ing", "iong", "ua",
-	"uo", "uai", "ui", "uan", "un", "uang", "ue", "ve", "v"};
-	int			found = 0;
+	static const char *const initials[] = {"zh", "ch", "sh", "b", "p", "m", "f", "d",
+										   "t",  "n",  "l",  "g", "k", "h", "j", "q",
+										   "x",  "r",  "z",  "c", "s", "y", "w", ""};
+	static const char *const finals[] = {
+		"a",   "o",   "e",   "i",  "u",   "ai",  "ei",   "ao",  "ou", "an",   "en",  "ang",
+		"eng", "ong", "er",  "ia", "ie",  "iao", "iu",   "ian", "in", "iang", "ing", "iong",
+		"ua",  "uo",  "uai", "ui", "uan", "un",  "uang", "ue",  "ve", "v"};
+	int found = 0;
 
 	for (int i = 0; i < lengthof(initials); i++)
 	{
-		int			skip = strlen(initials[i]);
+		int skip = strlen(initials[i]);
 
 		if (skip > n || strncmp(s, initials[i], skip) != 0)
 			continue;
 		for (int f = 0; f < lengthof(finals); f++)
 		{
-			int			length = skip + strlen(finals[f]);
+			int length = skip + strlen(finals[f]);
 
 			/* no syllable begins with i, u or v, or with o and more */
 			if (skip == 0 && (finals[f][0] == 'i' || finals[f][0] == 'u' || finals[f][0] == 'v'))
@@ -289,8 +295,8 @@ SyllableEnd(const char *s, int n, bool *ends)
 bool
 IsPinyin(const char *letters)
 {
-	bool		reach[5][32] = {{false}};
-	int			n = strlen(letters);
+	bool reach[5][32] = {{false}};
+	int  n = strlen(letters);
 
 	if (n < 1 || n > 24)
 		return false;
@@ -299,7 +305,7 @@ IsPinyin(const char *letters)
 	{
 		for (int at = 0; at < n; at++)
 		{
-			bool		ends[32] = {false};
+			bool ends[32] = {false};
 
 			if (!reach[k][at])
 				continue;
@@ -319,8 +325,8 @@ IsPinyin(const char *letters)
 int
 HanDigit(Rune rune)
 {
-	static const Rune digits[] = {0x96F6, 0x4E00, 0x4E8C, 0x4E09, 0x56DB, 0x4E94, 0x516D, 0x4E03,
-	0x516B, 0x4E5D};
+	static const Rune digits[] = {0x96F6, 0x4E00, 0x4E8C, 0x4E09, 0x56DB,
+								  0x4E94, 0x516D, 0x4E03, 0x516B, 0x4E5D};
 
 	if (rune == 0x3007)
 		return 0;
@@ -344,8 +350,9 @@ SurnameLength(const Rune *name, int n)
 				return 2;
 		}
 	}
-	return n >= 1 && name[0] >= HAN_FIRST && name[0] <= HAN_LAST &&
-		is_surname[name[0] - HAN_FIRST] ? 1 : 0;
+	return n >= 1 && name[0] >= HAN_FIRST && name[0] <= HAN_LAST && is_surname[name[0] - HAN_FIRST]
+			   ? 1
+			   : 0;
 }
 
 bool
@@ -364,7 +371,7 @@ SameSurnameVariant(Rune a, Rune b)
 bool
 LookAlike(Rune a, Rune b)
 {
-	HanPair		key = {a, b};
+	HanPair key = {a, b};
 
 	LoadLists();
 	return bsearch(&key, pairs, npairs, sizeof(HanPair), ComparePair) != NULL;

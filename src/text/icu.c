@@ -24,9 +24,9 @@ CheckIcu(UErrorCode status, const char *what)
 static UChar *
 ToUChar(const char *s, int32 *length)
 {
-	UErrorCode	status = U_ZERO_ERROR;
-	int32		bytes = (int32) strlen(s);
-	UChar	   *out = palloc((bytes + 1) * sizeof(UChar));
+	UErrorCode status = U_ZERO_ERROR;
+	int32      bytes = (int32) strlen(s);
+	UChar     *out = palloc((bytes + 1) * sizeof(UChar));
 
 	u_strFromUTF8(out, bytes + 1, length, s, bytes, &status);
 	CheckIcu(status, "reading UTF-8");
@@ -36,9 +36,9 @@ ToUChar(const char *s, int32 *length)
 static char *
 FromUChar(const UChar *u, int32 length)
 {
-	UErrorCode	status = U_ZERO_ERROR;
-	char	   *out = palloc((Size) length * 3 + 1);
-	int32		written;
+	UErrorCode status = U_ZERO_ERROR;
+	char      *out = palloc((Size) length * 3 + 1);
+	int32      written;
 
 	u_strToUTF8(out, length * 3 + 1, &written, u, length, &status);
 	CheckIcu(status, "writing UTF-8");
@@ -50,8 +50,8 @@ FromUChar(const UChar *u, int32 length)
 static char *
 FoldAscii(const char *s)
 {
-	char	   *out = palloc(strlen(s) + 1);
-	char	   *o = out;
+	char *out = palloc(strlen(s) + 1);
+	char *o = out;
 
 	for (; *s; s++)
 	{
@@ -77,14 +77,11 @@ FoldAscii(const char *s)
 char *
 FoldText(const char *s)
 {
-	UErrorCode	status = U_ZERO_ERROR;
+	UErrorCode          status = U_ZERO_ERROR;
 	const UNormalizer2 *fold;
-	UChar	   *in,
-			   *out;
-	int32		length,
-				capacity,
-				kept = 0;
-	char	   *result = FoldAscii(s);
+	UChar              *in, *out;
+	int32               length, capacity, kept = 0;
+	char               *result = FoldAscii(s);
 
 	if (result != NULL)
 		return result;
@@ -97,7 +94,7 @@ FoldText(const char *s)
 	length = unorm2_normalize(fold, in, length, out, capacity, &status);
 	if (status == U_BUFFER_OVERFLOW_ERROR)
 	{
-		int32		needed = length;
+		int32 needed = length;
 
 		status = U_ZERO_ERROR;
 		pfree(out);
@@ -131,14 +128,11 @@ char *
 LatinText(const char *folded)
 {
 	static UTransliterator *latin = NULL;
-	UErrorCode	status = U_ZERO_ERROR;
-	UChar	   *in,
-			   *buffer;
-	int32		length,
-				limit,
-				capacity;
-	const char *s = folded;
-	char	   *result;
+	UErrorCode              status = U_ZERO_ERROR;
+	UChar                  *in, *buffer;
+	int32                   length, limit, capacity;
+	const char             *s = folded;
+	char                   *result;
 
 	while (*s && !(*s & 0x80))
 		s++;
@@ -147,7 +141,7 @@ LatinText(const char *folded)
 
 	if (latin == NULL)
 	{
-		UChar		id[] = u"Latin-ASCII";
+		UChar id[] = u"Latin-ASCII";
 
 		latin = utrans_openU(id, -1, UTRANS_FORWARD, NULL, 0, NULL, &status);
 		CheckIcu(status, "Latin-ASCII");
@@ -168,7 +162,7 @@ LatinText(const char *folded)
 int
 DecodeText(const char *s, Rune *runes, int limit)
 {
-	int			n = 0;
+	int n = 0;
 
 	while (*s && n < limit)
 	{
@@ -193,7 +187,7 @@ NormalizerVersion(void)
 	if (version[0] == '\0')
 	{
 		UVersionInfo icu;
-		char		text[U_MAX_VERSION_STRING_LENGTH];
+		char         text[U_MAX_VERSION_STRING_LENGTH];
 
 		u_getVersion(icu);
 		u_versionToString(icu, text);
@@ -209,12 +203,12 @@ crm_normalizer_version(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(NormalizerVersion()));
 }
 
-typedef char *(*Normalizer) (const char *s);
+typedef char *(*Normalizer)(const char *s);
 
 static Datum
 Normalize(FunctionCallInfo fcinfo, Normalizer normalizer)
 {
-	char	   *result = normalizer(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	char *result = normalizer(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
 	if (result == NULL)
 		PG_RETURN_NULL();

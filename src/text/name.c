@@ -13,18 +13,20 @@
 typedef struct Honorific
 {
 	const char *text;
-	char		gender;
-	bool		surname_only;	/* too common inside names to strip from more than a family name */
+	char        gender;
+	bool        surname_only; /* too common inside names to strip from more than a family name */
 } Honorific;
 
 static const Honorific honorifics[] = {
-	{"先生", 'M'}, {"女士", 'F'}, {"小姐", 'F'}, {"太太", 'F'}, {"夫人", 'F'}, {"老师", 0},
-	{"经理", 0}, {"师傅", 0}, {"阿姨", 'F'}, {"叔叔", 'M'}, {"大哥", 'M'}, {"大姐", 'F'},
-	{"同学", 0}, {"老板", 0}, {"医生", 0}, {"主任", 0}, {"店长", 0}, {"总", 0, true},
-	{"哥", 0, true}, {"姐", 0, true}, {"妈", 0, true}, {"工", 0, true}, {"董", 0, true},
+	{"先生", 'M'},   {"女士", 'F'},   {"小姐", 'F'},   {"太太", 'F'},   {"夫人", 'F'},
+	{"老师", 0},     {"经理", 0},     {"师傅", 0},     {"阿姨", 'F'},   {"叔叔", 'M'},
+	{"大哥", 'M'},   {"大姐", 'F'},   {"同学", 0},     {"老板", 0},     {"医生", 0},
+	{"主任", 0},     {"店长", 0},     {"总", 0, true}, {"哥", 0, true}, {"姐", 0, true},
+	{"妈", 0, true}, {"工", 0, true}, {"董", 0, true},
 };
 
-static const char *const titles[] = {"mr", "mrs", "ms", "miss", "dr", "prof", "sir", "madam", "jr", "sr"};
+static const char *const titles[] = {"mr",   "mrs", "ms",    "miss", "dr",
+									 "prof", "sir", "madam", "jr",   "sr"};
 
 typedef enum RuneClass
 {
@@ -32,9 +34,9 @@ typedef enum RuneClass
 	CLASS_LETTER,
 	CLASS_DIGIT,
 	CLASS_HIDDEN,
-	CLASS_JOINT,				/* separates the parts of a name */
-	CLASS_STOP,					/* punctuation that means nothing at an end */
-	CLASS_SYMBOL				/* emoji and decoration: no name has it */
+	CLASS_JOINT, /* separates the parts of a name */
+	CLASS_STOP,  /* punctuation that means nothing at an end */
+	CLASS_SYMBOL /* emoji and decoration: no name has it */
 } RuneClass;
 
 static RuneClass
@@ -61,16 +63,17 @@ ClassOf(Rune rune)
 static int
 DropBrackets(Rune *runes, int n)
 {
-	int			kept = 0,
-				depth = 0;
+	int kept = 0, depth = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		Rune		rune = runes[i];
+		Rune rune = runes[i];
 
-		if (rune == '(' || rune == '[' || rune == 0x3010 || rune == 0x300C || rune == '<' || rune == '{')
+		if (rune == '(' || rune == '[' || rune == 0x3010 || rune == 0x300C || rune == '<' ||
+			rune == '{')
 			depth++;
-		else if (rune == ')' || rune == ']' || rune == 0x3011 || rune == 0x300D || rune == '>' || rune == '}')
+		else if (rune == ')' || rune == ']' || rune == 0x3011 || rune == 0x300D || rune == '>' ||
+				 rune == '}')
 			depth = Max(depth - 1, 0);
 		else if (depth == 0)
 			runes[kept++] = rune;
@@ -91,9 +94,9 @@ StripHonorific(PersonName *name)
 {
 	for (int i = 0; i < lengthof(honorifics); i++)
 	{
-		Rune		text[4];
-		int			n = DecodeText(honorifics[i].text, text, lengthof(text));
-		int			left = name->nrunes - n;
+		Rune text[4];
+		int  n = DecodeText(honorifics[i].text, text, lengthof(text));
+		int  left = name->nrunes - n;
 
 		if (left < 1 || memcmp(name->runes + left, text, n * sizeof(Rune)) != 0)
 			continue;
@@ -110,8 +113,8 @@ StripHonorific(PersonName *name)
 static void
 ParseHan(PersonName *name, bool hidden, bool jointed, bool decorated)
 {
-	Rune	   *runes = name->runes;
-	bool		honorific;
+	Rune *runes = name->runes;
+	bool  honorific;
 
 	if (hidden)
 	{
@@ -129,7 +132,8 @@ ParseHan(PersonName *name, bool hidden, bool jointed, bool decorated)
 	name->nsurname = SurnameLength(runes, name->nrunes);
 	if (honorific && name->nsurname == name->nrunes)
 		name->kind = NAME_SURNAME;
-	else if (name->nrunes == 2 && (runes[0] == 0x5C0F || runes[0] == 0x8001 || runes[0] == 0x963F) &&
+	else if (name->nrunes == 2 &&
+			 (runes[0] == 0x5C0F || runes[0] == 0x8001 || runes[0] == 0x963F) &&
 			 SurnameLength(runes + 1, 1) == 1)
 	{
 		/* 小李, 老王, 阿陈 */
@@ -142,8 +146,8 @@ ParseHan(PersonName *name, bool hidden, bool jointed, bool decorated)
 		name->nsurname = 0;
 		name->kind = NAME_HAN;
 	}
-	else if (name->nsurname > 0 && name->nrunes > name->nsurname && name->nrunes <= name->nsurname + 2 &&
-			 !(name->nrunes == 2 && runes[0] == runes[1]))
+	else if (name->nsurname > 0 && name->nrunes > name->nsurname &&
+			 name->nrunes <= name->nsurname + 2 && !(name->nrunes == 2 && runes[0] == runes[1]))
 		name->kind = NAME_HAN;
 	else
 		name->nsurname = 0;
@@ -152,7 +156,7 @@ ParseHan(PersonName *name, bool hidden, bool jointed, bool decorated)
 static void
 AddWord(PersonName *name, const Rune *word, int n)
 {
-	char		plain[8];
+	char plain[8];
 
 	if (n == 0 || name->nwords == NAME_MAX_WORDS || name->nrunes + n + 1 > NAME_MAX_RUNES)
 		return;
@@ -177,7 +181,7 @@ AddWord(PersonName *name, const Rune *word, int n)
 static void
 ParseLetters(PersonName *name, const Rune *runes, int n)
 {
-	int			start = 0;
+	int start = 0;
 
 	name->nrunes = 0;
 	for (int i = 0; i <= n; i++)
@@ -187,8 +191,8 @@ ParseLetters(PersonName *name, const Rune *runes, int n)
 		/* O'Brien is one word */
 		if (i < n && (runes[i] == '\'' || runes[i] == 0x2019) && i - start == 1)
 		{
-			Rune		joined[NAME_MAX_RUNES];
-			int			m = 0;
+			Rune joined[NAME_MAX_RUNES];
+			int  m = 0;
 
 			joined[m++] = runes[start];
 			for (i++; i < n && m < NAME_MAX_RUNES - 1 && ClassOf(runes[i]) == CLASS_LETTER; i++)
@@ -206,12 +210,11 @@ ParseLetters(PersonName *name, const Rune *runes, int n)
 void
 ParseName(const char *s, PersonName *name)
 {
-	Rune		runes[64];
-	int			n = DecodeText(LatinText(FoldText(s)), runes, lengthof(runes));
-	int			count[CLASS_SYMBOL + 1] = {0};
-	int			kept = 0,
-				first = 0;
-	bool		decorated;
+	Rune runes[64];
+	int  n = DecodeText(LatinText(FoldText(s)), runes, lengthof(runes));
+	int  count[CLASS_SYMBOL + 1] = {0};
+	int  kept = 0, first = 0;
+	bool decorated;
 
 	memset(name, 0, sizeof(*name));
 	n = DropBrackets(runes, n);
@@ -234,16 +237,16 @@ ParseName(const char *s, PersonName *name)
 	/* 张伟2 is 张伟; 惠92023 is a user name */
 	if (count[CLASS_HAN] > 0 && count[CLASS_LETTER] == 0 && count[CLASS_DIGIT] <= 2)
 	{
-		bool		jointed = false,
-					digits = false;
+		bool jointed = false, digits = false;
 
 		for (int i = first; i < n; i++)
 		{
-			RuneClass	class = ClassOf(runes[i]);
+			RuneClass class = ClassOf(runes[i]);
 
 			if (class == CLASS_HAN || class == CLASS_HIDDEN)
 			{
-				if (kept > 0 && i > 0 && (ClassOf(runes[i - 1]) == CLASS_JOINT) && runes[i - 1] != ' ')
+				if (kept > 0 && i > 0 && (ClassOf(runes[i - 1]) == CLASS_JOINT) &&
+					runes[i - 1] != ' ')
 				{
 					/* 王芳-店员推荐: a remark */
 					if (runes[i - 1] == '-' && kept >= 2)
@@ -270,7 +273,7 @@ ParseName(const char *s, PersonName *name)
 
 	for (int i = first; i < n; i++)
 	{
-		RuneClass	class = ClassOf(runes[i]);
+		RuneClass class = ClassOf(runes[i]);
 
 		if (class <= CLASS_HIDDEN)
 			runes[kept++] = runes[i];
@@ -282,9 +285,8 @@ ParseName(const char *s, PersonName *name)
 char *
 NormalizeName(const char *s)
 {
-	PersonName	name;
-	char	   *out,
-			   *o;
+	PersonName name;
+	char      *out, *o;
 
 	ParseName(s, &name);
 	if (name.kind == NAME_NONE || name.nrunes == 0)

@@ -28,7 +28,7 @@ static bool
 IsHidden(Rune rune)
 {
 	return rune == '*' || rune == 0xFF0A || rune == 'x' || rune == 'X' || rune == 0x2022 ||
-		rune == 0x25CF;
+		   rune == 0x25CF;
 }
 
 static bool
@@ -41,12 +41,12 @@ IsMobile(const char *s, int n)
 static bool
 IsPlaceholder(const char *s, int n)
 {
-	int			run = 1;
+	int run = 1;
 
 	for (int i = n - 1; i > 0 && s[i] == s[i - 1]; i--)
 		run++;
-	return run >= 8 || run == n || strcmp(s, "13800138000") == 0 ||
-		strcmp(s, "12345678901") == 0 || strcmp(s, "12345678910") == 0;
+	return run >= 8 || run == n || strcmp(s, "13800138000") == 0 || strcmp(s, "12345678901") == 0 ||
+		   strcmp(s, "12345678910") == 0;
 }
 
 /*
@@ -57,19 +57,18 @@ IsPlaceholder(const char *s, int n)
 static int
 ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidden)
 {
-	Rune		runes[64];
-	int			nrunes = DecodeText(s, runes, lengthof(runes));
-	int			n = 0,
-				next = 0;
-	bool		in_extension = false;
+	Rune runes[64];
+	int  nrunes = DecodeText(s, runes, lengthof(runes));
+	int  n = 0, next = 0;
+	bool in_extension = false;
 
 	*plus = *hidden = false;
 	extension[0] = '\0';
 	for (int i = 0; i < nrunes; i++)
 	{
-		Rune		rune = runes[i];
-		int			digit = DigitOf(rune);
-		char		sign;
+		Rune rune = runes[i];
+		int  digit = DigitOf(rune);
+		char sign;
 
 		if (rune == '+' || rune == 0xFF0B)
 		{
@@ -95,7 +94,7 @@ ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidde
 			continue;
 		}
 		else if ((rune >= 'a' && rune <= 'z') || (rune >= 'A' && rune <= 'Z') || rune == '@')
-			return 0;			/* not a number at all */
+			return 0; /* not a number at all */
 		else
 			continue;
 		if (in_extension)
@@ -123,12 +122,12 @@ StripCountry(char *digits, int *n, bool *foreign, bool plus)
 	*foreign = false;
 	for (int i = 0; i < lengthof(prefixes); i++)
 	{
-		int			skip = strlen(prefixes[i]);
+		int skip = strlen(prefixes[i]);
 
 		if (plus && strncmp(prefixes[i], "86", 2) != 0)
 			continue;
-		if (*n - skip == 11 && strncmp(digits, prefixes[i], skip) == 0 &&
-			digits[skip] == '1' && (digits[skip + 1] >= '3' || digits[skip + 1] == '*'))
+		if (*n - skip == 11 && strncmp(digits, prefixes[i], skip) == 0 && digits[skip] == '1' &&
+			(digits[skip + 1] >= '3' || digits[skip + 1] == '*'))
 		{
 			*n = 11;
 			return digits + skip;
@@ -155,13 +154,10 @@ StripCountry(char *digits, int *n, bool *foreign, bool plus)
 static char *
 ReadPhone(const char *s, bool accept_hidden)
 {
-	char		buffer[PHONE_MAX + 1],
-				extension[9];
-	bool		plus,
-				hidden,
-				foreign;
-	int			n = ReadNumber(s, buffer, &plus, extension, &hidden);
-	char	   *digits;
+	char  buffer[PHONE_MAX + 1], extension[9];
+	bool  plus, hidden, foreign;
+	int   n = ReadNumber(s, buffer, &plus, extension, &hidden);
+	char *digits;
 
 	if (n < 5 || (hidden && !accept_hidden))
 		return NULL;

@@ -16,13 +16,9 @@
 double
 JaroWinkler(const Rune *a, int na, const Rune *b, int nb)
 {
-	uint64		used_a = 0,
-				used_b = 0;
-	int			window,
-				common = 0,
-				swapped = 0,
-				prefix = 0;
-	double		jaro;
+	uint64 used_a = 0, used_b = 0;
+	int    window, common = 0, swapped = 0, prefix = 0;
+	double jaro;
 
 	na = Min(na, JARO_MAX);
 	nb = Min(nb, JARO_MAX);
@@ -34,7 +30,7 @@ JaroWinkler(const Rune *a, int na, const Rune *b, int nb)
 	window = Max(Max(na, nb) / 2 - 1, 0);
 	for (int i = 0; i < na; i++)
 	{
-		int			last = Min(nb - 1, i + window);
+		int last = Min(nb - 1, i + window);
 
 		for (int j = Max(0, i - window); j <= last; j++)
 		{
@@ -59,8 +55,7 @@ JaroWinkler(const Rune *a, int na, const Rune *b, int nb)
 			swapped++;
 		j++;
 	}
-	jaro = ((double) common / na + (double) common / nb +
-			(common - swapped / 2.0) / common) / 3.0;
+	jaro = ((double) common / na + (double) common / nb + (common - swapped / 2.0) / common) / 3.0;
 	while (prefix < 4 && prefix < na && prefix < nb && a[prefix] == b[prefix])
 		prefix++;
 	return jaro + prefix * 0.1 * (1.0 - jaro);
@@ -69,10 +64,8 @@ JaroWinkler(const Rune *a, int na, const Rune *b, int nb)
 int
 EditDistance(const Rune *a, int na, const Rune *b, int nb, int limit)
 {
-	int			rows[3][JARO_MAX + 1];
-	int		   *before = rows[0],
-			   *last = rows[1],
-			   *now = rows[2];
+	int  rows[3][JARO_MAX + 1];
+	int *before = rows[0], *last = rows[1], *now = rows[2];
 
 	if (Abs(na - nb) > limit || na > JARO_MAX || nb > JARO_MAX)
 		return SameRunes(a, na, b, nb) ? 0 : limit + 1;
@@ -97,12 +90,12 @@ EditDistance(const Rune *a, int na, const Rune *b, int nb, int limit)
 		last[j] = j;
 	for (int i = 1; i <= na; i++)
 	{
-		int			best = now[0] = i;
-		int		   *spare;
+		int  best = now[0] = i;
+		int *spare;
 
 		for (int j = 1; j <= nb; j++)
 		{
-			int			cost = last[j - 1] + (a[i - 1] != b[j - 1]);
+			int cost = last[j - 1] + (a[i - 1] != b[j - 1]);
 
 			cost = Min(cost, Min(last[j], now[j - 1]) + 1);
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])

@@ -10,7 +10,7 @@
 extern double JaroWinkler(const Rune *a, int na, const Rune *b, int nb);
 
 /* Insertions, deletions, substitutions, swaps of neighbours; limit + 1 when above limit. */
-extern int	EditDistance(const Rune *a, int na, const Rune *b, int nb, int limit);
+extern int EditDistance(const Rune *a, int na, const Rune *b, int nb, int limit);
 
 extern uint64 HashBytes64(const void *data, int length, uint64 seed);
 

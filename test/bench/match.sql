@@ -12,7 +12,7 @@ DROP SCHEMA IF EXISTS match_bench CASCADE;
 CREATE SCHEMA match_bench;
 SET search_path = match_bench, public;
 
-SELECT setseed(0.42);
+SELECT setseed(0.42) AS seed \gset
 CREATE TABLE member AS
 SELECT i::bigint AS id,
        substr('王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎', 1 + floor(power(random(), 1.7) * 48)::int, 1)

@@ -102,9 +102,31 @@ CALL try(NULL, 'no_such_table');
 CALL try('["phone"]', 'SELECT NULL::int AS id, phone FROM customer');
 INSERT INTO crm_member.match_model (model_code, source, key, review_threshold, auto_threshold) VALUES ('x', 'customer', 'id', 0.9, 0.8);
 
+-- the source is read with the rights of the caller, what is found is written with the owner's
+SET client_min_messages = error;
+DROP ROLE IF EXISTS match_clerk;
+RESET client_min_messages;
+CREATE ROLE match_clerk;
+GRANT USAGE ON SCHEMA crm_member, match_model TO match_clerk;
+GRANT EXECUTE ON PROCEDURE crm_member.find_duplicates(text) TO match_clerk;
+SET ROLE match_clerk;
+CALL crm_member.find_duplicates('declared');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+GRANT SELECT ON customer TO match_clerk;
+SET ROLE match_clerk;
+CALL crm_member.find_duplicates('declared');
+SELECT current_user = 'match_clerk' AS still_clerk;
+SELECT count(*) FROM crm_member.duplicate_pair;
+RESET ROLE;
+SELECT count(*) FROM crm_member.duplicate_pair WHERE model_code = 'declared';
+
 RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA match_model CASCADE;
+REVOKE ALL ON SCHEMA crm_member FROM match_clerk;
+REVOKE ALL ON PROCEDURE crm_member.find_duplicates(text) FROM match_clerk;
+DROP ROLE match_clerk;
 DROP EXTENSION crm_member CASCADE;
 CREATE EXTENSION crm_member;
 RESET client_min_messages;

@@ -63,6 +63,18 @@ SELECT crm_member.register_member(name => '吴双', mobile => '13712340002') AS 
 SELECT crm_member.mark_distinct(:b, :a, 'two girls', 'kim');
 SELECT verdict, reason, actor, left_key < right_key AS ordered FROM crm_member.match_verdict WHERE model_code = 'member';
 
+-- what was said of a member that has been merged holds for its survivor
+SELECT count(crm_member.register_member(name => (ARRAY['王', '李', '赵', '刘', '陈'])[1 + i % 5] || chr(20000 + i * 11) || chr(21000 + i * 17),
+  mobile => '137' || lpad((i * 104729 % 100000000)::text, 8, '0'), birthday => date '1970-01-05' + i * 13))
+FROM generate_series(1, 100) AS i;
+SELECT crm_member.register_member(name => '吴双', birthday => '1990-05-06', mobile => '13712340003') AS c \gset
+UPDATE crm_member.person SET birthday = '1990-05-06', mobile = '13712340003' WHERE member_id IN (:a, :b);
+CALL crm_member.find_duplicates();
+SELECT count(*) AS a_and_b FROM crm_member.duplicate_pair WHERE model_code = 'member' AND left_key IN (:'a', :'b') AND right_key IN (:'a', :'b');
+SELECT count(*) > 0 AS with_c FROM crm_member.duplicate_pair WHERE model_code = 'member' AND :'c' IN (left_key, right_key);
+UPDATE crm_member.member SET status = 'merged', merged_into = :c WHERE member_id = :a;
+CALL crm_member.find_duplicates();
+SELECT count(*) AS b_and_c FROM crm_member.duplicate_pair WHERE model_code = 'member' AND :'c' IN (left_key, right_key);
 SELECT crm_member.mark_distinct(:a, 1, 'nobody');
 \echo :LAST_ERROR_SQLSTATE
 SELECT crm_member.mark_distinct(:a, :a);
