@@ -28,6 +28,7 @@ typedef struct LastRun
 	bool		exists;
 	DateADT		as_of;
 	DateADT		first_day;
+	int64		members;
 	char	   *definition;
 } LastRun;
 
@@ -70,7 +71,7 @@ static void
 ReadLastRun(const char *code, LastRun *last)
 {
 	static CrmQuery query = {
-		"SELECT r.as_of, coalesce(r.first_day, '-infinity'), c.definition "
+		"SELECT r.as_of, coalesce(r.first_day, '-infinity'), c.definition, r.members "
 		"FROM crm_member.rfm_state c JOIN crm_member.rfm_run r USING (run_id) "
 		"WHERE c.model_code = $1",
 		1, {TEXTOID}};
@@ -83,6 +84,7 @@ ReadLastRun(const char *code, LastRun *last)
 		last->as_of = DatumGetDateADT(QueryColumn(0, 1, &isnull));
 		last->first_day = DatumGetDateADT(QueryColumn(0, 2, &isnull));
 		last->definition = TextDatumGetCString(QueryColumn(0, 3, &isnull));
+		last->members = DatumGetInt64(QueryColumn(0, 4, &isnull));
 	}
 }
 
@@ -128,8 +130,9 @@ ChangedMembers(const Model *model, DateADT as_of, const LastRun *last, const Cha
 	size_t		n = 0;
 	int32		first_day = model->first_day + POSTGRES_EPOCH_JDATE;
 
-	if (!last->exists || changes->any || as_of < last->as_of ||
-		model->first_day < last->first_day || strcmp(model->definition, last->definition) != 0)
+	/* rfm_member is ours, but nobody can be kept from emptying it */
+	if (!last->exists || last->members != (int64) nstored || changes->any ||
+		as_of < last->as_of || model->first_day < last->first_day || strcmp(model->definition, last->definition) != 0)
 		return false;
 
 	changed = MemoryContextAllocExtended(CurrentMemoryContext,
@@ -190,6 +193,19 @@ MergeTallies(const StoredTally *stored, size_t nstored, const int64 *members, si
 	return n;
 }
 
+/* Every worker holds tallies of its own, so only where there are not too many members. */
+static bool
+CanCollectInParallel(const PurchaseQuery *query)
+{
+	static CrmQuery members = {
+		"SELECT reltuples < 5e6 FROM pg_class WHERE oid = 'crm_member.member'::regclass", 0};
+	bool		isnull;
+
+	if (query->aliases != NULL || query->units || query->days)
+		return false;
+	return RunQuery(&members, NULL, NULL, true, 1) == 1 && DatumGetBool(QueryColumn(0, 1, &isnull));
+}
+
 /* Measure, cut and store under one snapshot; what was merged or changed after it is for the next run. */
 static void
 ScoreModel(Model *model, DateADT as_of, TimestampTz started)
@@ -229,7 +245,10 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	}
 	else
 	{
-		CollectPurchases(&query, CurrentMemoryContext, &purchases);
+		if (CanCollectInParallel(&query))
+			CollectInParallel(&query, CurrentMemoryContext, &purchases);
+		else
+			CollectPurchases(&query, CurrentMemoryContext, &purchases);
 		tallies = purchases.tallies;
 		ntallies = purchases.ntallies;
 		SortTallies(tallies, ntallies);

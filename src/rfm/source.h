@@ -51,4 +51,12 @@ typedef struct Purchases
 extern void CollectPurchases(const PurchaseQuery *query, MemoryContext context,
 							 Purchases *purchases);
 
+/*
+ * The same where members are bigint and not merged, day is a timestamptz, and
+ * rows count 1 each: spread over workers.  An amount with more decimals than
+ * money_scale is an error.
+ */
+extern void CollectInParallel(const PurchaseQuery *query, MemoryContext context,
+							  Purchases *purchases);
+
 #endif
