@@ -18,6 +18,9 @@
  * A query of (member, day, amount): member of any type, day a date or a
  * timestamp, amount a number.  Rows without a member or a day, and those after
  * as_of or before first_day, are left out; a NULL amount is zero.
+ *
+ * A query of refunds yields (member, day of the sale, amount, [units,] time of the
+ * refund): it counts no purchases, and a refund after as_of is later.
  */
 typedef struct PurchaseQuery
 {
@@ -26,6 +29,7 @@ typedef struct PurchaseQuery
 	bool		minus;			/* a further column is subtracted from amount */
 	bool		units;			/* a further column is the frequency, else each row counts 1 */
 	bool		days;			/* each day with a purchase counts 1 */
+	bool		refunds;		/* of rows that are refunds, see below */
 	DateADT		first_day;		/* DATEVAL_NOBEGIN: no limit */
 	DateADT		as_of;
 	int			money_scale;	/* of the sums, or finer where an amount has more decimals */
