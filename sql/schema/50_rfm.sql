@@ -88,7 +88,7 @@ COMMENT ON COLUMN crm_member.rfm_model.method IS 'quantile: bands of equal size;
 COMMENT ON COLUMN crm_member.rfm_model.ties IS 'split: exact bands, equal values by member_id; together: equal values share the lowest band';
 COMMENT ON COLUMN crm_member.rfm_model.cuts IS 'For thresholds: {"recency": [days ...], "frequency": [...], "monetary": [...]}, each ascending and one shorter than bins; a measure that is left out is cut into bands of equal size';
 COMMENT ON COLUMN crm_member.rfm_model.frequency_of IS 'orders, units or days with a purchase';
-COMMENT ON COLUMN crm_member.rfm_model.monetary_of IS 'paid: after discounts; gross: before; both without shipping';
+COMMENT ON COLUMN crm_member.rfm_model.monetary_of IS 'paid: after discounts; gross: before; both without shipping and less refunds';
 COMMENT ON COLUMN crm_member.rfm_model.scope IS 'Which sales count, and where it looks at lines, which lines; NULL: all';
 COMMENT ON COLUMN crm_member.rfm_model.segments IS 'The set of segments that names its scores';
 
@@ -156,6 +156,10 @@ CREATE TRIGGER rfm_update AFTER UPDATE ON crm_member.sale_line
 CREATE TRIGGER rfm_delete AFTER DELETE ON crm_member.sale_line
   FOR EACH ROW EXECUTE FUNCTION crm_member.note_purchase();
 CREATE TRIGGER rfm_truncate AFTER TRUNCATE ON crm_member.sale_line
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_insert AFTER INSERT ON crm_member.refund REFERENCING NEW TABLE AS new_row
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
+CREATE TRIGGER rfm_insert AFTER INSERT ON crm_member.refund_line REFERENCING NEW TABLE AS new_row
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.note_purchase();
 CREATE TRIGGER rfm_merge AFTER UPDATE OF merged_into ON crm_member.member
   FOR EACH ROW WHEN (OLD.merged_into IS DISTINCT FROM NEW.merged_into)

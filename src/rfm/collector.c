@@ -24,14 +24,6 @@
 #define HUGE_PAGE	  (2 * 1024 * 1024)
 #define GOLDEN		  UINT64CONST(0x9E3779B97F4A7C15)	/* 2^64 by the golden ratio */
 
-typedef struct Purchase
-{
-	int64		member;
-	int64		frequency;
-	int64		monetary;
-	int32		day;
-} Purchase;
-
 /* A member and a day on which it has bought. */
 typedef struct DayKey
 {
@@ -66,7 +58,7 @@ struct Collector
 	int			shift;			/* 64 - log2(nslots) */
 	dayset_hash *days;			/* NULL: not counted by days */
 	int			npending;
-	Purchase	pending[BATCH_SIZE];
+	Tally		pending[BATCH_SIZE];
 };
 
 /* Fibonacci hashing: identifiers differ in their upper or lower bits, the product in its upper. */
@@ -150,24 +142,20 @@ Flush(Collector *collector)
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < collector->npending; i++)
 	{
-		Purchase   *purchase = &collector->pending[i];
+		Tally	   *purchase = &collector->pending[i];
 		Tally	   *tally = FindSlot(collector, purchase->member);
 
 		if (collector->days != NULL)
 		{
-			DayKey		key = {purchase->member, purchase->day};
+			DayKey		key = {purchase->member, purchase->last_day};
 			bool		known;
 
 			dayset_insert(collector->days, key, &known);
 			purchase->frequency = known ? 0 : 1;
 		}
-
 		if (tally->last_day == 0)
 		{
-			tally->member = purchase->member;
-			tally->frequency = purchase->frequency;
-			tally->monetary = purchase->monetary;
-			tally->first_day = tally->last_day = purchase->day;
+			*tally = *purchase;
 			collector->nmembers++;
 			continue;
 		}
@@ -175,10 +163,8 @@ Flush(Collector *collector)
 			OutOfRange("frequency");
 		if (pg_add_s64_overflow(tally->monetary, purchase->monetary, &tally->monetary))
 			OutOfRange("money");
-		if (purchase->day > tally->last_day)
-			tally->last_day = purchase->day;
-		else if (purchase->day < tally->first_day)
-			tally->first_day = purchase->day;
+		tally->first_day = Min(tally->first_day, purchase->first_day);
+		tally->last_day = Max(tally->last_day, purchase->last_day);
 	}
 	collector->npending = 0;
 
@@ -187,18 +173,35 @@ Flush(Collector *collector)
 		Grow(collector);
 }
 
+static inline Tally *
+NextPending(Collector *collector, int64 member)
+{
+	if (collector->npending == BATCH_SIZE)
+		Flush(collector);
+	__builtin_prefetch(&collector->slots[SlotOf(collector, member)], 1);
+	return &collector->pending[collector->npending++];
+}
+
 void
 CollectPurchase(Collector *collector, int64 member, int32 day, int64 frequency, int64 monetary)
 {
-	Purchase   *purchase = &collector->pending[collector->npending++];
+	Tally	   *purchase = NextPending(collector, member);
 
-	__builtin_prefetch(&collector->slots[SlotOf(collector, member)], 1);
 	purchase->member = member;
 	purchase->frequency = frequency;
 	purchase->monetary = monetary;
-	purchase->day = day;
-	if (collector->npending == BATCH_SIZE)
-		Flush(collector);
+	purchase->first_day = day;
+	purchase->last_day = day;
+}
+
+void
+CollectTallies(Collector *collector, const Tally *tallies, size_t n)
+{
+	Flush(collector);
+	while ((Max(collector->nmembers, n) + BATCH_SIZE) * 4 > collector->nslots * 3)
+		Grow(collector);
+	for (size_t i = 0; i < n; i++)
+		*NextPending(collector, tallies[i].member) = tallies[i];
 }
 
 void

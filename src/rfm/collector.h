@@ -26,6 +26,13 @@ extern Collector *CreateCollector(bool by_days);
 extern void CollectPurchase(Collector *collector, int64 member, int32 day, int64 frequency,
 							int64 monetary);
 
+/*
+ * Add what another collector of the same kind has collected.  Its tallies come in
+ * the order of their slots, so the slots here are made as many first: else they
+ * would all crowd into the lower ones.
+ */
+extern void CollectTallies(Collector *collector, const Tally *tallies, size_t n);
+
 /* Every sum of money so far times factor: error 22003 where it does not fit. */
 extern void ScaleCollected(Collector *collector, int64 factor);
 

@@ -55,6 +55,43 @@ PurchaseSql(const Model *model, const Condition *scope, bool of_members)
 	return sql.data;
 }
 
+/*
+ * The statement that yields the refunds of a model's purchases: member, day of
+ * the sale, amount, units (where they count), time of the refund.
+ */
+static char *
+RefundSql(const Model *model, const Condition *scope, bool of_members)
+{
+	StringInfoData sql;
+	const char *members = of_members ? "sale.member_id = ANY ($1)" : "sale.member_id > 0";
+	bool		units = model->frequency_of == FREQUENCY_UNITS;
+	bool		lines = scope != NULL && UsesSubject(scope, SUBJECT_LINE);
+	char	   *holds = scope != NULL ? psprintf(" AND (%s)", ConditionToSql(scope)) : "";
+
+	initStringInfo(&sql);
+	if (lines)
+		appendStringInfo(&sql,
+						 "SELECT sale.member_id, sale.sold_at, %s%s, refund.refunded_at "
+						 "FROM crm_member.refund "
+						 "JOIN crm_member.refund_line back USING (member_id, refund_id) "
+						 "JOIN crm_member.sale_fact sale ON sale.member_id = back.member_id "
+						 "AND sale.sale_id = back.sale_id "
+						 "JOIN crm_member.line_fact line ON line.member_id = back.member_id "
+						 "AND line.sale_id = back.sale_id AND line.line_no = back.line_no ",
+						 model->gross ? "back.amount" : "back.amount - back.discount",
+						 units ? ", back.quantity" : "");
+	else
+		appendStringInfo(&sql,
+						 "SELECT sale.member_id, sale.sold_at, %s%s, refund.refunded_at "
+						 "FROM crm_member.refund JOIN crm_member.%s sale USING (member_id, sale_id) ",
+						 model->gross ? "refund.amount" : "refund.payable - refund.shipping",
+						 units ? ", (SELECT sum(l.quantity) FROM crm_member.refund_line l "
+						 "WHERE l.member_id = refund.member_id AND l.refund_id = refund.refund_id)" : "",
+						 scope != NULL ? "sale_fact" : "sale");
+	appendStringInfo(&sql, "WHERE sale.settled_at IS NOT NULL AND %s%s", members, holds);
+	return sql.data;
+}
+
 void
 ReadModel(const char *code, DateADT as_of, Model *model)
 {
@@ -72,6 +109,7 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 	Datum		values[] = {CStringGetTextDatum(code), DateADTGetDatum(as_of)};
 	Datum		first_day;
 	Datum		scope;
+	const Condition *condition;
 	char	   *frequency_of;
 	bool		isnull;
 	bool		given[MEASURE_COUNT];
@@ -110,8 +148,11 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 				   DatumGetArrayTypeP(QueryColumn(0, 8, &isnull)), GetSetting()->money_scale);
 	model->definition = TextDatumGetCString(QueryColumn(0, 12, &isnull));
 	scope = QueryColumn(0, 13, &isnull);
-	model->source = PurchaseSql(model, isnull ? NULL : DatumGetCondition(scope), false);
-	model->source_of = PurchaseSql(model, isnull ? NULL : DatumGetCondition(scope), true);
+	condition = isnull ? NULL : DatumGetCondition(scope);
+	model->source = PurchaseSql(model, condition, false);
+	model->source_of = PurchaseSql(model, condition, true);
+	model->refunds = RefundSql(model, condition, false);
+	model->refunds_of = RefundSql(model, condition, true);
 }
 
 void
@@ -125,4 +166,15 @@ ModelQuery(const Model *model, DateADT as_of, PurchaseQuery *query)
 	query->first_day = model->first_day;
 	query->as_of = as_of;
 	query->money_scale = GetSetting()->money_scale;
+}
+
+void
+RefundQuery(const Model *model, const PurchaseQuery *purchases, PurchaseQuery *query)
+{
+	*query = *purchases;
+	query->sql = purchases->members != NULL ? model->refunds_of : model->refunds;
+	query->minus = false;
+	query->days = false;
+	query->refunds = true;
+	query->progress = NULL;
 }

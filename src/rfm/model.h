@@ -28,6 +28,8 @@ typedef struct Model
 	char	   *definition;		/* what decides which purchases count, and how */
 	char	   *source;			/* the purchases of all members, as PurchaseQuery wants them */
 	char	   *source_of;		/* those of the members in $1 */
+	char	   *refunds;		/* refunds of these purchases */
+	char	   *refunds_of;
 } Model;
 
 /*
@@ -38,5 +40,7 @@ extern void ReadModel(const char *code, DateADT as_of, Model *model);
 
 /* What to collect; members and aliases are left to the caller. */
 extern void ModelQuery(const Model *model, DateADT as_of, PurchaseQuery *query);
+/* What to subtract from it; of_members as there are members in the query of purchases. */
+extern void RefundQuery(const Model *model, const PurchaseQuery *purchases, PurchaseQuery *query);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -28,6 +29,7 @@ typedef struct LastRun
 	bool		exists;
 	DateADT		as_of;
 	DateADT		first_day;
+	int64		members;
 	char	   *definition;
 } LastRun;
 
@@ -70,7 +72,7 @@ static void
 ReadLastRun(const char *code, LastRun *last)
 {
 	static CrmQuery query = {
-		"SELECT r.as_of, coalesce(r.first_day, '-infinity'), c.definition "
+		"SELECT r.as_of, coalesce(r.first_day, '-infinity'), c.definition, r.members "
 		"FROM crm_member.rfm_state c JOIN crm_member.rfm_run r USING (run_id) "
 		"WHERE c.model_code = $1",
 		1, {TEXTOID}};
@@ -83,6 +85,7 @@ ReadLastRun(const char *code, LastRun *last)
 		last->as_of = DatumGetDateADT(QueryColumn(0, 1, &isnull));
 		last->first_day = DatumGetDateADT(QueryColumn(0, 2, &isnull));
 		last->definition = TextDatumGetCString(QueryColumn(0, 3, &isnull));
+		last->members = DatumGetInt64(QueryColumn(0, 4, &isnull));
 	}
 }
 
@@ -128,8 +131,9 @@ ChangedMembers(const Model *model, DateADT as_of, const LastRun *last, const Cha
 	size_t		n = 0;
 	int32		first_day = model->first_day + POSTGRES_EPOCH_JDATE;
 
-	if (!last->exists || changes->any || as_of < last->as_of ||
-		model->first_day < last->first_day || strcmp(model->definition, last->definition) != 0)
+	/* rfm_member is ours, but nobody can be kept from emptying it */
+	if (!last->exists || last->members != (int64) nstored || changes->any ||
+		as_of < last->as_of || model->first_day < last->first_day || strcmp(model->definition, last->definition) != 0)
 		return false;
 
 	changed = MemoryContextAllocExtended(CurrentMemoryContext,
@@ -190,6 +194,70 @@ MergeTallies(const StoredTally *stored, size_t nstored, const int64 *members, si
 	return n;
 }
 
+/* Every worker holds tallies of its own, so only where there are not too many members. */
+static bool
+CanCollectInParallel(const PurchaseQuery *query)
+{
+	static CrmQuery members = {
+		"SELECT reltuples < 5e6 FROM pg_class WHERE oid = 'crm_member.member'::regclass", 0};
+	bool		isnull;
+
+	if (query->aliases != NULL || query->units || query->days)
+		return false;
+	return RunQuery(&members, NULL, NULL, true, 1) == 1 && DatumGetBool(QueryColumn(0, 1, &isnull));
+}
+
+/* Tallies and refunds ascend by member; a refund takes from money and units, never a purchase. */
+static void
+SubtractRefunds(Tally *tallies, size_t n, const Tally *refunds, size_t nrefunds)
+{
+	size_t		i = 0;
+
+	for (size_t r = 0; r < nrefunds; r++)
+	{
+		while (i < n && tallies[i].member < refunds[r].member)
+			i++;
+		if (i == n || tallies[i].member != refunds[r].member)
+			continue;
+		if (pg_sub_s64_overflow(tallies[i].monetary, refunds[r].monetary, &tallies[i].monetary) ||
+			pg_sub_s64_overflow(tallies[i].frequency, refunds[r].frequency, &tallies[i].frequency))
+			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+							errmsg("sum of refunds of a member is out of range")));
+	}
+}
+
+static void
+PutLater(const Model *model, const Purchases *purchases)
+{
+	int64	   *members = MemoryContextAllocExtended(
+		CurrentMemoryContext, Max(purchases->nlater, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+
+	for (size_t i = 0; i < purchases->nlater; i++)
+		members[i] = purchases->later[i].member;
+	PutChanges(model->code, members, purchases->nlater);
+}
+
+/* The tallies of a query without refunds, ascending by member; what is later is left to the next run. */
+static void
+CollectNet(const Model *model, const PurchaseQuery *query, Purchases *purchases)
+{
+	PurchaseQuery refund_query;
+	Purchases	refunds;
+
+	if (query->members == NULL && CanCollectInParallel(query))
+		CollectInParallel(query, CurrentMemoryContext, purchases);
+	else
+		CollectPurchases(query, CurrentMemoryContext, purchases);
+	SortTallies(purchases->tallies, purchases->ntallies);
+
+	RefundQuery(model, query, &refund_query);
+	CollectPurchases(&refund_query, CurrentMemoryContext, &refunds);
+	SortTallies(refunds.tallies, refunds.ntallies);
+	SubtractRefunds(purchases->tallies, purchases->ntallies, refunds.tallies, refunds.ntallies);
+	PutLater(model, purchases);
+	PutLater(model, &refunds);
+}
+
 /* Measure, cut and store under one snapshot; what was merged or changed after it is for the next run. */
 static void
 ScoreModel(Model *model, DateADT as_of, TimestampTz started)
@@ -205,7 +273,6 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	size_t		ntallies;
 	int64	   *members;
 	size_t		nmembers;
-	int64	   *later;
 	uint64		changed;
 	int64		run_id;
 
@@ -222,17 +289,15 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	{
 		query.sql = model->source_of;
 		query.members = MembersArray(members, nmembers);
-		CollectPurchases(&query, CurrentMemoryContext, &purchases);
-		SortTallies(purchases.tallies, purchases.ntallies);
+		CollectNet(model, &query, &purchases);
 		ntallies = MergeTallies(stored, nstored, members, nmembers, purchases.tallies,
 								purchases.ntallies, &tallies);
 	}
 	else
 	{
-		CollectPurchases(&query, CurrentMemoryContext, &purchases);
+		CollectNet(model, &query, &purchases);
 		tallies = purchases.tallies;
 		ntallies = purchases.ntallies;
-		SortTallies(tallies, ntallies);
 	}
 
 	ReportProgress(model->progress, "3/4 cutting", 0, ntallies);
@@ -240,10 +305,6 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	ReportProgress(model->progress, "4/4 storing", 0, ntallies);
 	changed = StoreTallies(model->code, stored, nstored, tallies, ntallies);
 
-	later = palloc_extended(Max(purchases.nlater, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
-	for (size_t i = 0; i < purchases.nlater; i++)
-		later[i] = purchases.later[i].member;
-	PutChanges(model->code, later, purchases.nlater);
 	run_id = RecordRun(model, as_of, ntallies, changed, started);
 	WriteScores(run_id, &model->banding, tallies, ntallies);
 }

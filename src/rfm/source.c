@@ -39,6 +39,7 @@ typedef struct Receiver
 	int			columns;
 	int			minus_column;	/* -1: none */
 	int			units_column;
+	int			refunded_column;
 	Oid			member_type;
 	Oid			day_type;
 	Oid			amount_type;
@@ -231,7 +232,8 @@ ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
 	DateADT		day;
 	int64		member;
 	int64		amount = 0;
-	int64		frequency = 1;
+	int64		frequency = query->refunds ? 0 : 1;
+	bool		later = false;
 
 	if (++receiver->rows % PROGRESS_ROWS == 0 && query->progress != NULL)
 		ReportProgress(query->progress, "2/4 measuring purchases", receiver->rows, 0);
@@ -245,8 +247,13 @@ ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
 	{
 		member = RootOf(query->aliases, MemberKey(receiver, slot->tts_values[0]));
 		if (day > query->as_of)
+			later = !query->refunds;
+		else if (query->refunds)
+			later = DayOf(&receiver->days, DatumGetTimestampTz(
+						slot->tts_values[receiver->refunded_column])) > query->as_of;
+		if (later)
 			CollectPurchase(receiver->later, member, day + POSTGRES_EPOCH_JDATE, 0, 0);
-		else
+		else if (day <= query->as_of)
 		{
 			if (!slot->tts_isnull[2])
 				amount = PurchaseAmount(receiver, slot->tts_values[2]);
@@ -299,6 +306,8 @@ PrepareReceiver(Receiver *receiver, const PurchaseQuery *query, MemoryContext co
 		receiver->minus_column = receiver->columns++;
 	if (query->units)
 		receiver->units_column = receiver->columns++;
+	if (query->refunds)
+		receiver->refunded_column = receiver->columns++;
 	MemoryContextSwitchTo(old);
 }
 

@@ -18,6 +18,9 @@
  * A query of (member, day, amount): member of any type, day a date or a
  * timestamp, amount a number.  Rows without a member or a day, and those after
  * as_of or before first_day, are left out; a NULL amount is zero.
+ *
+ * A query of refunds yields (member, day of the sale, amount, [units,] time of the
+ * refund): it counts no purchases, and a refund after as_of is later.
  */
 typedef struct PurchaseQuery
 {
@@ -26,6 +29,7 @@ typedef struct PurchaseQuery
 	bool		minus;			/* a further column is subtracted from amount */
 	bool		units;			/* a further column is the frequency, else each row counts 1 */
 	bool		days;			/* each day with a purchase counts 1 */
+	bool		refunds;		/* of rows that are refunds, see below */
 	DateADT		first_day;		/* DATEVAL_NOBEGIN: no limit */
 	DateADT		as_of;
 	int			money_scale;	/* of the sums, or finer where an amount has more decimals */
@@ -50,5 +54,13 @@ typedef struct Purchases
 /* Run between SPI_connect and SPI_finish; the result lives in context. */
 extern void CollectPurchases(const PurchaseQuery *query, MemoryContext context,
 							 Purchases *purchases);
+
+/*
+ * The same where members are bigint and not merged, day is a timestamptz, and
+ * rows count 1 each: spread over workers.  An amount with more decimals than
+ * money_scale is an error.
+ */
+extern void CollectInParallel(const PurchaseQuery *query, MemoryContext context,
+							  Purchases *purchases);
 
 #endif

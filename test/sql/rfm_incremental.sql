@@ -25,10 +25,13 @@ CREATE VIEW root AS
 CREATE FUNCTION expected(day date, model text) RETURNS TABLE (model_code text, member_id bigint, recency int, frequency numeric, monetary numeric, score rfm_score)
 LANGUAGE sql AS $$
   WITH s AS (SELECT d.*, root.root, s.sale_id, (s.sold_at AT TIME ZONE 'Asia/Shanghai')::date AS day,
-                    CASE d.monetary_of WHEN 'gross' THEN s.amount ELSE s.payable - s.shipping END AS money,
-                    coalesce(l.units, 0) AS units
+                    CASE d.monetary_of WHEN 'gross' THEN s.amount - coalesce(b.gross, 0) ELSE s.payable - s.shipping - coalesce(b.paid, 0) END AS money,
+                    coalesce(l.units, 0) - coalesce(b.units, 0) AS units
                FROM rfm_model d CROSS JOIN sale s JOIN root USING (member_id)
                LEFT JOIN (SELECT sale_id, sum(quantity) AS units FROM sale_line GROUP BY 1) l USING (sale_id)
+               LEFT JOIN (SELECT sale_id, sum(amount) AS gross, sum(payable - shipping) AS paid,
+                                 sum((SELECT sum(quantity) FROM refund_line x WHERE (x.member_id, x.refund_id) = (refund.member_id, refund.refund_id))) AS units
+                            FROM refund WHERE (refunded_at AT TIME ZONE 'Asia/Shanghai')::date <= day GROUP BY 1) b USING (sale_id)
               WHERE s.settled_at IS NOT NULL AND d.model_code = model),
   a AS (SELECT s.model_code, root AS k, s.bins, s.ties, expected.day - max(s.day) AS r, coalesce(sum(money), 0) AS m,
                CASE s.frequency_of WHEN 'orders' THEN count(*) WHEN 'days' THEN count(DISTINCT s.day) ELSE sum(units) END::numeric AS f
@@ -47,7 +50,7 @@ LANGUAGE sql AS $$
   SELECT model_code, k, r, f, m, rfm_score(br, bf, bm) FROM b
 $$;
 
--- Random acts: sales in order and late, some in the future, unsettled and settled later, moved, cancelled; merges and their undoing.
+-- Random acts: sales in order and late, some in the future, unsettled and settled later, moved, deleted; refunds; merges and their undoing.
 CREATE PROCEDURE act(n int, today date) LANGUAGE plpgsql AS $$
 DECLARE
   id bigint;
@@ -56,7 +59,7 @@ DECLARE
 BEGIN
   FOR i IN 1 .. n LOOP
     who := 1 + floor(random() * 400);
-    CASE floor(random() * 12)
+    CASE floor(random() * 14)
       WHEN 0 THEN UPDATE sale SET settled_at = now() WHERE settled_at IS NULL AND member_id = who;
       WHEN 1 THEN DELETE FROM sale WHERE ctid = (SELECT ctid FROM sale WHERE member_id = who ORDER BY sale_id LIMIT 1);
       WHEN 2 THEN UPDATE sale SET payable = payable + 1, sold_at = sold_at - interval '20 days' WHERE member_id = who AND sale_id % 3 = 0;
@@ -66,6 +69,13 @@ BEGIN
         into_whom := (SELECT root FROM root WHERE member_id = into_whom);
         UPDATE member SET status = 'merged', merged_into = into_whom
          WHERE member_id = who AND merged_into IS NULL AND member_id <> into_whom;
+      WHEN 6, 7 THEN
+        id := new_id();
+        INSERT INTO refund (member_id, refund_id, sale_id, source, ref, refunded_at, amount, discount, shipping, payable, money, complete, answer)
+          SELECT member_id, id, sale_id, 'x', id, (today + (random() * 20)::int - 15)::timestamp AT TIME ZONE 'Asia/Shanghai', 7, 2, 1, 6, 6, false, '{}'
+            FROM sale WHERE member_id = who ORDER BY sale_id DESC LIMIT 1;
+        INSERT INTO refund_line (member_id, refund_id, line_no, sale_id, quantity, amount, discount)
+          SELECT l.member_id, id, l.line_no, l.sale_id, 0.25, 1, 0 FROM refund b JOIN sale_line l USING (member_id, sale_id) WHERE b.refund_id = id;
       WHEN 5 THEN UPDATE member SET status = 'active', merged_into = NULL WHERE member_id = who;
       ELSE
         id := new_id();
@@ -110,6 +120,7 @@ END $$;
 CALL act(3000, '2025-01-10');
 ANALYZE;
 CALL history(50);
+SELECT count(*) > 50 AS refunds FROM refund;
 SELECT count(*) > 20 AS several_models FROM rfm_run;
 SELECT model_code, bool_or(changed < members / 4) AS touched_few, count(*) FILTER (WHERE members > 50) > 10 AS many FROM rfm_run GROUP BY 1 ORDER BY 1;
 

@@ -49,6 +49,24 @@ SELECT model_code, as_of, first_day, bins, members > 0 AS members, changed > 0 A
        finished_at >= started_at AS took, actor = session_user AS actor, array_length(cuts, 1)
   FROM rfm_run ORDER BY finished_at;
 
+-- the same by parallel workers, which collect what each scans
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+EXPLAIN (COSTS OFF) SELECT collect_purchases(member_id, sold_at, payable, shipping, '-infinity', '2026-02-01', 2) FROM sale;
+TRUNCATE rfm_member;
+CALL run_rfm('2025-09-01');
+SELECT disagree('2025-09-01'), changed = members AS everyone FROM rfm_run ORDER BY finished_at DESC LIMIT 1;
+-- what it left for later is taken in later
+CALL run_rfm('2026-02-01');
+SELECT disagree('2026-02-01');
+SELECT collect_purchases(member_id, sold_at, payable, shipping, '-infinity', '2026-02-01', 2) = (SELECT count(*) FROM rfm) AS members
+  FROM sale WHERE settled_at IS NOT NULL AND member_id > 0;
+SELECT collect_purchases(NULL, now(), 1, NULL, '-infinity', '2026-02-01', 2), collect_purchases(1, NULL, 1, NULL, '-infinity', '2026-02-01', 2);
+RESET min_parallel_table_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+
 -- a second model beside it: a window, ten bands, ties together, fixed cuts
 INSERT INTO rfm_model (model_code, name, "window", bins, ties) VALUES ('year', 'One year', '1 year', 10, 'together');
 INSERT INTO rfm_model (model_code, name, "window") VALUES ('half', 'Half a year', '6 months');
@@ -74,6 +92,9 @@ SELECT DISTINCT as_of FROM rfm WHERE model_code = 'fixed';
 CALL run_rfm('2026-01-01', 'nosuch');
 CALL run_rfm('2026-01-01', NULL);
 CALL run_rfm('infinity');
+SELECT collect_purchases(1, '2025-01-01', 1.005, NULL, '-infinity', '2026-02-01', 2);
+SELECT collect_purchases(1, '2025-01-01', 'NaN', NULL, '-infinity', '2026-02-01', 2);
+SELECT collect_purchases(1, 'infinity', 1, NULL, '-infinity', '2026-02-01', 2);
 SELECT rfm_grid('nosuch');
 SELECT score_member('{1,2,3}', 1, '2025-01-01', 1, 1);
 INSERT INTO rfm_model (model_code, name, bins) VALUES ('x', 'x', 11);

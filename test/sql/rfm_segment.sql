@@ -78,6 +78,26 @@ CALL run_rfm('2025-09-30', 'weekend');
 SELECT model_code, count(*) > 100 AS enough, count(*) FILTER (WHERE (d.f, d.m) IS DISTINCT FROM (g.frequency, g.monetary)) AS wrong
   FROM definition d FULL JOIN (SELECT * FROM rfm WHERE model_code <> 'default') g USING (model_code, member_id) GROUP BY 1 ORDER BY 1;
 
+-- refunds of lines the scope takes, and of no others
+INSERT INTO refund (member_id, refund_id, sale_id, source, ref, refunded_at, amount, discount, shipping, payable, money, complete, answer)
+  SELECT member_id, sale_id, sale_id, 'x', sale_id, '2025-09-29', 3, 1, 0, 2, 2, false, '{}' FROM sale WHERE sale_id % 30 = 0;
+INSERT INTO refund_line (member_id, refund_id, line_no, sale_id, quantity, amount, discount)
+  SELECT member_id, sale_id, line_no, sale_id, 0.5, line_no, 0.5 FROM sale_line WHERE sale_id % 30 = 0;
+CALL run_rfm('2025-09-30', 'web');
+CALL run_rfm('2025-09-30', 'shoes');
+CALL run_rfm('2025-09-30', 'hats');
+CALL run_rfm('2025-09-30', 'weekend');
+CREATE VIEW net AS
+  WITH s AS (SELECT * FROM sale WHERE (sold_at AT TIME ZONE 'Asia/Shanghai')::date <= '2025-09-30')
+  SELECT model_code, member_id, f - coalesce(bf, 0) AS f, m - coalesce(bm, 0) AS m FROM definition LEFT JOIN (
+    SELECT 'web' AS model_code, member_id, 0 AS bf, sum(b.payable - b.shipping) AS bm FROM s JOIN refund b USING (member_id, sale_id) WHERE s.channel = 'web' AND s.store IN ('s1', 's2') GROUP BY 2
+    UNION ALL SELECT 'shoes', member_id, sum(x.quantity), sum(x.amount - x.discount) FROM s JOIN sale_line l USING (member_id, sale_id) JOIN refund_line x USING (member_id, sale_id, line_no) WHERE category = 'shoes' GROUP BY 2
+    UNION ALL SELECT 'hats', member_id, 0, sum(x.amount) FROM s JOIN sale_line l USING (member_id, sale_id) JOIN refund_line x USING (member_id, sale_id, line_no) WHERE category = 'hats' AND store = 's0' GROUP BY 2
+    UNION ALL SELECT 'weekend', member_id, sum((SELECT sum(quantity) FROM refund_line x WHERE (x.member_id, x.refund_id) = (b.member_id, b.refund_id))), sum(b.payable - b.shipping)
+                FROM s JOIN refund b USING (member_id, sale_id) WHERE extract(isodow FROM sold_at AT TIME ZONE 'Asia/Shanghai') >= 6 GROUP BY 2) r USING (model_code, member_id);
+SELECT model_code, count(*) > 100 AS enough, count(*) FILTER (WHERE (d.f, d.m) IS DISTINCT FROM (g.frequency, g.monetary)) AS wrong
+  FROM net d FULL JOIN (SELECT * FROM rfm WHERE model_code <> 'default') g USING (model_code, member_id) GROUP BY 1 ORDER BY 1;
+
 -- history: a snapshot is the scores that were in force
 CREATE TABLE was AS SELECT * FROM rfm WHERE model_code = 'default';
 SELECT count(*) FROM rfm_scores((SELECT DISTINCT run_id FROM was)) s FULL JOIN was USING (member_id)
@@ -128,5 +148,5 @@ INSERT INTO rfm_model (model_code, name, segments) VALUES ('x', 'x', 'none');
 INSERT INTO segment (segment_set, segment_code, position, name_en, name_zh, r_from, r_to) VALUES ('six', 'x', 9, 'x', 'x', 5, 4);
 SELECT condition_concerns('member.tier = ''gold''', 'shop');
 \set VERBOSITY default
-DROP VIEW definition;
+DROP VIEW net, definition;
 DROP TABLE was;
