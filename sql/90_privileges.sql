@@ -26,45 +26,53 @@ AS $$
   VALUES
   -- all but personal data
   ('reader', 'select', '{setting,node,tier,tier_rule,member,member_tier,member_tier_event,identity_kind,card_type,
-    sale,sale_line,sale_ref,sale_fact,line_fact,
-    points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,ledger_run,
+    sale,sale_line,sale_ref,sale_fact,line_fact,sale_tender,refund,refund_line,refund_ref,
+    points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,points_rule_use,ledger_run,
+    coupon_template,coupon_use,coupon_tally,coupon_share,coupon_limit,
     rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
-    value_pyramid,member_360_view,tier_distribution}'::text[]),
+    value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,member_kin,
+    job,job_run,job_state,job_progress}'::text[]),
   ('reader', 'execute', '{allocate,round_decimal,condition_attributes,condition_sql,condition_matches,condition_explain,
-    condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_expiry,
+    condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
+    compare_values,
     canonical_member,member_360,mask,may_see_person,card_expiry,
-    sale_document,evaluate_points,explain_points,points_balance,verify_ledger,
-    rfm_score,r,f,m,rfm_from,rfm_grid,rfm_path,score_member,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves,tier_progress}'),
+    sale_document,evaluate_points,explain_points,simulate_rules,points_balance,verify_ledger,
+    rfm_score,r,f,m,rfm_from,rfm_grid%,rfm_path,segment_bars%,score_member,score_band,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves,tier_progress}'),
 
   -- what happens at a till
-  ('cashier', 'select', '{card,card_event}'),
+  ('cashier', 'select', '{card,card_event,coupon_refusal}'),
   ('cashier', 'execute', '{new_id,member_id,normalize_identity,usable_card,register_member,bind_identity,
-    issue_card,activate_card,report_card_lost,replace_card,quote,checkout,
+    issue_card,activate_card,report_card_lost,replace_card,match_member,quote,checkout,refund,
+    validate_coupon,best_coupons,hold_coupon,release_coupon,redeem_coupon,coupon_history,
     spend_points,hold_points,release_points,capture_points,convert_points}'),
 
   -- persons, configuration, corrections, bulk work
-  ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_filter,card_batch,import,import_error,
-    match_model,match_run,match_verdict,duplicate_pair,duplicate_cluster,tier_review}'),
+  ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
+    import,import_error,coupon,coupon_alias,coupon_event,golden_record,merged_debt,match_%,duplicate_%}'),
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,expire_points,expire_step,release_timed_out,note_ledger_run,
-    run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
+    generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
+    merge_members,unmerge,mark_distinct,judge_pair,match_keys,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
-    member_filter,match_model,match_verdict}'),
+    member_filter,match_model}'),
 
-  ('admin', 'change', '{setting,points_type}')
+  ('admin', 'change', '{setting,points_type,merge_part}'),
+
+  -- secrets
+  ('nobody', 'select', '{coupon_secret,erasure_salt}')
 $$;
 
 COMMENT ON FUNCTION crm_member.access_rule() IS
-  'The lowest level (reader, cashier, manager) that may use an object: execute a function, select from, insert into, or change (insert, update, delete) a table. To read or execute what is not named is for admin, to write it for nobody: functions do. Functions behind types, operators and casts are for every level';
+  'The lowest level (reader, cashier, manager, admin; or nobody) that may use an object: execute a function, select from, insert into, or change (insert, update, delete) a table. To read or execute what is not named is for admin, to write it for nobody: functions do. Functions behind types, operators and casts are for every level';
 
 CREATE FUNCTION crm_member.grant_access(role name, level text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  levels CONSTANT text[] := '{reader,cashier,manager,admin}';
-  granted CONSTANT int := array_position(levels, grant_access.level);
+  levels CONSTANT text[] := '{reader,cashier,manager,admin,nobody}';
+  granted CONSTANT int := array_position(levels[:4], grant_access.level);
   statement text;
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = grant_access.role) THEN

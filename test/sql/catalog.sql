@@ -15,22 +15,26 @@ RESET client_min_messages;
 CREATE TEMP TABLE shared_table (name name PRIMARY KEY, reason text);
 INSERT INTO shared_table SELECT name, 'configuration' FROM unnest('{
   setting, node, tier, identity_kind, card_type, points_type, points_rule, points_conversion,
-  rfm_model, segment, segment_set, match_model}'::name[]) name;
+  coupon_template, tier_rule, rfm_model, segment, segment_set, match_model}'::name[]) name;
 -- found by another key than the member, whose history goes with it
 INSERT INTO shared_table SELECT name, 'directory' FROM unnest('{
-  identity, member_ref, card, card_event, sale_ref}'::name[]) name;
+  identity, member_ref, card, card_event, sale_ref, refund_ref, coupon, coupon_alias, member_kin, erased_identity}'::name[]) name;
 -- one row a run of something over many members
 INSERT INTO shared_table SELECT name, 'run' FROM unnest('{
-  card_batch, import, import_error, ledger_run, rfm_run, rfm_state, rfm_snapshot, match_run}'::name[]) name;
+  card_batch, import, import_error, ledger_run, rfm_run, rfm_state, rfm_snapshot, match_run, job_run, job_state, tier_review, member_merge}'::name[]) name;
 -- about pairs of rows of any table
 INSERT INTO shared_table SELECT name, 'match' FROM unnest('{
   duplicate_pair, duplicate_cluster, match_verdict}'::name[]) name;
--- written by people, read where it is asked for
-INSERT INTO shared_table VALUES ('member_filter', 'definition');
+-- shares of what all members together may use up
+INSERT INTO shared_table VALUES ('coupon_share', 'limit');
+-- one row each, made by setup()
+INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('erasure_salt', 'secret');
+-- read where it is asked for, not kept by sessions
+INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition');
 
 -- Procedures that commit cannot have a SET clause.
 CREATE TEMP TABLE committing_procedure (name name PRIMARY KEY);
-INSERT INTO committing_procedure VALUES ('expire_points'), ('clear_points');
+INSERT INTO committing_procedure VALUES ('expire_points'), ('clear_points'), ('review_tiers'), ('run_job'), ('do_job');
 
 -- A queue, appended to by triggers and emptied by run_rfm(), has rows but no key.
 CREATE TEMP TABLE queue (name name PRIMARY KEY);
