@@ -474,8 +474,10 @@ MovePoints(Refund *refund)
 	/* what was spent first, so that it can cover what is taken back */
 	foreach(cell, entries)
 	{
-		if (strcmp(((PastEntry *) lfirst(cell))->kind, "spend") == 0)
-			GiveBackSpent(refund, &act, lfirst(cell));
+		const PastEntry *entry = lfirst(cell);
+
+		if (strcmp(entry->kind, "spend") == 0 && !entry->type->stored_value)
+			GiveBackSpent(refund, &act, entry);
 	}
 	foreach(cell, entries)
 	{
