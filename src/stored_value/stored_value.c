@@ -14,7 +14,6 @@
 #include "setting.h"
 #include "stored_value/stored_value.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -96,22 +95,45 @@ LoadValueSetting(ValueSetting *setting)
 		setting->points_per = NumericToDecimal(DatumGetNumeric(value), "points_per");
 }
 
+/* Both accounts, with what timed out released. */
 static void
-LockValue(int64 member_id)
+LockValue(int64 member_id, TimestampTz at)
 {
-	AddToAccount(member_id, Principal(), 0, 0, DT_NOBEGIN, DT_NOEND);
-	AddToAccount(member_id, Gift(), 0, 0, DT_NOBEGIN, DT_NOEND);
+	for (int gift = 0; gift <= 1; gift++)
+	{
+		const PointsType *type = gift ? Gift() : Principal();
+		Account		account = AddToAccount(member_id, type, 0, 0, DT_NOBEGIN, DT_NOEND);
+
+		if (account.hold_expires_at <= at)
+			ReleaseTimedOut(member_id, type, at);
+	}
 }
 
-/* What can be spent of the two; the principal may be overdrawn. */
-static ValueSplit
-Available(int64 member_id, TimestampTz at, bool read_only)
+/* What an act of that time can draw on; a debt counts against it. */
+static int64
+AvailableOf(int64 member_id, const PointsType *type, TimestampTz at)
 {
-	TimestampTz when = Max(at, GetCurrentTransactionStartTimestamp());
+	static CrmQuery query = {
+		"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l "
+		"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open "
+		"AND l.available_at <= $3 AND l.expires_at > greatest($3, a.expired_to)) - a.debt "
+		"FROM crm_member.points_account a WHERE a.member_id = $1 AND a.points_type = $2",
+		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	values[2] = TimestampTzGetDatum(at);
+	return RunQuery(&query, values, NULL, false, 1) == 1 ? PointsColumn(0, 1, type) : 0;
+}
+
+static ValueSplit
+Available(int64 member_id, TimestampTz at)
+{
 	ValueSplit	available;
 
-	available.principal = SpendableBalance(member_id, Principal(), when, DT_NOEND, read_only);
-	available.gift = SpendableBalance(member_id, Gift(), when, DT_NOEND, read_only);
+	available.principal = AvailableOf(member_id, Principal(), at);
+	available.gift = AvailableOf(member_id, Gift(), at);
 	return available;
 }
 
@@ -131,7 +153,7 @@ static void
 SplitAmount(ValueAct *act, bool may_overdraw)
 {
 	ValueSetting setting;
-	ValueSplit	available = Available(act->member_id, act->at, false);
+	ValueSplit	available = Available(act->member_id, act->at);
 	int64		weights[2] = {Max(available.principal, 0), Max(available.gift, 0)};
 	int64		covered = Min(act->amount, weights[0] + weights[1]);
 	int64		shares[2];
@@ -215,7 +237,7 @@ RecordAct(ValueAct *act)
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 		12, {INT8OID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, TEXTOID,
 			INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
-	ValueSplit	available = Available(act->member_id, act->at, false);
+	ValueSplit	available = Available(act->member_id, act->at);
 	Datum		values[12];
 	char		nulls[12];
 	bool		isnull;
@@ -328,7 +350,7 @@ Spend(ValueAct *act)
 static void
 SpendValue(ValueAct *act)
 {
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 		return;
 	SplitAmount(act, true);
@@ -366,7 +388,7 @@ ReturnValue(ValueAct *act)
 	ValueAct	of;
 	int64		done;
 
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 		return;
 	FindOfAct(act, &of, "spend", "capture");
@@ -395,7 +417,7 @@ Authorise(ValueAct *act, TimestampTz expires_at)
 {
 	ValueSetting setting;
 
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 		return;
 	LoadValueSetting(&setting);
@@ -467,7 +489,7 @@ Capture(ValueAct *act, bool release_rest)
 	ValueAct	of;
 	ValueSplit	held;
 
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 		return;
 	FindOfAct(act, &of, "authorise", "authorise");
@@ -494,7 +516,7 @@ Void(ValueAct *act)
 	ValueAct	of;
 	TimestampTz expires_at;
 
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 		return;
 	FindOfAct(act, &of, "authorise", "authorise");
@@ -551,7 +573,7 @@ TopUp(ValueAct *act, bool gift_said)
 	TimestampTz gift_expires_at = DT_NOEND;
 	int64		said = act->split.gift;
 
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 	{
 		if (gift_said && act->split.gift != said)
@@ -595,12 +617,10 @@ Close(ValueAct *act)
 	Act			principal;
 	Act			gift;
 
-	LockValue(act->member_id);
+	LockValue(act->member_id, act->at);
 	if (FindValueAct(act))
 		return;
-	ReleaseTimedOut(act->member_id, Principal(), act->at);
-	ReleaseTimedOut(act->member_id, Gift(), act->at);
-	act->split = Available(act->member_id, act->at, false);
+	act->split = Available(act->member_id, act->at);
 	if (act->split.principal < 0 || RunQuery(&holds, values, NULL, false, 1) > 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_VALUE_BOUND),
 						errmsg("the stored value cannot be closed"),
