@@ -17,6 +17,11 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+/* The member, and those merged with it */
+#define FAMILY \
+	"ANY (ARRAY(SELECT $1 UNION ALL SELECT o.member_id FROM crm_member.member_kin k " \
+	"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.root = k.root WHERE k.member_id = $1))"
+
 typedef enum Spending
 {
 	SPENDING_PRO_RATA,
@@ -95,17 +100,20 @@ LoadValueSetting(ValueSetting *setting)
 		setting->points_per = NumericToDecimal(DatumGetNumeric(value), "points_per");
 }
 
-/* Both accounts, with what timed out released. */
+/* Both accounts, with what timed out released; those of the survivor, where the member was merged. */
 static void
-LockValue(int64 member_id, TimestampTz at)
+LockValue(ValueAct *act)
 {
 	for (int gift = 0; gift <= 1; gift++)
 	{
 		const PointsType *type = gift ? Gift() : Principal();
-		Account		account = AddToAccount(member_id, type, 0, 0, DT_NOBEGIN, DT_NOEND);
+		Account		account;
 
-		if (account.hold_expires_at <= at)
-			ReleaseTimedOut(member_id, type, at);
+		do
+			account = AddToAccount(act->member_id, type, 0, 0, DT_NOBEGIN, DT_NOEND);
+		while (account.closed && FollowMerge(&act->member_id, type));
+		if (account.hold_expires_at <= act->at)
+			ReleaseTimedOut(act->member_id, type, act->at);
 	}
 }
 
@@ -205,7 +213,7 @@ FindValueAct(ValueAct *act)
 {
 	static CrmQuery query = {
 		"SELECT kind, amount, principal, gift, balance, of_ref FROM crm_member.stored_value_act "
-		"WHERE member_id = $1 AND ref = $2",
+		"WHERE member_id = " FAMILY " AND ref = $2 ORDER BY member_id <> $1, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	char	   *of_ref;
@@ -269,7 +277,7 @@ FindOfAct(const ValueAct *act, ValueAct *of, const char *kind, const char *or_ki
 {
 	static CrmQuery query = {
 		"SELECT kind, amount, principal, gift, sale_id FROM crm_member.stored_value_act "
-		"WHERE member_id = $1 AND ref = $2",
+		"WHERE member_id = " FAMILY " AND ref = $2 ORDER BY member_id <> $1, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	bool		isnull;
@@ -297,7 +305,7 @@ DoneOf(const ValueAct *act, const char *kind)
 {
 	static CrmQuery query = {
 		"SELECT sum(amount) FROM crm_member.stored_value_act "
-		"WHERE member_id = $1 AND of_ref = $2 AND kind = $3",
+		"WHERE member_id = " FAMILY " AND of_ref = $2 AND kind = $3",
 		3, {INT8OID, TEXTOID, TEXTOID}};
 	Datum		values[3];
 
@@ -350,7 +358,7 @@ Spend(ValueAct *act)
 static void
 SpendValue(ValueAct *act)
 {
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 		return;
 	SplitAmount(act, true);
@@ -379,6 +387,7 @@ GiveBackPart(const ValueAct *act, bool gift, int64 amount)
 	entry = FindEntry(act->member_id, PartRef(act->of_ref, gift));
 	if (entry == NULL)
 		elog(ERROR, "entry of stored value act \"%s\" vanished", act->of_ref);
+	part.member_id = entry->member_id;
 	GiveBack(&part, entry, amount);
 }
 
@@ -388,7 +397,7 @@ ReturnValue(ValueAct *act)
 	ValueAct	of;
 	int64		done;
 
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 		return;
 	FindOfAct(act, &of, "spend", "capture");
@@ -417,7 +426,7 @@ Authorise(ValueAct *act, TimestampTz expires_at)
 {
 	ValueSetting setting;
 
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 		return;
 	LoadValueSetting(&setting);
@@ -440,7 +449,8 @@ StillHeld(const ValueAct *act, bool gift, int64 *held, TimestampTz *expires_at)
 {
 	static CrmQuery query = {
 		"SELECT held, expires_at FROM crm_member.points_hold "
-		"WHERE member_id = $1 AND points_type = $2 AND ref = $3",
+		"WHERE member_id = " FAMILY " AND points_type = $2 AND ref = $3 "
+		"ORDER BY member_id <> $1, member_id",
 		3, {INT8OID, TEXTOID, TEXTOID}};
 	const PointsType *type = gift ? Gift() : Principal();
 	Datum		values[3];
@@ -489,7 +499,7 @@ Capture(ValueAct *act, bool release_rest)
 	ValueAct	of;
 	ValueSplit	held;
 
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 		return;
 	FindOfAct(act, &of, "authorise", "authorise");
@@ -516,7 +526,7 @@ Void(ValueAct *act)
 	ValueAct	of;
 	TimestampTz expires_at;
 
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 		return;
 	FindOfAct(act, &of, "authorise", "authorise");
@@ -568,12 +578,12 @@ static void
 TopUp(ValueAct *act, bool gift_said)
 {
 	ValueSetting setting;
-	Act			principal = PartOf(act, "award", false, act->amount);
+	Act			principal;
 	Act			gift;
 	TimestampTz gift_expires_at = DT_NOEND;
 	int64		said = act->split.gift;
 
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 	{
 		if (gift_said && act->split.gift != said)
@@ -583,6 +593,7 @@ TopUp(ValueAct *act, bool gift_said)
 	if (!gift_said)
 		act->split.gift = GiftOf(act, &gift_expires_at);
 	act->split.principal = act->amount;
+	principal = PartOf(act, "award", false, act->amount);
 	gift = PartOf(act, "award", true, act->split.gift);
 	gift.expires_at = gift_expires_at;
 	GrantLot(&principal);
@@ -610,16 +621,17 @@ static void
 Close(ValueAct *act)
 {
 	static CrmQuery holds = {
-		"SELECT FROM crm_member.points_hold WHERE member_id = $1 "
+		"SELECT FROM crm_member.points_hold WHERE member_id = " FAMILY " "
 		"AND points_type IN ('stored_value', 'stored_value_gift') AND held > 0",
 		1, {INT8OID}};
-	Datum		values[1] = {Int64GetDatum(act->member_id)};
+	Datum		values[1];
 	Act			principal;
 	Act			gift;
 
-	LockValue(act->member_id, act->at);
+	LockValue(act);
 	if (FindValueAct(act))
 		return;
+	values[0] = Int64GetDatum(act->member_id);
 	act->split = Available(act->member_id, act->at);
 	if (act->split.principal < 0 || RunQuery(&holds, values, NULL, false, 1) > 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_VALUE_BOUND),
