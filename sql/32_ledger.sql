@@ -285,7 +285,7 @@ BEGIN
     RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   IF NOT EXISTS (SELECT FROM crm_member.points_type t
-                 WHERE t.points_type OPERATOR(pg_catalog.=) clear_points.points_type) THEN
+                 WHERE t.points_type OPERATOR(pg_catalog.=) clear_points.points_type AND NOT t.stored_value) THEN
     RAISE EXCEPTION 'points type "%" does not exist', points_type
       USING ERRCODE = 'RM302', HINT = 'Table crm_member.points_type lists them.';
   END IF;

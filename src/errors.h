@@ -67,6 +67,14 @@
 #define ERRCODE_CRM_COUPON_NOTHING		 CRM_STATE('4', '1', '8')	/* would take nothing off */
 #define ERRCODE_CRM_COUPON_EXISTS		 CRM_STATE('4', '1', '9')	/* imported before */
 
+/* stored value */
+#define ERRCODE_CRM_INSUFFICIENT_VALUE	 CRM_STATE('7', '0', '1')
+#define ERRCODE_CRM_UNKNOWN_VALUE_ACT	 CRM_STATE('7', '0', '2')	/* nothing has this reference */
+#define ERRCODE_CRM_VALUE_EXCEEDS		 CRM_STATE('7', '0', '3')	/* more than is left to give back or capture */
+#define ERRCODE_CRM_VALUE_BOUND			 CRM_STATE('7', '0', '4')	/* owes or holds something: not closed */
+#define ERRCODE_CRM_VALUE_TIMED_OUT		 CRM_STATE('7', '0', '5')	/* authorisation binds no longer */
+#define ERRCODE_CRM_VALUE_TENDER		 CRM_STATE('7', '0', '6')	/* a sale cannot be paid like this */
+
 /* RFM and jobs */
 #define ERRCODE_CRM_UNKNOWN_MODEL		 CRM_STATE('5', '0', '1')
 #define ERRCODE_CRM_RUN_IN_PROGRESS		 CRM_STATE('5', '0', '2')

@@ -49,10 +49,12 @@ CREATE TABLE crm_member.sale_line (
   min_price  numeric CHECK (min_price >= 0 AND min_price < 1e12),
   tax_rate   numeric CHECK (tax_rate >= 0 AND tax_rate < 1000),
   attrs      jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attrs) = 'object'),
+  points_paid  numeric NOT NULL DEFAULT 0,
   amount     numeric GENERATED ALWAYS AS (round(quantity * price, :money_scale)) STORED
              CHECK (amount < 1e12),
   PRIMARY KEY (member_id, sale_id, line_no),
-  CHECK (discount >= 0 AND discount <= amount)
+  CHECK (discount >= 0 AND discount <= amount),
+  CHECK (points_paid >= 0 AND points_paid <= amount - discount)
 );
 
 COMMENT ON TABLE crm_member.sale_line IS 'Lines of sales. All lines of a sale come in one statement after the header, or in any number of statements before it';
@@ -62,6 +64,7 @@ COMMENT ON COLUMN crm_member.sale_line.discount IS 'Discount on the whole line, 
 COMMENT ON COLUMN crm_member.sale_line.min_price IS 'The unit may not be discounted below this';
 COMMENT ON COLUMN crm_member.sale_line.tax_rate IS 'Percent';
 COMMENT ON COLUMN crm_member.sale_line.attrs IS 'Further attributes, for line.attr() in conditions';
+COMMENT ON COLUMN crm_member.sale_line.points_paid IS 'What points pay of the line, money: earns nothing';
 COMMENT ON COLUMN crm_member.sale_line.amount IS 'round(quantity * price) at the scale of money: what the line costs before discounts';
 
 -- Directory: a sale is found by its source and reference.

@@ -11,6 +11,7 @@ CREATE TABLE crm_member.points_type (
   money_value      numeric CHECK (money_value > 0 AND money_value < 1e6 AND money_value = round(money_value, 6)),
   tender_share     numeric NOT NULL DEFAULT 100 CHECK (tender_share > 0 AND tender_share <= 100 AND tender_share = round(tender_share, 4)),
   tender_multiple  numeric CHECK (tender_multiple > 0 AND tender_multiple < 1e9 AND tender_multiple = round(tender_multiple, 4)),
+  stored_value     boolean NOT NULL DEFAULT false,
   CHECK (deficit <> 'charge' OR money_value IS NOT NULL)
 );
 
@@ -25,6 +26,7 @@ COMMENT ON COLUMN crm_member.points_type.hold_period IS 'How long a hold binds w
 COMMENT ON COLUMN crm_member.points_type.money_value IS 'What one point is worth in money when a sale is paid with it; NULL: nothing is paid with such points';
 COMMENT ON COLUMN crm_member.points_type.tender_share IS 'Most that may be paid with such points, in percent of what is payable';
 COMMENT ON COLUMN crm_member.points_type.tender_multiple IS 'Only multiples of so many points pay; NULL: any number';
+COMMENT ON COLUMN crm_member.points_type.stored_value IS 'An account of stored value, in money: only the functions of stored value move it';
 
 INSERT INTO crm_member.points_type (points_type, name) VALUES ('points', 'Points');
 

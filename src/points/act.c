@@ -66,7 +66,7 @@ PostAward(const Act *act)
 	return balance;
 }
 
-static void
+void
 Insufficient(const Act *act)
 {
 	int64		available = SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false);
@@ -156,13 +156,29 @@ PostSpend(Act *act)
 }
 
 int64
+Deduct(const Act *act)
+{
+	LotUse		use = {0};
+	Entry		entry = EntryOf(act, 0, &use);
+	Account		account = AddToAccount(act->member_id, act->type, 0, 0, DT_NOBEGIN, DT_NOEND);
+	int64		missing;
+
+	if (account.hold_expires_at <= act->at)
+		ReleaseTimedOut(act->member_id, act->type, act->at);
+	missing = act->points - ChooseLots(act->member_id, act->type, &account, act->points, act->at,
+									   false, &use);
+	if (missing > 0)
+		CoverDeficit(act->type, missing, &use, &entry);
+	entry.points = entry.shortfall - act->points;
+	Book(act->member_id, act->type, &entry, &account);
+	return account.balance;
+}
+
+int64
 PostDeduction(Act *act)
 {
 	const PastEntry *past;
-	LotUse		use = {0};
-	Entry		entry = EntryOf(act, 0, &use);
 	Account		account;
-	int64		missing;
 
 	SPI_connect();
 	do
@@ -177,16 +193,7 @@ PostDeduction(Act *act)
 		account.balance = past->balance;
 	}
 	else
-	{
-		if (account.hold_expires_at <= act->at)
-			ReleaseTimedOut(act->member_id, act->type, act->at);
-		missing = act->points - ChooseLots(act->member_id, act->type, &account, act->points, act->at,
-										   false, &use);
-		if (missing > 0)
-			CoverDeficit(act->type, missing, &use, &entry);
-		entry.points = entry.shortfall - act->points;
-		Book(act->member_id, act->type, &entry, &account);
-	}
+		account.balance = Deduct(act);
 	SPI_finish();
 	return account.balance;
 }

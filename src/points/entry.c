@@ -142,7 +142,7 @@ EntryType(int64 member_id, const char *ref)
 
 	SPI_connect();
 	entry = FindEntry(member_id, ref);
-	if (entry == NULL)
+	if (entry == NULL || entry->type->stored_value)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_ENTRY),
 						errmsg("the member has no entry with reference \"%s\"", ref)));
 	type = entry->type;

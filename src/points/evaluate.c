@@ -174,7 +174,7 @@ MatchingBase(const Evaluation *eval, bool units)
 		const SaleLine *line = &sale->lines[i];
 
 		if (eval->matching[i])
-			base.units = AddMinor(base.units, units ? QuantityUnits(line) : LinePayable(line));
+			base.units = AddMinor(base.units, units ? QuantityUnits(line) : LineEarning(line));
 	}
 	return base;
 }
@@ -303,7 +303,7 @@ SpreadPoints(Evaluation *eval, const TypeState *state, const Rule *rule, int64 p
 		if (eval->matching[i])
 			weight = rule->award == AWARD_MULTIPLIER
 				? (int64) (state->earned[i] / PowerOf10(state->scale))
-				: LinePayable(&eval->sale->lines[i]);
+				: LineEarning(&eval->sale->lines[i]);
 		eval->weights[i] = weight;
 		nothing &= weight == 0;
 	}

@@ -159,6 +159,10 @@ extern void ReferenceReused(const char *ref);
 extern int64 GrantLot(const Act *act);
 extern Account TakePoints(Act *act, LotUse *use, bool *done);
 
+/* Take points; what is missing is for the deficit policy.  Balance after it. */
+extern int64 Deduct(const Act *act);
+extern void Insufficient(const Act *act);
+
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */
 extern bool ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz at);

@@ -2,6 +2,7 @@
  * points.c: the functions of the points ledger that SQL calls.
  */
 #include "crm_member.h"
+#include "points/argument.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
@@ -12,64 +13,17 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-/* Points far from any real amount are a mistake of the caller's. */
-#define MAX_POINTS INT64CONST(1000000000000)
-
-/* statuses of members that may ... */
-static const char *const active[] = {"active", NULL};	/* spend */
-static const char *const living[] = {"active", "inactive", "lost", NULL};	/* be given points */
-static const char *const everybody[] = {"active", "inactive", "lost", "cancelled", NULL};
-
-static char *
-TextArgument(FunctionCallInfo fcinfo, int n)
+/* The type an argument names; stored value has functions of its own. */
+static const PointsType *
+TypeArgument(FunctionCallInfo fcinfo, int n)
 {
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
+	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, n));
 
-static TimestampTz
-MomentArgument(FunctionCallInfo fcinfo, int n, TimestampTz otherwise)
-{
-	return PG_ARGISNULL(n) ? otherwise : PG_GETARG_TIMESTAMPTZ(n);
-}
-
-static void
-RequireArgument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" must not be null", name),
-						strcmp(name, "ref") == 0
-						? errhint("The reference makes a retry harmless: send the caller's own number of the act.")
-						: 0));
-}
-
-static int64
-PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type)
-{
-	int64		points = ExactMinor(PG_GETARG_NUMERIC(n), type->decimals, "points");
-	int64		limit = MAX_POINTS;
-
-	for (int i = 0; i < type->decimals; i++)
-		limit *= 10;
-	if (points <= 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("points must be positive")));
-	if (points >= limit)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("points out of range"),
-						errdetail("An act moves less than " INT64_FORMAT " points.", MAX_POINTS)));
-	return points;
-}
-
-static TimestampTz
-ActMoment(FunctionCallInfo fcinfo, int n)
-{
-	TimestampTz at = MomentArgument(fcinfo, n, GetCurrentTransactionStartTimestamp());
-
-	if (TIMESTAMP_NOT_FINITE(at))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("argument \"at\" must be a moment in time")));
-	return at;
+	if (type->stored_value)
+		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_POINTS_TYPE),
+						errmsg("\"%s\" is stored value, not points", type->name),
+						errhint("Stored value has functions of its own.")));
+	return type;
 }
 
 /* The arguments that acts share. */
@@ -90,7 +44,7 @@ ReadPoints(FunctionCallInfo fcinfo, Act *act, int points, int ref, int type)
 	RequireArgument(fcinfo, points, "points");
 	RequireArgument(fcinfo, ref, "ref");
 	RequireArgument(fcinfo, type, "points_type");
-	act->type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, type));
+	act->type = TypeArgument(fcinfo, type);
 	act->points = PointsArgument(fcinfo, points, act->type);
 }
 
@@ -135,7 +89,7 @@ crm_award_points(PG_FUNCTION_ARGS)
 	act.available_at = Max(act.at, MomentArgument(fcinfo, 6, act.at));
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.available_at));
 	CheckExpiry(&act);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
 	return Balance(GivePoints(&act), act.type);
 }
 
@@ -158,7 +112,7 @@ crm_adjust_points(PG_FUNCTION_ARGS)
 	ReadAct(fcinfo, &act, 2, 3, 6, 7);
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.at));
 	CheckExpiry(&act);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
 	return Balance(more ? GivePoints(&act) : PostDeduction(&act), act.type);
 }
 
@@ -171,7 +125,7 @@ crm_spend_points(PG_FUNCTION_ARGS)
 
 	ReadPoints(fcinfo, &act, 1, 3, 4);
 	ReadAct(fcinfo, &act, 2, 3, 5, 6);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
 	return Balance(PostSpend(&act), act.type);
 }
 
@@ -189,7 +143,7 @@ crm_hold_points(PG_FUNCTION_ARGS)
 	if (act.expires_at <= act.at)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("hold would time out before it begins")));
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
 	return Balance(PostHold(&act), act.type);
 }
 
@@ -200,7 +154,7 @@ ReadPart(FunctionCallInfo fcinfo, Act *act, int member_id, int points, const Poi
 	RequireArgument(fcinfo, member_id, "member_id");
 	if (!PG_ARGISNULL(points))
 		act->points = PointsArgument(fcinfo, points, type);
-	act->member_id = RequireMember(PG_GETARG_INT64(member_id), living);
+	act->member_id = RequireMember(PG_GETARG_INT64(member_id), living_members);
 }
 
 /* release_points(member_id, ref, points, reason, release_ref, at, actor) */
@@ -213,7 +167,7 @@ crm_release_points(PG_FUNCTION_ARGS)
 
 	RequireArgument(fcinfo, 0, "member_id");
 	RequireArgument(fcinfo, 1, "ref");
-	type = EntryType(RequireMember(PG_GETARG_INT64(0), living), TextArgument(fcinfo, 1));
+	type = EntryType(RequireMember(PG_GETARG_INT64(0), living_members), TextArgument(fcinfo, 1));
 	ReadPart(fcinfo, &act, 0, 2, type);
 	ReadAct(fcinfo, &act, 3, 4, 5, 6);
 	return Balance(PostRelease(&act, TextArgument(fcinfo, 1)), type);
@@ -230,7 +184,7 @@ crm_capture_points(PG_FUNCTION_ARGS)
 	RequireArgument(fcinfo, 0, "member_id");
 	RequireArgument(fcinfo, 1, "ref");
 	RequireArgument(fcinfo, 5, "release_rest");
-	type = EntryType(RequireMember(PG_GETARG_INT64(0), active), TextArgument(fcinfo, 1));
+	type = EntryType(RequireMember(PG_GETARG_INT64(0), active_members), TextArgument(fcinfo, 1));
 	ReadPart(fcinfo, &act, 0, 2, type);
 	ReadAct(fcinfo, &act, 3, 4, 6, 7);
 	return Balance(PostCapture(&act, TextArgument(fcinfo, 1), PG_GETARG_BOOL(5)), type);
@@ -253,9 +207,9 @@ crm_reverse_points(PG_FUNCTION_ARGS)
 						errmsg("say either \"ref\" or \"sale_id\"")));
 	if (!PG_ARGISNULL(2))
 		RequireArgument(fcinfo, 7, "reversal_ref");
-	act.member_id = RequireMember(PG_GETARG_INT64(1), everybody);
+	act.member_id = RequireMember(PG_GETARG_INT64(1), all_members);
 	act.sale_id = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT64(4);
-	act.type = PG_ARGISNULL(0) ? FindPointsType(GetRuleSet(), TextArgument(fcinfo, 5))
+	act.type = PG_ARGISNULL(0) ? TypeArgument(fcinfo, 5)
 		: EntryType(act.member_id, TextArgument(fcinfo, 0));
 	if (!PG_ARGISNULL(2))
 		act.points = PointsArgument(fcinfo, 2, act.type);
@@ -276,8 +230,8 @@ crm_transfer_points(PG_FUNCTION_ARGS)
 	RequireArgument(fcinfo, 1, "to_member");
 	ReadPoints(fcinfo, &act, 2, 4, 5);
 	ReadAct(fcinfo, &act, 3, 4, 6, 7);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
-	act.other_member = RequireMember(PG_GETARG_INT64(1), active);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.other_member = RequireMember(PG_GETARG_INT64(1), active_members);
 	if (act.member_id == act.other_member)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a member cannot transfer points to itself")));
@@ -295,8 +249,8 @@ crm_convert_points(PG_FUNCTION_ARGS)
 	RequireArgument(fcinfo, 3, "to_type");
 	ReadPoints(fcinfo, &act, 1, 4, 2);
 	ReadAct(fcinfo, &act, 5, 4, 6, 7);
-	to_type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 3));
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active);
+	to_type = TypeArgument(fcinfo, 3);
+	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
 	return Balance(PostConversion(&act, to_type), act.type);
 }
 
@@ -319,7 +273,7 @@ Datum
 crm_points_balance(PG_FUNCTION_ARGS)
 {
 	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 1));
-	int64		member_id = RequireMember(PG_GETARG_INT64(0), everybody);
+	int64		member_id = RequireMember(PG_GETARG_INT64(0), all_members);
 
 	PG_RETURN_NUMERIC(MinorToNumeric(SpendableBalance(member_id, type, PG_GETARG_TIMESTAMPTZ(2),
 													  PG_GETARG_TIMESTAMPTZ(3), true),

@@ -56,6 +56,7 @@ typedef struct PointsType
 	Decimal		money_value;	/* of one point as tender; 0: none */
 	Decimal		tender_share;	/* percent */
 	Decimal		tender_multiple;	/* 0: any number of points */
+	bool		stored_value;	/* money */
 } PointsType;
 
 typedef enum AwardKind

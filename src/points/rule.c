@@ -78,7 +78,7 @@ static void
 LoadPointsTypes(RuleSet *set)
 {
 	static CrmQuery query = {"SELECT points_type, decimals, expiry, deficit, reinstatement, "
-							 "hold_period, money_value, tender_share, tender_multiple "
+							 "hold_period, money_value, tender_share, tender_multiple, stored_value "
 							 "FROM crm_member.points_type ORDER BY points_type", 0};
 	int			n = RunQuery(&query, NULL, NULL, true, 0);
 	MemoryContext old = MemoryContextSwitchTo(set->context);
@@ -98,6 +98,7 @@ LoadPointsTypes(RuleSet *set)
 		set->types[i].money_value = DecimalColumn(i, 7);
 		set->types[i].tender_share = DecimalColumn(i, 8);
 		set->types[i].tender_multiple = DecimalColumn(i, 9);
+		set->types[i].stored_value = DatumGetBool(QueryColumn(i, 10, &isnull));
 	}
 	MemoryContextSwitchTo(old);
 }

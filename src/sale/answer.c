@@ -114,7 +114,8 @@ PushPoints(JsonbParseState **state, const Sale *sale, List *awards, const Points
 	PushKey(state, "points");
 	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	PushNumber(state, "earned", earned, type->decimals);
-	PushNumber(state, "spent", 0, type->decimals);
+	PushNumber(state, "spent", sale->points_spent, type->decimals);
+	PushNumber(state, "value", sale->points_value, GetSetting()->money_scale);
 	if (sale->member != NULL)
 		PushNumber(state, "balance",
 				   SpendableBalance(sale->member->member_id, type, settled_at, settled_at, false),
@@ -148,9 +149,14 @@ SaleAnswer(const Sale *sale, List *awards, TimestampTz settled_at)
 	PushNumber(&state, "discount", sale->discount, scale);
 	PushNumber(&state, "shipping", sale->shipping, scale);
 	PushNumber(&state, "payable", SalePayable(sale), scale);
+	PushNumber(&state, "money", SalePayable(sale) - sale->points_value - sale->stored_value, scale);
 	PushLines(&state, sale, awards, type);
 	PushCoupons(&state, sale);
 	PushPoints(&state, sale, awards, type, settled_at);
+	PushKey(&state, "stored_value");
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	PushNumber(&state, "spent", sale->stored_value, scale);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(result);
 }

@@ -5,6 +5,7 @@
 #include "coupon/coupon.h"
 #include "points/points.h"
 #include "sale/row.h"
+#include "sale/tender.h"
 #include "tier/tier.h"
 
 #include "access/xact.h"
@@ -45,6 +46,7 @@ QuotedSale(Jsonb *jsonb)
 	Sale	   *sale = PresentedSale(jsonb);
 
 	PriceSale(sale);
+	PlanTender(sale);
 	return sale;
 }
 
@@ -57,6 +59,7 @@ crm_quote(PG_FUNCTION_ARGS)
 	EarnedSale	earned = {sale};
 	RuleUse    *use = BeginRuleUse(set, false, true);
 
+	CheckTender(sale);
 	earned.awards = EvaluateSale(set, sale, use, NULL);
 	ClimbTiers(set, use, BeginClimb(sale->member, sale->sold_at, false), &earned);
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
@@ -69,6 +72,7 @@ FirstAnswer(Sale *sale)
 	sale->member = sale->member_id == CRM_GUEST ? NULL : LoadMember(sale->member_id);
 	LoadSale(sale);
 	LoadSaleCoupons(sale);
+	LoadTender(sale);
 	return SaleAnswer(sale, sale->member == NULL ? NIL : LoadAwards(sale), sale->settled_at);
 }
 
@@ -101,6 +105,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
 	RedeemSale(sale);
+	PlanTender(sale);
 	set = GetRuleSet();
 	member = sale->member;
 	do
@@ -112,6 +117,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 		earned.awards = EvaluateSale(set, sale, use, NULL);
 		ClimbTiers(set, use, standing, &earned);
 	} while (!PostRuleUse(use));
+	PostTender(sale);
 	PostAwards(set, &earned, 1);
 	PostClimbs(&earned, 1);
 	InsertSale(sale);

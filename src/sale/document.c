@@ -34,8 +34,7 @@ typedef enum Form
 	FORM_IDENTITY,
 	FORM_LINES,
 	FORM_RETURNS,				/* lines of a refund */
-	FORM_CODES,					/* List of char * */
-	FORM_LATER					/* must be absent, zero or empty */
+	FORM_CODES					/* List of char * */
 } Form;
 
 typedef struct Field
@@ -57,8 +56,8 @@ static const Field sale_fields[] = {
 	 offsetof(SaleDocument, has_sold_at)},
 	{"lines", FORM_LINES},
 	{"coupons", FORM_CODES, offsetof(SaleDocument, sale.codes)},
-	{"points", FORM_LATER},
-	{"stored_value", FORM_LATER},
+	{"points", FORM_QUANTITY, offsetof(SaleDocument, sale.points_asked)},
+	{"stored_value", FORM_MONEY, offsetof(SaleDocument, sale.stored_value_asked)},
 	{"shipping", FORM_MONEY, offsetof(SaleDocument, sale.shipping)},
 	{"attrs", FORM_OBJECT, offsetof(SaleDocument, sale.attrs)},
 	{"actor", FORM_TEXT, offsetof(SaleDocument, sale.actor)},
@@ -109,6 +108,7 @@ static const Field return_fields[] = {
 
 /* What is being read, for messages. */
 static const char *document_kind;
+static const char *document_function;
 
 static void ReadObject(JsonbContainer *object, const Field *fields, const char *path,
 					   void *document, void *target);
@@ -119,7 +119,8 @@ Malformed(const char *path, const char *key, const char *what)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("malformed %s document", document_kind),
 					errdetail("\"%s%s\" %s.", path, key, what),
-					errhint("The comment of the function and its documentation describe the document.")));
+					errhint("Send the %s as the documentation of %s() describes it.", document_kind,
+							document_function)));
 }
 
 static void
@@ -297,22 +298,6 @@ ReadCodes(const JsonbValue *value)
 	return codes;
 }
 
-/* What a later version will do must not be passed over in silence. */
-static void
-RefuseLater(const JsonbValue *value, const char *key)
-{
-	bool		asked = true;
-
-	if (value->type == jbvNumeric)
-		asked = NumericToDecimal(value->val.numeric, key).units != 0;
-	else if (value->type == jbvBinary)
-		asked = JsonContainerSize(value->val.binary.data) > 0;
-	if (asked)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("\"%s\" is not available in this version of crm_member", key),
-						errhint("Leave it out, or send it empty.")));
-}
-
 static void
 ReadField(const Field *field, const JsonbValue *value, const char *path, void *document,
 		  void *target)
@@ -373,9 +358,6 @@ ReadField(const Field *field, const JsonbValue *value, const char *path, void *d
 		case FORM_CODES:
 			*(List **) place = ReadCodes(value);
 			break;
-		case FORM_LATER:
-			RefuseLater(value, key);
-			break;
 	}
 	if (field->flag != 0)
 		*(bool *) ((char *) target + field->flag) = true;
@@ -421,14 +403,15 @@ ReadObject(JsonbContainer *object, const Field *fields, const char *path, void *
 }
 
 static void
-ReadDocument(Jsonb *jsonb, const char *kind, const Field *fields, void *document)
+ReadDocument(Jsonb *jsonb, const char *kind, const char *function, const Field *fields, void *document)
 {
 	document_kind = kind;
+	document_function = function;
 	if (!JB_ROOT_IS_OBJECT(jsonb))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("malformed %s document", kind),
 						errdetail("It must be a JSON object."),
-						errhint("The comment of the function and its documentation describe the document.")));
+						errhint("Send the %s as the documentation of %s() describes it.", kind, function)));
 	ReadObject(&jsonb->root, fields, "", document, document);
 }
 
@@ -437,7 +420,7 @@ ReadSaleDocument(Jsonb *jsonb)
 {
 	SaleDocument *document = palloc0(sizeof(SaleDocument));
 
-	ReadDocument(jsonb, "sale", sale_fields, document);
+	ReadDocument(jsonb, "sale", "checkout", sale_fields, document);
 	if (document->sale.nlines == 0)
 		Malformed("", "lines", "is missing");
 	if (document->identity_kind != NULL && document->sale.member_id != CRM_GUEST)
@@ -454,7 +437,7 @@ ReadRefundDocument(Jsonb *jsonb)
 {
 	RefundDocument *document = palloc0(sizeof(RefundDocument));
 
-	ReadDocument(jsonb, "refund", refund_fields, document);
+	ReadDocument(jsonb, "refund", "refund", refund_fields, document);
 	if (document->ref == NULL)
 		Malformed("", "ref", "is missing");
 	if (document->sale_ref == NULL)

@@ -7,12 +7,14 @@
  * of it comes from what was recorded at the time of the sale.
  */
 #include "crm_member.h"
+#include "coupon/coupon.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "sale/json.h"
 #include "sale/refund.h"
 #include "sale/row.h"
 #include "setting.h"
+#include "stored_value/stored_value.h"
 #include "tier/tier.h"
 
 #include "catalog/pg_type.h"
@@ -54,7 +56,8 @@ typedef struct Refund
 	int64		stored_value;
 	int64		charged;
 	int64		payable_before; /* of the refunds before it */
-	bool		complete;
+	bool		all;			/* no unit is left */
+	bool		complete;		/* nor shipping */
 	List	   *points;			/* of RefundedPoints */
 } Refund;
 
@@ -319,8 +322,9 @@ static void
 ShareMoney(Refund *refund, int64 shipping_before)
 {
 	int64		shipping_left = refund->sale.shipping - shipping_before;
-	bool		all = true;
 	bool		nothing = true;
+
+	refund->all = true;
 
 	for (int i = 0; i < refund->sale.nlines; i++)
 	{
@@ -330,19 +334,19 @@ ShareMoney(Refund *refund, int64 shipping_before)
 		line->amount = AddMinor(ShareStep(LinePayable(line->line), line), line->discount);
 		refund->amount = AddMinor(refund->amount, line->amount);
 		refund->discount = AddMinor(refund->discount, line->discount);
-		all &= line->after == line->sold;
+		refund->all &= line->after == line->sold;
 		nothing &= line->after == line->before;
 	}
 	if (refund->document->has_shipping)
 		refund->shipping = refund->document->shipping;
-	else if (all)
+	else if (refund->all)
 		refund->shipping = shipping_left;
 	if (refund->shipping > shipping_left)
 		Exceeds(refund, "So much shipping is not left.");
 	if (nothing && refund->shipping == 0)
 		Exceeds(refund, "Nothing is left of what was asked for.");
 	refund->payable = refund->amount - refund->discount + refund->shipping;
-	refund->complete = all && refund->shipping == shipping_left;
+	refund->complete = refund->all && refund->shipping == shipping_left;
 }
 
 static RefundedPoints *
@@ -470,14 +474,19 @@ MovePoints(Refund *refund)
 	/* what was spent first, so that it can cover what is taken back */
 	foreach(cell, entries)
 	{
-		if (strcmp(((PastEntry *) lfirst(cell))->kind, "spend") == 0)
-			GiveBackSpent(refund, &act, lfirst(cell));
+		const PastEntry *entry = lfirst(cell);
+
+		if (strcmp(entry->kind, "spend") == 0 && !entry->type->stored_value)
+			GiveBackSpent(refund, &act, entry);
 	}
 	foreach(cell, entries)
 	{
 		if (strcmp(((PastEntry *) lfirst(cell))->kind, "earn") == 0)
 			TakeBackEarned(refund, &act, lfirst(cell));
 	}
+	if (refund->stored_value > 0)
+		ReturnValueOfSale(act.member_id, refund->sale.sale_id, refund->refund_id,
+						  refund->stored_value, act.at, act.reason, act.actor);
 	foreach(cell, refund->points)
 		ChargeShortfall(refund, lfirst(cell), refund->payable - refund->points_value -
 						refund->stored_value - refund->charged);
@@ -664,6 +673,8 @@ crm_refund(PG_FUNCTION_ARGS)
 		ReadReturned(&refund);
 		ShareMoney(&refund, shipping);
 	}
+	if (refund.all)
+		ReturnSaleCoupons(refund.sale.member_id, refund.sale.sale_id, refund.document->refunded_at);
 	SPI_connect();
 	MovePoints(&refund);
 	inner = MemoryContextSwitchTo(caller);

@@ -97,12 +97,12 @@ InsertLines(const Sale *sale)
 		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
 		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"discount", NUMERICOID},
 		{"min_price", NUMERICOID}, {"tax_rate", NUMERICOID}, {"attrs", JSONBOID},
-		{"member_id", INT8OID}, {"sale_id", INT8OID}};
+		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"points_paid", NUMERICOID}};
 	static CrmQuery query = {
 		"INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, sku, category, brand, "
-		"quantity, price, discount, min_price, tax_rate, attrs) "
+		"quantity, price, discount, min_price, tax_rate, attrs, points_paid) "
 		"SELECT member_id, sale_id, line_no, sku, category, brand, quantity, price, discount, "
-		"min_price, tax_rate, coalesce(attrs, '{}') FROM batch", 0};
+		"min_price, tax_rate, coalesce(attrs, '{}'), points_paid FROM batch", 0};
 	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 
 	for (int i = 0; i < sale->nlines; i++)
@@ -123,6 +123,7 @@ InsertLines(const Sale *sale)
 		values[9] = JsonbOrNull(line->attrs, &nulls[9]);
 		values[10] = Int64GetDatum(sale->member_id);
 		values[11] = Int64GetDatum(sale->sale_id);
+		values[12] = MoneyDatum(line->points_paid);
 		AddRow(batch, values, nulls);
 	}
 	RunBatch(&query, batch);
@@ -241,6 +242,7 @@ ReadSaleRow(uint64 row, Sale *sale)
 	line->has_min_price = DecimalColumn(row, 20, &line->min_price, "min_price");
 	line->has_tax_rate = DecimalColumn(row, 21, &line->tax_rate, "tax_rate");
 	line->attrs = DatumGetJsonbPCopy(QueryColumn(row, 22, &isnull));
+	line->points_paid = MoneyColumn(row, 23);
 	sale->amount = AddMinor(sale->amount, line->amount);
 	sale->discount = AddMinor(sale->discount, line->discount);
 	return true;

@@ -24,8 +24,8 @@ extern void LoadSale(Sale *sale);
 #define SALE_COLUMNS \
 	"s.member_id, s.sale_id, s.source, s.ref, s.store, s.channel, s.sold_at, s.shipping, " \
 	"s.attrs, s.actor, s.settled_at, l.line_no, l.sku, l.category, l.brand, l.quantity, " \
-	"l.price, l.amount, l.discount, l.min_price, l.tax_rate, l.attrs"
-#define SALE_COLUMN_COUNT 22
+	"l.price, l.amount, l.discount, l.min_price, l.tax_rate, l.attrs, l.points_paid"
+#define SALE_COLUMN_COUNT 23
 
 extern bool ReadSaleRow(uint64 row, Sale *sale);
 

@@ -51,6 +51,7 @@ typedef struct SaleLine
 	bool		has_price;
 	int64		amount;			/* before discounts */
 	int64		discount;
+	int64		points_paid;	/* what points pay of it, money */
 	bool		has_min_price;
 	Decimal		min_price;
 	bool		has_tax_rate;
@@ -80,9 +81,17 @@ typedef struct Sale
 	SaleLine   *lines;
 	int64		amount;			/* sums of the lines */
 	int64		discount;
+
+	Decimal		points_asked;	/* to pay with */
+	int64		points_spent;	/* of MAIN_TYPE, in its minor units */
+	int64		points_value;	/* their worth, money */
+	int64		stored_value_asked;
+	int64		stored_value;
 } Sale;
 
 #define LinePayable(line) ((line)->amount - (line)->discount)
+/* What points pay earns nothing. */
+#define LineEarning(line) (LinePayable(line) - (line)->points_paid)
 /* in units of 10^-QUANTITY_SCALE */
 extern int64 QuantityUnits(const SaleLine *line);
 
