@@ -61,7 +61,7 @@ plain_pick=${pick//\$_/plain}; plain_pick=${plain_pick//\$T/PLAIN}
 hot_pick=${pick//\$_/hot}; hot_pick=${hot_pick//\$T/HOT}
 
 echo "\\set n random(1, 300000)
-SELECT c.code, c.status FROM code_no n JOIN crm_member.coupon c USING (code) WHERE n.template_code = 'PLAIN' AND n.n = :n" >"$work/read"
+SELECT c.code, c.status FROM code_no n JOIN crm_member.coupon c ON c.code OPERATOR(crm_member.=) n.code WHERE n.template_code = 'PLAIN' AND n.n = :n" >"$work/read"
 echo "\\set n random(200000, 300000)
 SELECT valid FROM code_no n, crm_member.validate_coupon(n.code, '$sale') WHERE n.template_code = 'PLAIN' AND n.n = :n" >"$work/validate"
 echo "SELECT bare(c.code, i.n, false) FROM $plain_pick" >"$work/bare"

@@ -69,7 +69,7 @@ my $before = uses('LIMIT');
 cmp_ok($before, '<=', 1000, 'not more than the limit at the crash');
 is($node->safe_psql('crm', 'SELECT uses FROM crm_member.coupon_limit WHERE template_code = $$LIMIT$$'), $before, 'and each is counted');
 $node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=40', 0, [qr{2560/2560}], [qr{^$}],
-	'64 clients go on at the limit', { "$dir/again" => q{
+	'64 clients go on at the limit', { again => q{
 		\set n random(200, 9999)
 		\set fail random(1, 5)
 		SELECT sell('LIMIT', :n, :fail = 1);
@@ -79,7 +79,7 @@ is($node->safe_psql('crm', 'SELECT uses, uses_left FROM crm_member.coupon_limit 
 is($node->safe_psql('crm', 'SELECT count(*) FROM crm_member.sale WHERE discount > 0'), '1000', 'as many sales have the discount');
 
 $node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=20', 0, [qr{1280/1280}], [qr{^$}],
-	'64 clients at one budget', { "$dir/budget" => q{
+	'64 clients at one budget', { budget => q{
 		\set n random(100, 9999)
 		SELECT sell('BUDGET', :n);
 	} }, 'crm');
@@ -90,17 +90,17 @@ is($node->safe_psql('crm', q{
 	't|t|t|500.00', 'the budget is spent and not passed');
 
 $node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=5', 0, [qr{320/320}], [qr{^$}],
-	'64 clients at one code', { "$dir/once" => q{SELECT sell('ONCE', 500);} }, 'crm');
+	'64 clients at one code', { once => q{SELECT sell('ONCE', 500);} }, 'crm');
 is(uses('ONCE'), '1', 'a code is used once');
 $node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=20', 0, [qr{1280/1280}], [qr{^$}],
-	'64 clients at a code of a thousand uses', { "$dir/thousand" => q{SELECT sell('THOUSAND', 500);} }, 'crm');
+	'64 clients at a code of a thousand uses', { thousand => q{SELECT sell('THOUSAND', 500);} }, 'crm');
 is(uses('THOUSAND'), '1000', 'it is used a thousand times');
 is($node->safe_psql('crm', 'SELECT count(DISTINCT use_no), max(use_no) FROM crm_member.coupon_use WHERE template_code = $$THOUSAND$$'),
 	'1000|1000', 'and each use has its number');
 
 # carts hold the code in turn and let it time out, until one buys
 $node->pgbench('--no-vacuum --client=32 --jobs=2 --transactions=10', 0, [qr{320/320}], [qr{^$}],
-	'32 clients hold one code and let go', { "$dir/held" => q{
+	'32 clients hold one code and let go', { held => q{
 		\set n random(1, 20)
 		SELECT try_hold(:client_id);
 		\sleep 2 ms
