@@ -199,7 +199,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_release_coupon';
 
 COMMENT ON FUNCTION crm_member.release_coupon(text, text, text) IS
-  'End the hold of a coupon; false where it is not held under this ref. Errors: 22004 null argument, 22P02 mistyped code, RM401 unknown';
+  'End the hold of a coupon, or give back the use that redeem_coupon() made under this ref, such as when the payment failed; false where it is neither held nor redeemed under this ref. Errors: 22004 null argument, 22P02 mistyped code, RM401 unknown';
 
 CREATE FUNCTION crm_member.void_coupon(
   code text,

@@ -194,29 +194,49 @@ StillHolds(const CouponTemplate *template, int64 code, TimestampTz at)
 		at < coupon.valid_until;
 }
 
-static void
-GiveBackUse(int64 member_id, const CouponTemplate *template, int64 code, int64 discount)
+/* One use found by one of the queries below: use_id, member_id, code, template_code, discount */
+static bool
+ReturnUse(SPITupleTable *table, uint64 row, TimestampTz at, bool always)
 {
+	static CrmQuery mark = {
+		"UPDATE crm_member.coupon_use SET returned_at = now() "
+		"WHERE member_id = $1 AND use_id = $2 AND returned_at IS NULL",
+		2, {INT8OID, INT8OID}};
+	HeapTuple	tuple = table->vals[row];
+	bool		isnull;
+	int64		member_id = DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 2, &isnull));
+	Datum		value = SPI_getbinval(tuple, table->tupdesc, 3, &isnull);
+	int64		code = isnull ? -1 : DatumGetInt64(value);
+	const CouponTemplate *template = FindTemplate(GetTemplateSet(),
+												  SPI_getvalue(tuple, table->tupdesc, 4));
+	int64		discount = ExactMinor(DatumGetNumeric(SPI_getbinval(tuple, table->tupdesc, 5, &isnull)),
+									  GetSetting()->money_scale, "money");
+	Datum		values[2];
+
+	if (template == NULL || !(always || StillHolds(template, code, at)))
+		return false;
+	values[0] = Int64GetDatum(member_id);
+	values[1] = SPI_getbinval(tuple, table->tupdesc, 1, &isnull);
+	if (RunQuery(&mark, values, NULL, false, 0) != 1)
+		return false;
 	if (code >= 0 && template->uses > 0)
 		ReturnCode(code);
 	if (template->member_limit >= 0)
 		ReturnTally(member_id, template);
 	ReturnShare(template, 1, discount);
+	if (code >= 0)
+		RecordCouponEvent(member_id, "return", code, template->code, 1, NULL, NULL, NULL);
+	return true;
 }
 
 int
 ReturnSaleCoupons(int64 member_id, int64 sale_id, TimestampTz at)
 {
 	static CrmQuery find = {
-		"SELECT use_id, code, template_code, discount FROM crm_member.coupon_use "
+		"SELECT use_id, member_id, code, template_code, discount FROM crm_member.coupon_use "
 		"WHERE member_id = $1 AND sale_id = $2 AND returned_at IS NULL "
 		"ORDER BY code USING OPERATOR(crm_member.<), template_code",
 		2, {INT8OID, INT8OID}};
-	static CrmQuery mark = {
-		"UPDATE crm_member.coupon_use SET returned_at = now() "
-		"WHERE member_id = $1 AND use_id = $2 AND returned_at IS NULL",
-		2, {INT8OID, INT8OID}};
-	const TemplateSet *set = GetTemplateSet();
 	Datum		values[2];
 	SPITupleTable *table;
 	uint64		found;
@@ -228,27 +248,27 @@ ReturnSaleCoupons(int64 member_id, int64 sale_id, TimestampTz at)
 	found = RunQuery(&find, values, NULL, false, 0);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < found; row++)
-	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(table->vals[row], table->tupdesc, 2, &isnull);
-		int64		code = isnull ? -1 : DatumGetInt64(value);
-		int64		discount;
-		const CouponTemplate *template;
-
-		template = FindTemplate(set, SPI_getvalue(table->vals[row], table->tupdesc, 3));
-		if (template == NULL || !StillHolds(template, code, at))
-			continue;
-		discount = ExactMinor(DatumGetNumeric(SPI_getbinval(table->vals[row], table->tupdesc, 4,
-															&isnull)),
-							  GetSetting()->money_scale, "money");
-		values[1] = SPI_getbinval(table->vals[row], table->tupdesc, 1, &isnull);
-		if (RunQuery(&mark, values, NULL, false, 0) != 1)
-			continue;
-		GiveBackUse(member_id, template, code, discount);
-		if (code >= 0)
-			RecordCouponEvent(member_id, "return", code, template->code, 1, NULL, NULL, NULL);
-		count++;
-	}
+		count += ReturnUse(table, row, at, false);
 	SPI_finish();
 	return count;
+}
+
+bool
+ReturnRedemption(int64 code, const char *ref)
+{
+	static CrmQuery find = {
+		"SELECT use_id, member_id, code, template_code, discount FROM crm_member.coupon_use "
+		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code AND ref = $2 "
+		"AND returned_at IS NULL",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+	bool		returned;
+
+	values[0] = Int64GetDatum(code);
+	values[1] = CStringGetTextDatum(ref);
+	SPI_connect();
+	returned = RunQuery(&find, values, NULL, false, 1) == 1 &&
+		ReturnUse(SPI_tuptable, 0, 0, true);
+	SPI_finish();
+	return returned;
 }

@@ -100,7 +100,7 @@ FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
 	static CrmQuery query = {
 		"SELECT digest, discount, (SELECT coalesce(jsonb_agg(jsonb_build_object('line_no', l.line_no, "
 		"'discount', l.discount) ORDER BY l.n), '[]') FROM unnest(line_nos, line_discounts) "
-		"WITH ORDINALITY AS l (line_no, discount, n)) "
+		"WITH ORDINALITY AS l (line_no, discount, n)), returned_at IS NOT NULL "
 		"FROM crm_member.coupon_use WHERE member_id = $1 AND ref = $2",
 		2, {INT8OID, TEXTOID}};
 	MemoryContext caller = CurrentMemoryContext;
@@ -116,7 +116,8 @@ FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
 	{
 		MemoryContext old;
 
-		if (DatumGetInt64(QueryColumn(0, 1, &isnull)) != digest)
+		if (DatumGetInt64(QueryColumn(0, 1, &isnull)) != digest ||
+			DatumGetBool(QueryColumn(0, 4, &isnull)))
 			RefuseReference(ref);
 		old = MemoryContextSwitchTo(caller);
 		values[0] = PointerGetDatum(PG_DETOAST_DATUM_COPY(QueryColumn(0, 2, &isnull)));

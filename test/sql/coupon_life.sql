@@ -154,6 +154,15 @@ SELECT redeem_coupon(:'three', '{"lines": [{"price": 30}]}', 't4');
 \set VERBOSITY default
 SELECT use_no, discount FROM coupon_use WHERE template_code = 'THREE' ORDER BY use_no;
 
+-- a use is given back, and the next has its worth
+SELECT release_coupon(:'three', 't2'), release_coupon(:'three', 't2'), release_coupon(:'three', 'other');
+SELECT (redeem_coupon(:'three', '{"lines": [{"price": 30}]}', 't5')).discount;
+\set VERBOSITY sqlstate
+SELECT redeem_coupon(:'three', '{"lines": [{"price": 30}]}', 't2');
+\set VERBOSITY default
+SELECT act, discount FROM coupon_history(:'three');
+SELECT uses, status FROM coupon WHERE code = :'three';
+
 -- limits: of a member, of all; the limit can change
 SELECT import_coupon('FEW', 'FEW') IS NOT NULL AS imported;
 CREATE FUNCTION pg_temp.buy(ref text, member bigint, code text, price numeric) RETURNS text LANGUAGE sql AS $$
@@ -201,6 +210,17 @@ SELECT pg_temp.judge('REST');
 SELECT pg_temp.buy('b6', NULL, 'REST', 20);
 SELECT pg_temp.buy('b7', NULL, 'REST', 20);
 SELECT template_code, uses, budget, spent, budget_left FROM coupon_limit ORDER BY template_code;
+
+-- what is given back is there again: for the code, the member, the campaign and its budget
+INSERT INTO coupon_template (template_code, kind, value, total_limit, member_limit, budget) VALUES ('ALL', 'amount', 10, 1, 1, 10);
+SELECT issue_coupon('ALL', 12, 'all') AS whole \gset
+SELECT (redeem_coupon(:'whole', '{"member_id": 12, "lines": [{"price": 30}]}', 'all 1')).discount;
+SELECT uses, uses_left, spent, budget_left FROM coupon_limit WHERE template_code = 'ALL';
+SELECT release_coupon(:'whole', 'all 1');
+SELECT uses, uses_left, spent, budget_left FROM coupon_limit WHERE template_code = 'ALL';
+SELECT uses FROM coupon_tally WHERE template_code = 'ALL';
+SELECT (redeem_coupon(:'whole', '{"member_id": 12, "lines": [{"price": 30}]}', 'all 2')).discount;
+SELECT uses, uses_left, spent, budget_left FROM coupon_limit WHERE template_code = 'ALL';
 
 -- checkout: what was taken off earns nothing, is stored by line, and a retry answers the same
 INSERT INTO points_rule (rule_code, award, points) VALUES ('one', 'per_amount', 1);

@@ -1,0 +1,121 @@
+# 64 sessions at one limit, one budget and one code: exactly what there is is
+# redeemed, through rollback and kill -9 too.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use CrmNode;
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = set_up(new_node('main', conf => "fsync = on\nmax_connections = 100\nrestart_after_crash = on\n"));
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+$node->safe_psql('crm', q{
+	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, total_limit) VALUES ('LIMIT', 'amount', 1, NULL, 1000);
+	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, budget) VALUES ('BUDGET', 'percent', 10, NULL, 500);
+	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses) VALUES ('ONCE', 'amount', 1, 1), ('THOUSAND', 'amount', 1, 1000), ('HELD', 'amount', 1, 1);
+	SELECT count(crm_member.import_coupon(template_code, template_code)) FROM crm_member.coupon_template;
+	CREATE SEQUENCE try;
+	-- ring up a sale of n cents with a coupon; some are rolled back
+	CREATE FUNCTION sell(code text, n int, fail boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE
+	  status text;
+	BEGIN
+	  SELECT a #>> '{coupons,0,status}' INTO status
+	    FROM crm_member.checkout(jsonb_build_object('ref', nextval('try')::text, 'source', code, 'coupons', jsonb_build_array(code),
+	           'lines', jsonb_build_array(jsonb_build_object('price', n / 100.0)))) a;
+	  IF fail THEN
+	    RAISE EXCEPTION 'given up' USING ERRCODE = 'XXFFF';
+	  END IF;
+	  RETURN status;
+	EXCEPTION WHEN SQLSTATE 'XXFFF' THEN
+	  RETURN 'given up';
+	END$$;});
+
+sub uses
+{
+	my ($code) = @_;
+	return $node->safe_psql('crm', "SELECT count(*) FROM crm_member.coupon_use WHERE template_code = '$code'");
+}
+
+# Kill the postmaster and all it started; then start anew.
+sub crash
+{
+	my @backends = split /\n/, $node->safe_psql('postgres',
+		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+	$node->kill9;
+	kill 'KILL', @backends;
+	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+	$node->start;
+	return;
+}
+
+# until the limit is reached, with every fifth sale rolled back and a crash on the way
+append_to_file("$dir/limit.sql", q{
+\set n random(200, 9999)
+\set fail random(1, 5)
+SELECT sell('LIMIT', :n, :fail = 1);
+});
+my $load = IPC::Run::start(
+	[ 'pgbench', '-n', '-c', '64', '-j', '2', '-t', '100', '-f', "$dir/limit.sql", $node->connstr('crm') ],
+	'>', "$dir/limit.out", '2>', "$dir/limit.err");
+ok($node->poll_query_until('crm', q{SELECT count(*) > 300 FROM crm_member.coupon_use}), 'the campaign is under way');
+crash();
+IPC::Run::finish($load);
+my $before = uses('LIMIT');
+cmp_ok($before, '<=', 1000, 'not more than the limit at the crash');
+is($node->safe_psql('crm', 'SELECT uses FROM crm_member.coupon_limit WHERE template_code = $$LIMIT$$'), $before, 'and each is counted');
+$node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=40', 0, [qr{2560/2560}], [qr{^$}],
+	'64 clients go on at the limit', { again => q{
+		\set n random(200, 9999)
+		\set fail random(1, 5)
+		SELECT sell('LIMIT', :n, :fail = 1);
+	} }, 'crm');
+is(uses('LIMIT'), '1000', 'exactly the limit is redeemed');
+is($node->safe_psql('crm', 'SELECT uses, uses_left FROM crm_member.coupon_limit WHERE template_code = $$LIMIT$$'), '1000|0', 'and nothing is left');
+is($node->safe_psql('crm', 'SELECT count(*) FROM crm_member.sale WHERE discount > 0'), '1000', 'as many sales have the discount');
+
+$node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=20', 0, [qr{1280/1280}], [qr{^$}],
+	'64 clients at one budget', { budget => q{
+		\set n random(100, 9999)
+		SELECT sell('BUDGET', :n);
+	} }, 'crm');
+is($node->safe_psql('crm', q{
+		SELECT sum(discount) <= 500, sum(discount) > 499, sum(discount) = (SELECT spent FROM crm_member.coupon_limit WHERE template_code = 'BUDGET'),
+		       sum(discount) + (SELECT budget_left FROM crm_member.coupon_limit WHERE template_code = 'BUDGET')
+		FROM crm_member.coupon_use WHERE template_code = 'BUDGET'}),
+	't|t|t|500.00', 'the budget is spent and not passed');
+
+$node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=5', 0, [qr{320/320}], [qr{^$}],
+	'64 clients at one code', { once => q{SELECT sell('ONCE', 500);} }, 'crm');
+is(uses('ONCE'), '1', 'a code is used once');
+$node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=20', 0, [qr{1280/1280}], [qr{^$}],
+	'64 clients at a code of a thousand uses', { thousand => q{SELECT sell('THOUSAND', 500);} }, 'crm');
+is(uses('THOUSAND'), '1000', 'it is used a thousand times');
+is($node->safe_psql('crm', 'SELECT count(DISTINCT use_no), max(use_no) FROM crm_member.coupon_use WHERE template_code = $$THOUSAND$$'),
+	'1000|1000', 'and each use has its number');
+
+# carts hold the code in turn and let it time out, until one buys
+$node->pgbench('--no-vacuum --client=32 --jobs=2 --transactions=10', 0, [qr{320/320}], [qr{^$}],
+	'32 clients hold one code and let go', { held => q{
+		\set n random(1, 20)
+		SELECT try_hold(:client_id);
+		\sleep 2 ms
+		SELECT CASE WHEN :n = 1 THEN sell('HELD', 500) END;
+	} }, 'crm') if $node->safe_psql('crm', q{
+		CREATE FUNCTION try_hold(client int) RETURNS boolean LANGUAGE plpgsql AS $$
+		BEGIN
+		  PERFORM crm_member.hold_coupon('HELD', 'cart ' || client, '5 milliseconds');
+		  RETURN true;
+		EXCEPTION WHEN SQLSTATE 'RM404' OR SQLSTATE 'RM402' THEN
+		  RETURN false;
+		END$$;
+		SELECT 1});
+$node->safe_psql('crm', q{SELECT pg_sleep(0.02), sell('HELD', 500)});
+is(uses('HELD'), '1', 'it is used once');
+is($node->safe_psql('crm', 'SELECT count(*) FROM crm_member.verify_ledger()'), '0', 'the books are in order');
+
+done_testing();
