@@ -197,9 +197,20 @@ BEGIN
   ON CONFLICT (rule_code) DO UPDATE
      SET name = excluded.name, points = excluded.points, points_type = excluded.points_type
    WHERE (r.name, r.points, r.points_type) IS DISTINCT FROM (excluded.name, excluded.points, excluded.points_type);
+
+  UPDATE crm_member.coupon_template c SET active = false
+   WHERE c.template_code LIKE 'tier:%' AND c.active
+     AND NOT EXISTS (SELECT FROM crm_member.tier t WHERE 'tier:' || t.tier_code = c.template_code AND t.discount IS NOT NULL);
+  INSERT INTO crm_member.coupon_template AS c (template_code, name, kind, value, automatic, requires)
+  SELECT 'tier:' || t.tier_code, t.name, 'percent', t.discount, true,
+         format('member.tier = %L', t.tier_code)::crm_member.condition
+    FROM crm_member.tier t WHERE t.discount IS NOT NULL
+  ON CONFLICT (template_code) DO UPDATE
+     SET name = excluded.name, value = excluded.value, active = true
+   WHERE (c.name, c.value, c.active) IS DISTINCT FROM (excluded.name, excluded.value, true);
   RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.keep_tier_benefits() IS
-  'Statement trigger of tier: keeps the points rules named tier:<tier_code> that give a tier its multiplier';
+  'Statement trigger of tier: keeps the points rule tier:<tier_code> that gives a tier its multiplier, and the automatic promotion of the same name in coupon_template that gives its discount';

@@ -24,7 +24,7 @@ COMMENT ON COLUMN crm_member.tier.at_once IS 'true: the very sale that reaches t
 COMMENT ON COLUMN crm_member.tier.on_return IS 'When the sale that raised a member is returned: review: nothing happens before the next review; at_once: the member falls back at once, if the tier is not justified without it';
 COMMENT ON COLUMN crm_member.tier.multiplier IS 'Points of multiplier_type are multiplied by it: kept as points rule tier:<tier_code>; NULL: no such rule';
 COMMENT ON COLUMN crm_member.tier.multiplier_type IS 'Points type that is multiplied';
-COMMENT ON COLUMN crm_member.tier.discount IS 'Percent off what holders buy, for rules and clients to use; NULL: none';
+COMMENT ON COLUMN crm_member.tier.discount IS 'Percent off what holders buy, at quote() and checkout(): kept as automatic promotion tier:<tier_code> in coupon_template; NULL: none';
 COMMENT ON COLUMN crm_member.tier.benefits IS 'Further benefits, for people and clients';
 
 CREATE TABLE crm_member.tier_rule (

@@ -34,6 +34,16 @@ SELECT rule_code FROM points_rule WHERE rule_code LIKE 'tier:%';
 UPDATE tier SET multiplier = 3 WHERE tier_code = 'gold';
 SELECT rule_code, points FROM points_rule WHERE rule_code LIKE 'tier:%' ORDER BY 1;
 
+-- its discount is an automatic promotion
+UPDATE tier SET discount = 10 WHERE tier_code = 'black';
+INSERT INTO member_tier (member_id, tier_code) VALUES (19, 'black');
+SELECT quote('{"member_id": 19, "lines": [{"price": 50}]}') #>> '{payable}' AS black, quote('{"member_id": 20, "lines": [{"price": 50}]}') #>> '{payable}' AS none;
+UPDATE tier SET discount = 12.5 WHERE tier_code = 'black';
+SELECT quote('{"member_id": 19, "lines": [{"price": 50}]}') #>> '{payable}';
+UPDATE tier SET discount = NULL;
+SELECT quote('{"member_id": 19, "lines": [{"price": 50}]}') #>> '{payable}';
+DELETE FROM member_tier;
+
 -- spend over 12 months: 1000 silver, 5000 gold
 INSERT INTO tier_rule (tier_code, measure, threshold, within) VALUES ('silver', 'spend', 1000, '12 months'), ('gold', 'spend', 5000, '12 months');
 SELECT pg_temp.buy(1, '1a', '2026-02-01 10:00', 999.99), pg_temp.tier_of(1);
