@@ -5,9 +5,13 @@
 CREATE FUNCTION crm_member.move_points(
   from_member bigint, to_member bigint, points_type text, lot_nos bigint[], lot_points numeric[],
   at timestamptz, reason text, actor text) RETURNS numeric
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+  moved numeric;
+BEGIN
   WITH lot AS MATERIALIZED (
     SELECT l.lot_no, u.points, l.earned_at, l.available_at, l.expires_at,
            coalesce(l.owner_member, l.member_id) AS owner,
@@ -73,7 +77,9 @@ AS $$
            move_points.reason, move_points.actor, NULL, NULL, from_member
       FROM fresh
   )
-  SELECT coalesce(points, 0) FROM total
+  SELECT coalesce(points, 0) INTO moved FROM total;
+  RETURN moved;
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.move_points(bigint, bigint, text, bigint[], numeric[], timestamptz, text, text) IS
@@ -119,11 +125,14 @@ COMMENT ON FUNCTION crm_member.move_debt(bigint, bigint, text, numeric, bigint, 
   'Move a debt of points, all that from_member owes of what owner owed, between accounts that are there and locked';
 
 CREATE FUNCTION crm_member.lock_account(member_id bigint, points_type text) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
   INSERT INTO crm_member.points_account AS a (member_id, points_type) VALUES (lock_account.member_id, lock_account.points_type)
-  ON CONFLICT (member_id, points_type) DO UPDATE SET entry_no = a.entry_no
+  ON CONFLICT (member_id, points_type) DO UPDATE SET entry_no = a.entry_no;
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.lock_account(bigint, text) IS
@@ -313,52 +322,72 @@ COMMENT ON FUNCTION crm_member.merge_points(bigint[], bigint[], text, text) IS
   'Part points of merges: closes the accounts of merged members, opens those of survivors, and moves lots and debts to whose they are';
 
 CREATE FUNCTION crm_member.merge_points_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_object_agg(a.points_type, jsonb_build_object('balance', a.balance, 'debt', a.debt)), '{}')
     FROM (SELECT a.points_type, sum(a.balance) AS balance, sum(a.debt) AS debt FROM crm_member.points_account AS a
-           WHERE a.member_id = ANY (members) GROUP BY 1 HAVING bool_or(a.entry_no > 0)) AS a
+           WHERE a.member_id = ANY (members) GROUP BY 1 HAVING bool_or(a.entry_no > 0)) AS a);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_points_totals(bigint[]) IS 'Balance and debt of these members together, by points type';
 
 CREATE FUNCTION crm_member.merge_holds_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_object_agg(h.points_type, h.held), '{}')
     FROM (SELECT h.points_type, sum(h.held) AS held FROM crm_member.points_hold AS h
-           WHERE h.member_id = ANY (members) AND h.held > 0 GROUP BY 1) AS h
+           WHERE h.member_id = ANY (members) AND h.held > 0 GROUP BY 1) AS h);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_holds_totals(bigint[]) IS 'Points that these members hold together, by points type; holds stay where they were made';
 
 CREATE FUNCTION crm_member.merge_sales_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT jsonb_build_object('count', count(*), 'payable', coalesce(sum(s.payable), 0))
-    FROM crm_member.sale AS s WHERE s.member_id = ANY (members)
+    FROM crm_member.sale AS s WHERE s.member_id = ANY (members));
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_sales_totals(bigint[]) IS 'Sales of these members together, and what was paid for them';
 
 CREATE FUNCTION crm_member.merge_identities_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT jsonb_build_object('count', count(*)) FROM crm_member.identity AS i WHERE i.member_id = ANY (members)
+#variable_conflict use_column
+BEGIN
+  RETURN (
+  SELECT jsonb_build_object('count', count(*)) FROM crm_member.identity AS i WHERE i.member_id = ANY (members));
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_identities_totals(bigint[]) IS 'How many identities these members have together';
 
 CREATE FUNCTION crm_member.merge_cards_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_object_agg(c.state, c.n), '{}')
-    FROM (SELECT c.state, count(*) AS n FROM crm_member.card AS c WHERE c.member_id = ANY (members) GROUP BY 1) AS c
+    FROM (SELECT c.state, count(*) AS n FROM crm_member.card AS c WHERE c.member_id = ANY (members) GROUP BY 1) AS c);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_cards_totals(bigint[]) IS 'How many cards these members have together, by state';
@@ -386,9 +415,12 @@ COMMENT ON FUNCTION crm_member.merge_totals(bigint[]) IS 'What these members hav
 -- The golden record --------------------------------------------------------------------------------
 
 CREATE FUNCTION crm_member.read_profile(member_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT jsonb_build_object(
            'joined_at', m.joined_at AT TIME ZONE 'UTC', 'tags', to_jsonb(m.tags), 'attrs', m.attrs,
            'person', p.member_id IS NOT NULL,
@@ -396,7 +428,8 @@ AS $$
            'tier', (SELECT jsonb_build_object('tier_code', t.tier_code, 'since', t.since AT TIME ZONE 'UTC')
                       FROM crm_member.member_tier AS t WHERE t.member_id = m.member_id))
     FROM crm_member.member AS m LEFT JOIN crm_member.person AS p ON p.member_id = m.member_id
-   WHERE m.member_id = read_profile.member_id
+   WHERE m.member_id = read_profile.member_id);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.read_profile(bigint) IS 'What the rows of a member say that a merge chooses from';
@@ -444,14 +477,18 @@ $$;
 COMMENT ON FUNCTION crm_member.write_profile(bigint, jsonb) IS 'Make the rows of a member say what a profile says; what they say already is not written';
 
 CREATE FUNCTION crm_member.own_profile(member_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT CASE WHEN g.member_id IS NULL THEN present.profile
               ELSE (SELECT jsonb_object_agg(f.key, CASE WHEN f.value = g.golden->f.key THEN g.own->f.key ELSE f.value END)
                       FROM jsonb_each(present.profile) AS f) END
     FROM (SELECT crm_member.read_profile(own_profile.member_id) AS profile) AS present
-    LEFT JOIN crm_member.golden_record AS g ON g.member_id = own_profile.member_id
+    LEFT JOIN crm_member.golden_record AS g ON g.member_id = own_profile.member_id);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.own_profile(bigint) IS
@@ -716,23 +753,28 @@ COMMENT ON FUNCTION crm_member.lock_members(bigint[]) IS
   'Lock the members that these are after merges, in order, until the end of the transaction, and return them';
 
 CREATE FUNCTION crm_member.choose_survivor(members bigint[]) RETURNS bigint
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT m.member_id FROM crm_member.member AS m
    WHERE m.member_id = ANY (members)
    ORDER BY EXISTS (SELECT FROM crm_member.identity AS i WHERE i.member_id = m.member_id AND i.kind = 'mobile') DESC,
             m.joined_at, m.member_id
-   LIMIT 1
+   LIMIT 1);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.choose_survivor(bigint[]) IS
   'Of these members the one others are merged into where the caller does not say: who is found by a mobile, then who joined first, then the lowest number';
 
 CREATE FUNCTION crm_member.merge_pairs(members bigint[], roots bigint[], OUT verdict text, OUT evidence jsonb)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
   WITH one AS (
     SELECT u.member_id::text AS key, u.root FROM unnest(members, roots) AS u (member_id, root)
   )
@@ -746,6 +788,8 @@ AS $$
             FROM one AS a JOIN crm_member.duplicate_pair AS p ON p.model_code = 'member' AND p.left_key = a.key
             JOIN one AS b ON b.key = p.right_key
            WHERE a.root <> b.root)
+    INTO verdict, evidence;
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_pairs(bigint[], bigint[]) IS
@@ -1064,9 +1108,12 @@ COMMENT ON FUNCTION crm_member.leave_debt(bigint, bigint, text, text, text) IS
   'Leave with the survivor for good what a member that comes back owes beyond what it has';
 
 CREATE FUNCTION crm_member.activity_since(kin bigint, at timestamptz) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'member_id', k.member_id, 'now', k.root,
            'sales', (SELECT count(*) FROM crm_member.sale AS s WHERE s.member_id = k.member_id AND s.settled_at >= activity_since.at),
@@ -1075,7 +1122,8 @@ AS $$
            'identities', (SELECT count(*) FROM crm_member.identity AS i WHERE i.member_id = k.member_id AND i.bound_at >= activity_since.at),
            'cards', (SELECT count(*) FROM crm_member.card AS c WHERE c.member_id = k.member_id AND c.issued_at >= activity_since.at))
            ORDER BY k.member_id), '[]')
-    FROM crm_member.member_kin AS k WHERE k.kin = activity_since.kin
+    FROM crm_member.member_kin AS k WHERE k.kin = activity_since.kin);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.activity_since(bigint, timestamptz) IS
