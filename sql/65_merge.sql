@@ -163,12 +163,13 @@ BEGIN
   END LOOP;
 
   FOR move IN
-    SELECT DISTINCT k.root AS to_member
-      FROM crm_member.points_lot AS l
-      JOIN crm_member.member_kin AS k ON k.member_id = coalesce(l.owner_member, l.member_id)
-     WHERE l.member_id = forward_points.member_id AND l.points_type = forward_points.points_type
-       AND l.open AND k.root <> forward_points.member_id
-     ORDER BY 1
+    SELECT k.root AS to_member, array_agg(o.owner) AS owners
+      FROM (SELECT DISTINCT coalesce(l.owner_member, l.member_id) AS owner
+              FROM crm_member.points_lot AS l
+             WHERE l.member_id = forward_points.member_id AND l.points_type = forward_points.points_type AND l.open) AS o
+     CROSS JOIN LATERAL (SELECT k.root FROM crm_member.member_kin AS k WHERE k.member_id = o.owner OFFSET 0) AS k
+     WHERE k.root <> forward_points.member_id
+     GROUP BY 1 ORDER BY 1
   LOOP
     PERFORM crm_member.lock_account(move.to_member, forward_points.points_type) WHERE move.to_member <> root;
     -- what has expired, or is booked so at either end, stays where its expiry is booked
@@ -182,9 +183,8 @@ BEGIN
                                   array_agg(l.remaining ORDER BY l.lot_no), forward_points.at,
                                   forward_points.reason, forward_points.actor))
         FROM crm_member.points_lot AS l
-        JOIN crm_member.member_kin AS k ON k.member_id = coalesce(l.owner_member, l.member_id)
        WHERE l.member_id = forward_points.member_id AND l.points_type = forward_points.points_type
-         AND l.open AND l.expires_at > horizon AND k.root = move.to_member
+         AND l.open AND l.expires_at > horizon AND coalesce(l.owner_member, l.member_id) = ANY (move.owners)
       HAVING count(*) > 0), '[]');
   END LOOP;
 
@@ -290,7 +290,7 @@ BEGIN
   FOR account IN
     SELECT m.member_id, t.points_type, k.root <> k.member_id AS closed
       FROM unnest(members) AS m (member_id)
-      JOIN crm_member.member_kin AS k ON k.member_id = m.member_id
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.member_id = m.member_id OFFSET 0) AS k
      CROSS JOIN crm_member.points_type AS t
      ORDER BY m.member_id = ANY (merge_points.roots), m.member_id, t.points_type
   LOOP
@@ -299,21 +299,27 @@ BEGIN
     ON CONFLICT (member_id, points_type) DO UPDATE SET closed = excluded.closed;
   END LOOP;
   FOR account IN
-    SELECT a.member_id, a.points_type FROM crm_member.points_account AS a
-     WHERE a.member_id = ANY (members)
-       AND (a.entry_no > 0 AND (a.debt > 0 OR EXISTS (
-              SELECT FROM crm_member.points_lot AS l
-               WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open)))
+    SELECT a.member_id, a.points_type
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.points_account AS a WHERE a.member_id = m.member_id OFFSET 0) AS a
+     WHERE a.debt > 0 OR a.entry_no > 0 AND EXISTS (
+             SELECT FROM crm_member.points_lot AS l
+              WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open OFFSET 0)
      ORDER BY a.member_id, a.points_type
   LOOP
     moved := moved || crm_member.forward_points(account.member_id, account.points_type, now(), merge_points.reason, merge_points.actor);
   END LOOP;
   -- a survivor's next spending looks at holds of the others that have timed out
-  UPDATE crm_member.points_account AS a SET hold_expires_at = h.expires_at
-    FROM (SELECT k.root, h.points_type, min(h.expires_at) AS expires_at
-            FROM crm_member.points_hold AS h JOIN crm_member.member_kin AS k ON k.member_id = h.member_id
-           WHERE h.member_id = ANY (members) AND h.held > 0 GROUP BY 1, 2) AS h
-   WHERE a.member_id = h.root AND a.points_type = h.points_type AND a.hold_expires_at > h.expires_at;
+  FOR account IN
+    SELECT k.root, h.points_type, min(h.expires_at) AS expires_at
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.points_hold AS h WHERE h.member_id = m.member_id AND h.held > 0 OFFSET 0) AS h
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.member_id = m.member_id OFFSET 0) AS k
+     GROUP BY 1, 2
+  LOOP
+    UPDATE crm_member.points_account AS a SET hold_expires_at = account.expires_at
+     WHERE a.member_id = account.root AND a.points_type = account.points_type AND a.hold_expires_at > account.expires_at;
+  END LOOP;
   RETURN moved;
 END
 $$;
@@ -551,7 +557,7 @@ $$;
 COMMENT ON FUNCTION crm_member.choose_profile(bigint, jsonb, jsonb) IS
   'The golden record: of the profiles of members, an object of member to profile, the value of each field by its rule, and the member it came from';
 
-CREATE FUNCTION crm_member.refresh_golden(root bigint, rules jsonb) RETURNS jsonb
+CREATE FUNCTION crm_member.refresh_golden(root bigint, family bigint[], rules jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -561,10 +567,9 @@ DECLARE
   all_sources jsonb;
   golden record;
 BEGIN
-  SELECT jsonb_object_agg(k.member_id::text, crm_member.own_profile(k.member_id)) INTO all_sources
-    FROM crm_member.member_kin AS k
-   WHERE k.kin = (SELECT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = refresh_golden.root)
-     AND k.root = refresh_golden.root;
+  SELECT jsonb_object_agg(m.member_id::text, CASE WHEN m.member_id = refresh_golden.root THEN own
+                                                  ELSE crm_member.own_profile(m.member_id) END) INTO all_sources
+    FROM unnest(refresh_golden.family) AS m (member_id);
   SELECT * INTO golden FROM crm_member.choose_profile(refresh_golden.root, all_sources, refresh_golden.rules);
   PERFORM crm_member.write_profile(refresh_golden.root, golden.profile);
   INSERT INTO crm_member.golden_record (member_id, own, golden, sources)
@@ -574,7 +579,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION crm_member.refresh_golden(bigint, jsonb) IS
+COMMENT ON FUNCTION crm_member.refresh_golden(bigint, bigint[], jsonb) IS
   'Choose the golden record of a survivor anew and write it into its rows; returns the source of each field';
 
 CREATE FUNCTION crm_member.restore_profile(member_id bigint) RETURNS void
@@ -609,8 +614,11 @@ BEGIN
     FROM crm_member.member_kin AS k WHERE k.kin = merged_roots.kin;
   parents := array_fill(NULL::bigint, ARRAY[cardinality(members)]);
   FOR edge IN
-    SELECT e.member_id, e.survivor FROM crm_member.merge_edge AS e
-     WHERE e.member_id = ANY (members) AND e.undone_by IS NULL ORDER BY e.position
+    SELECT e.member_id, e.survivor
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.merge_edge AS e
+                          WHERE e.member_id = m.member_id AND e.undone_by IS NULL OFFSET 0) AS e
+     ORDER BY e.position
   LOOP
     child := array_position(members, edge.member_id);
     WHILE parents[child] IS NOT NULL LOOP
@@ -647,7 +655,9 @@ AS $$
 #variable_conflict use_column
 DECLARE
   members bigint[];
-  changed bigint[];
+  parents bigint[];
+  now_root bigint[];
+  changed bigint[] := '{}';
   roots bigint[];
   before jsonb;
   after jsonb;
@@ -658,28 +668,29 @@ DECLARE
   part record;
   item record;
 BEGIN
-  SELECT array_agg(r.member_id), array_agg(r.member_id) FILTER (WHERE (r.parent, r.root) IS DISTINCT FROM (m.merged_into, k.root)
-                                                                  OR (r.parent IS NOT NULL) <> (m.status = 'merged'))
-    INTO members, changed
-    FROM crm_member.merged_roots(apply_merges.kin) AS r
-    JOIN crm_member.member AS m ON m.member_id = r.member_id
-    JOIN crm_member.member_kin AS k ON k.member_id = r.member_id;
+  SELECT array_agg(r.member_id), array_agg(r.parent), array_agg(r.root) INTO members, parents, now_root
+    FROM crm_member.merged_roots(apply_merges.kin) AS r;
   before := crm_member.merge_totals(members);
-
-  UPDATE crm_member.member_kin AS k
-     SET root = r.root, status = CASE WHEN m.status = 'merged' THEN k.status ELSE m.status END
-    FROM crm_member.merged_roots(apply_merges.kin) AS r, crm_member.member AS m
-   WHERE k.member_id = ANY (changed) AND r.member_id = k.member_id AND m.member_id = k.member_id;
-  UPDATE crm_member.member AS m
-     SET merged_into = r.parent, status = CASE WHEN r.parent IS NULL THEN k.status ELSE 'merged' END
-    FROM crm_member.merged_roots(apply_merges.kin) AS r, crm_member.member_kin AS k
-   WHERE m.member_id = ANY (changed) AND r.member_id = m.member_id AND k.member_id = m.member_id
-     AND r.parent IS DISTINCT FROM m.merged_into;
-  -- survivors of what changed, now and before
-  SELECT array_agg(DISTINCT k.root ORDER BY k.root) INTO roots
-    FROM crm_member.member_kin AS k WHERE k.kin = apply_merges.kin;
-  SELECT array_agg(DISTINCT x.member_id ORDER BY x.member_id) INTO changed
-    FROM (SELECT unnest(changed) AS member_id UNION SELECT unnest(roots)) AS x;
+  FOR i IN 1 .. cardinality(members) LOOP
+    UPDATE crm_member.member_kin AS k SET root = now_root[i]
+     WHERE k.member_id = members[i] AND k.root <> now_root[i];
+    IF FOUND THEN
+      changed := changed || members[i];
+    END IF;
+    SELECT m.status, m.merged_into INTO item FROM crm_member.member AS m WHERE m.member_id = members[i];
+    IF item.merged_into IS DISTINCT FROM parents[i] THEN
+      UPDATE crm_member.member_kin AS k SET status = item.status WHERE k.member_id = members[i] AND item.status <> 'merged';
+      UPDATE crm_member.member AS m
+         SET merged_into = parents[i],
+             status = CASE WHEN parents[i] IS NOT NULL THEN 'merged'
+                           ELSE (SELECT k.status FROM crm_member.member_kin AS k WHERE k.member_id = members[i]) END
+       WHERE m.member_id = members[i];
+      changed := changed || members[i];
+    END IF;
+  END LOOP;
+  -- survivors, now and before
+  SELECT array_agg(DISTINCT r) INTO roots FROM unnest(now_root) AS r;
+  SELECT array_agg(DISTINCT r ORDER BY r) INTO changed FROM unnest(changed || roots) AS r;
 
   FOR part IN SELECT p.part, p.follow::regproc AS follow FROM crm_member.merge_part AS p WHERE p.follow IS NOT NULL ORDER BY p.position, p.part
   LOOP
@@ -694,27 +705,30 @@ BEGIN
 
   -- who survives nobody any more gets its own values back before those of others are chosen
   FOR item IN
-    SELECT g.member_id FROM crm_member.golden_record AS g
-     WHERE g.member_id = ANY (members)
-       AND NOT EXISTS (SELECT FROM crm_member.member_kin AS k
-                        WHERE k.kin = apply_merges.kin AND k.root = g.member_id AND k.member_id <> g.member_id)
+    SELECT g.member_id
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.golden_record AS g WHERE g.member_id = m.member_id OFFSET 0) AS g
+     WHERE NOT EXISTS (SELECT FROM unnest(members, now_root) AS r (member_id, root)
+                        WHERE r.root = g.member_id AND r.member_id <> r.root)
      ORDER BY 1
   LOOP
     PERFORM crm_member.restore_profile(item.member_id);
   END LOOP;
   FOR item IN
-    SELECT k.root, array_agg(k.member_id ORDER BY k.member_id) AS family FROM crm_member.member_kin AS k
-     WHERE k.kin = apply_merges.kin GROUP BY k.root HAVING count(*) > 1 ORDER BY 1
+    SELECT r.root, array_agg(r.member_id ORDER BY r.member_id) AS family
+      FROM unnest(members, now_root) AS r (member_id, root) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
   LOOP
     SELECT coalesce(jsonb_object_agg(f.key, f.value ORDER BY e.position), '{}') INTO rules
-      FROM crm_member.merge_edge AS e CROSS JOIN LATERAL jsonb_each(e.fields) AS f
-     WHERE e.member_id = ANY (item.family) AND e.undone_by IS NULL;
-    golden := golden || jsonb_build_object(item.root::text, crm_member.refresh_golden(item.root, rules));
+      FROM unnest(item.family) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.merge_edge AS e
+                          WHERE e.member_id = m.member_id AND e.undone_by IS NULL OFFSET 0) AS e
+     CROSS JOIN LATERAL jsonb_each(e.fields) AS f;
+    golden := golden || jsonb_build_object(item.root::text, crm_member.refresh_golden(item.root, item.family, rules));
   END LOOP;
   RETURN jsonb_build_object(
     'families', (SELECT jsonb_agg(jsonb_build_object('survivor', f.root, 'members', f.members) ORDER BY f.root)
-                   FROM (SELECT k.root, jsonb_agg(k.member_id ORDER BY k.member_id) AS members
-                           FROM crm_member.member_kin AS k WHERE k.kin = apply_merges.kin GROUP BY 1) AS f),
+                   FROM (SELECT r.root, jsonb_agg(r.member_id ORDER BY r.member_id) AS members
+                           FROM unnest(members, now_root) AS r (member_id, root) GROUP BY 1) AS f),
     'moved', moved, 'totals', jsonb_build_object('before', before, 'after', after), 'golden', golden);
 END
 $$;
@@ -779,13 +793,17 @@ BEGIN
     SELECT u.member_id::text AS key, u.root FROM unnest(members, roots) AS u (member_id, root)
   )
   SELECT (SELECT min(v.left_key || ' and ' || v.right_key)
-            FROM one AS a JOIN crm_member.match_verdict AS v ON v.model_code = 'member' AND v.left_key = a.key
+            FROM one AS a
+           CROSS JOIN LATERAL (SELECT * FROM crm_member.match_verdict AS v
+                                WHERE v.model_code = 'member' AND v.left_key = a.key AND v.verdict = 'different' OFFSET 0) AS v
             JOIN one AS b ON b.key = v.right_key
-           WHERE v.verdict = 'different' AND a.root <> b.root),
+           WHERE a.root <> b.root),
          (SELECT coalesce(jsonb_agg(jsonb_build_object('model_code', p.model_code, 'left_key', p.left_key, 'right_key', p.right_key,
                    'probability', p.probability, 'weight', p.weight, 'decision', p.decision, 'evidence', p.evidence)
                    ORDER BY p.model_code, p.left_key, p.right_key), '[]')
-            FROM one AS a JOIN crm_member.duplicate_pair AS p ON p.model_code = 'member' AND p.left_key = a.key
+            FROM one AS a
+           CROSS JOIN LATERAL (SELECT * FROM crm_member.duplicate_pair AS p
+                                WHERE p.model_code = 'member' AND p.left_key = a.key OFFSET 0) AS p
             JOIN one AS b ON b.key = p.right_key
            WHERE a.root <> b.root)
     INTO verdict, evidence;
@@ -866,6 +884,8 @@ DECLARE
   winner bigint;
   merged bigint[];
   kin_no bigint;
+  kins bigint[];
+  other_kin bigint;
   last_position bigint;
   pairs record;
   report jsonb;
@@ -888,9 +908,11 @@ BEGIN
   SELECT p.* INTO pairs
     FROM (SELECT array_agg(x.member_id) AS members, array_agg(x.root) AS roots
             FROM (SELECT r AS member_id, r AS root FROM unnest(roots) AS r
-                  UNION SELECT k.member_id, k.root FROM crm_member.member_kin AS o
-                    JOIN crm_member.member_kin AS k ON k.kin = o.kin AND k.root = o.member_id
-                   WHERE o.member_id = ANY (roots)) AS x) AS x
+                  UNION SELECT k.member_id, k.root
+                    FROM unnest(roots) AS r
+                   CROSS JOIN LATERAL (SELECT o.kin FROM crm_member.member_kin AS o WHERE o.member_id = r OFFSET 0) AS o
+                   CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.kin = o.kin OFFSET 0) AS k
+                   WHERE k.root = r) AS x) AS x
    CROSS JOIN LATERAL crm_member.merge_pairs(x.members, x.roots) AS p;
   IF pairs.verdict IS NOT NULL AND NOT coalesce((do_merge.policy->>'override_distinct')::boolean, false) THEN
     RAISE EXCEPTION 'members % are not the same', pairs.verdict
@@ -910,12 +932,14 @@ BEGIN
   INSERT INTO crm_member.member_kin (member_id, kin, root, status)
   SELECT m.member_id, m.member_id, m.member_id, m.status FROM crm_member.member AS m WHERE m.member_id = ANY (roots)
   ON CONFLICT (member_id) DO NOTHING;
-  SELECT min(k.kin), coalesce(max(e.position), 0) INTO kin_no, last_position
-    FROM (SELECT DISTINCT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = ANY (roots)) AS r
-    JOIN crm_member.member_kin AS k ON k.kin = r.kin
-    LEFT JOIN crm_member.merge_edge AS e ON e.member_id = k.member_id;
-  UPDATE crm_member.member_kin AS k SET kin = kin_no
-   WHERE k.kin IN (SELECT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = ANY (roots)) AND k.kin <> kin_no;
+  SELECT min(r.kin), array_agg(DISTINCT r.kin), coalesce(max(e.position), 0) INTO kin_no, kins, last_position
+    FROM unnest(roots) AS u (member_id)
+   CROSS JOIN LATERAL (SELECT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = u.member_id OFFSET 0) AS r
+   CROSS JOIN LATERAL (SELECT k.member_id FROM crm_member.member_kin AS k WHERE k.kin = r.kin OFFSET 0) AS k
+    LEFT JOIN LATERAL (SELECT e.position FROM crm_member.merge_edge AS e WHERE e.member_id = k.member_id OFFSET 0) AS e ON true;
+  FOREACH other_kin IN ARRAY kins LOOP
+    UPDATE crm_member.member_kin AS k SET kin = kin_no WHERE k.kin = other_kin AND other_kin <> kin_no;
+  END LOOP;
   INSERT INTO crm_member.merge_edge (member_id, merge_id, survivor, position, fields)
   SELECT u.member_id, this, winner, last_position + u.n, coalesce(do_merge.policy->'fields', '{}')
     FROM unnest(merged) WITH ORDINALITY AS u (member_id, n);
