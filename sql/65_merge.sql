@@ -277,6 +277,32 @@ COMMENT ON FUNCTION crm_member.fetch_points(bigint, text, bigint, numeric, times
 
 -- What a merge takes along: see table merge_part --------------------------------------------------
 
+CREATE FUNCTION crm_member.lock_points(members bigint[], roots bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  account record;
+BEGIN
+  -- aliases before roots: who forwards from an alias waits for its root too
+  FOR account IN
+    SELECT m.member_id, t.points_type, k.root <> k.member_id AS closed
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.member_id = m.member_id OFFSET 0) AS k
+     CROSS JOIN crm_member.points_type AS t
+     ORDER BY m.member_id = ANY (lock_points.roots), m.member_id, t.points_type
+  LOOP
+    INSERT INTO crm_member.points_account AS a (member_id, points_type, closed)
+    VALUES (account.member_id, account.points_type, account.closed)
+    ON CONFLICT (member_id, points_type) DO UPDATE SET closed = excluded.closed;
+  END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.lock_points(bigint[], bigint[]) IS
+  'Part points of merges: locks the accounts, closes those of merged members and opens those of survivors';
+
 CREATE FUNCTION crm_member.merge_points(members bigint[], roots bigint[], reason text, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -286,18 +312,6 @@ DECLARE
   moved jsonb := '[]';
   account record;
 BEGIN
-  -- aliases before roots: who forwards from an alias waits for its root too
-  FOR account IN
-    SELECT m.member_id, t.points_type, k.root <> k.member_id AS closed
-      FROM unnest(members) AS m (member_id)
-     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.member_id = m.member_id OFFSET 0) AS k
-     CROSS JOIN crm_member.points_type AS t
-     ORDER BY m.member_id = ANY (merge_points.roots), m.member_id, t.points_type
-  LOOP
-    INSERT INTO crm_member.points_account AS a (member_id, points_type, closed)
-    VALUES (account.member_id, account.points_type, account.closed)
-    ON CONFLICT (member_id, points_type) DO UPDATE SET closed = excluded.closed;
-  END LOOP;
   FOR account IN
     SELECT a.member_id, a.points_type
       FROM unnest(members) AS m (member_id)
@@ -325,7 +339,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_points(bigint[], bigint[], text, text) IS
-  'Part points of merges: closes the accounts of merged members, opens those of survivors, and moves lots and debts to whose they are';
+  'Part points of merges: moves lots and debts to whose they are';
 
 CREATE FUNCTION crm_member.merge_points_totals(members bigint[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -398,7 +412,7 @@ $$;
 
 COMMENT ON FUNCTION crm_member.merge_cards_totals(bigint[]) IS 'How many cards these members have together, by state';
 
-CREATE FUNCTION crm_member.merge_totals(members bigint[]) RETURNS jsonb
+CREATE FUNCTION crm_member.merge_totals(members bigint[], moving boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -407,7 +421,8 @@ DECLARE
   answer jsonb;
   totals jsonb := '{}';
 BEGIN
-  FOR part IN SELECT p.part, p.totals::regproc AS totals FROM crm_member.merge_part AS p ORDER BY p.position, p.part
+  FOR part IN SELECT p.part, p.totals::regproc AS totals FROM crm_member.merge_part AS p
+               WHERE (p.follow IS NOT NULL) = moving ORDER BY p.position, p.part
   LOOP
     EXECUTE format('SELECT %s($1)', part.totals) INTO answer USING members;
     totals := totals || jsonb_build_object(part.part, answer);
@@ -416,7 +431,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION crm_member.merge_totals(bigint[]) IS 'What these members have together, by part of table merge_part';
+COMMENT ON FUNCTION crm_member.merge_totals(bigint[], boolean) IS
+  'What these members have together, by part of table merge_part: parts that move, or those that stay and are found';
 
 -- The golden record --------------------------------------------------------------------------------
 
@@ -670,7 +686,6 @@ DECLARE
 BEGIN
   SELECT array_agg(r.member_id), array_agg(r.parent), array_agg(r.root) INTO members, parents, now_root
     FROM crm_member.merged_roots(apply_merges.kin) AS r;
-  before := crm_member.merge_totals(members);
   FOR i IN 1 .. cardinality(members) LOOP
     UPDATE crm_member.member_kin AS k SET root = now_root[i]
      WHERE k.member_id = members[i] AND k.root <> now_root[i];
@@ -692,12 +707,17 @@ BEGIN
   SELECT array_agg(DISTINCT r) INTO roots FROM unnest(now_root) AS r;
   SELECT array_agg(DISTINCT r ORDER BY r) INTO changed FROM unnest(changed || roots) AS r;
 
+  FOR part IN SELECT p.prepare::regproc AS prepare FROM crm_member.merge_part AS p WHERE p.prepare IS NOT NULL ORDER BY p.position, p.part
+  LOOP
+    EXECUTE format('SELECT %s($1, $2)', part.prepare) USING changed, roots;
+  END LOOP;
+  before := crm_member.merge_totals(changed, true);
   FOR part IN SELECT p.part, p.follow::regproc AS follow FROM crm_member.merge_part AS p WHERE p.follow IS NOT NULL ORDER BY p.position, p.part
   LOOP
     EXECUTE format('SELECT %s($1, $2, $3, $4)', part.follow) INTO answer USING changed, roots, apply_merges.reason, apply_merges.actor;
     moved := moved || jsonb_build_object(part.part, answer);
   END LOOP;
-  after := crm_member.merge_totals(members);
+  after := crm_member.merge_totals(changed, true);
   IF after <> before THEN
     RAISE EXCEPTION 'merging would change what the members have together'
       USING ERRCODE = 'RM612', DETAIL = format('Before: %s. After: %s.', before, after);
@@ -729,7 +749,8 @@ BEGIN
     'families', (SELECT jsonb_agg(jsonb_build_object('survivor', f.root, 'members', f.members) ORDER BY f.root)
                    FROM (SELECT r.root, jsonb_agg(r.member_id ORDER BY r.member_id) AS members
                            FROM unnest(members, now_root) AS r (member_id, root) GROUP BY 1) AS f),
-    'moved', moved, 'totals', jsonb_build_object('before', before, 'after', after), 'golden', golden);
+    'moved', moved, 'totals', jsonb_build_object('before', before, 'after', after),
+    'kept', crm_member.merge_totals(members, false), 'golden', golden);
 END
 $$;
 
