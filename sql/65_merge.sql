@@ -107,11 +107,11 @@ BEGIN
   INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at, reason, actor,
               lot_nos, lot_points, other_member)
   SELECT from_member, move_debt.points_type, entry_no, 'merge_out', move_debt.points, balance, move_debt.at,
-         move_debt.reason, move_debt.actor, '{0}', ARRAY[-move_debt.points], to_member
+         move_debt.reason, move_debt.actor, '{0}'::bigint[], ARRAY[-move_debt.points], to_member
     FROM source
   UNION ALL
   SELECT to_member, move_debt.points_type, entry_no, 'merge_in', -move_debt.points, balance, move_debt.at,
-         move_debt.reason, move_debt.actor, '{0}', ARRAY[move_debt.points], from_member
+         move_debt.reason, move_debt.actor, '{0}'::bigint[], ARRAY[move_debt.points], from_member
     FROM target;
   DELETE FROM crm_member.merged_debt AS d
    WHERE d.member_id = from_member AND d.points_type = move_debt.points_type AND d.owner = move_debt.owner;
