@@ -412,6 +412,118 @@ $$;
 
 COMMENT ON FUNCTION crm_member.merge_cards_totals(bigint[]) IS 'How many cards these members have together, by state';
 
+CREATE FUNCTION crm_member.merge_coupons_totals(members bigint[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+      FROM (SELECT c.status, count(*) AS n FROM unnest(members) AS m (member_id)
+             CROSS JOIN LATERAL (SELECT c.status FROM crm_member.coupon AS c WHERE c.member_id = m.member_id OFFSET 0) AS c
+             GROUP BY 1) AS c);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.merge_coupons_totals(bigint[]) IS 'How many coupons were issued to these members together, by status';
+
+CREATE FUNCTION crm_member.family_uses(root bigint, OUT template_code text, OUT uses bigint) RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT u.template_code, count(*)
+    FROM (SELECT family_uses.root AS member_id
+          UNION SELECT k.member_id FROM crm_member.member_kin AS r
+           CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.kin = r.kin OFFSET 0) AS k
+           WHERE r.member_id = family_uses.root AND k.root = r.member_id) AS m
+   CROSS JOIN LATERAL (SELECT u.template_code FROM crm_member.coupon_use AS u
+                        WHERE u.member_id = m.member_id AND u.returned_at IS NULL OFFSET 0) AS u
+   CROSS JOIN LATERAL (SELECT FROM crm_member.coupon_template AS t
+                        WHERE t.template_code = u.template_code AND t.member_limit IS NOT NULL OFFSET 0) AS t
+   GROUP BY 1 ORDER BY 1;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.family_uses(bigint) IS
+  'Redemptions in force of templates with member_limit, by a member and all that are merged into it together';
+
+CREATE FUNCTION crm_member.lock_limits(members bigint[], roots bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO crm_member.coupon_tally AS t (member_id, template_code, uses)
+  SELECT r.root, u.template_code, u.uses
+    FROM unnest(roots) AS r (root) CROSS JOIN LATERAL crm_member.family_uses(r.root) AS u
+   WHERE r.root = ANY (members) ORDER BY 1, 2
+  ON CONFLICT (member_id, template_code) DO UPDATE SET uses = t.uses;
+  PERFORM FROM crm_member.coupon_tally AS t WHERE t.member_id = ANY (members) ORDER BY t.member_id, t.template_code FOR UPDATE;
+  PERFORM FROM crm_member.points_rule_use AS u WHERE u.member_id = ANY (members) ORDER BY u.member_id, u.rule_code, u.period FOR UPDATE;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.lock_limits(bigint[], bigint[]) IS
+  'Part limits of merges: locks what these members have used of limits a member has';
+
+CREATE FUNCTION crm_member.merge_limits(members bigint[], roots bigint[], reason text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  own record;
+BEGIN
+  -- what a survivor used counts the uses of all that are merged into it
+  UPDATE crm_member.coupon_tally AS t SET uses = coalesce(u.uses, 0)
+    FROM crm_member.coupon_tally AS o
+    LEFT JOIN LATERAL (SELECT f.uses FROM crm_member.family_uses(o.member_id) AS f WHERE f.template_code = o.template_code) AS u ON true
+   WHERE o.member_id = ANY (members) AND o.member_id = ANY (roots)
+     AND t.member_id = o.member_id AND t.template_code = o.template_code AND t.uses <> coalesce(u.uses, 0);
+
+  FOR own IN DELETE FROM crm_member.merged_use AS d WHERE d.member_id = ANY (members) RETURNING d.* LOOP
+    UPDATE crm_member.points_rule_use AS u SET points = u.points - own.points
+     WHERE u.member_id = own.member_id AND u.rule_code = own.rule_code AND u.period = own.period;
+  END LOOP;
+  FOR own IN
+    SELECT k.root, u.rule_code, u.period, u.points, u.member_id
+      FROM unnest(roots) AS r (root)
+     CROSS JOIN LATERAL (SELECT x.kin FROM crm_member.member_kin AS x WHERE x.member_id = r.root OFFSET 0) AS x
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.kin = x.kin OFFSET 0) AS k
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.points_rule_use AS u WHERE u.member_id = k.member_id OFFSET 0) AS u
+     WHERE r.root = ANY (members) AND k.root = r.root AND k.member_id <> r.root AND u.points > 0
+     ORDER BY 1, 2, 3, 5
+  LOOP
+    INSERT INTO crm_member.merged_use (member_id, owner, rule_code, period, points)
+    VALUES (own.root, own.member_id, own.rule_code, own.period, own.points);
+    INSERT INTO crm_member.points_rule_use AS u (member_id, rule_code, period, points)
+    VALUES (own.root, own.rule_code, own.period, own.points)
+    ON CONFLICT (member_id, rule_code, period) DO UPDATE SET points = u.points + excluded.points;
+  END LOOP;
+  RETURN '[]';
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.merge_limits(bigint[], bigint[], text, text) IS
+  'Part limits of merges: limits a member has count, for each survivor, what all that are merged into it have used. Being over a limit is no error: only more is refused';
+
+CREATE FUNCTION crm_member.merge_limits_totals(members bigint[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
+    SELECT jsonb_build_object('redemptions', count(*)) FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT FROM crm_member.coupon_use AS u WHERE u.member_id = m.member_id AND u.returned_at IS NULL OFFSET 0) AS u);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.merge_limits_totals(bigint[]) IS 'Redemptions in force of these members together';
+
 CREATE FUNCTION crm_member.merge_totals(members bigint[], moving boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -1206,3 +1318,78 @@ $$;
 
 COMMENT ON FUNCTION crm_member.unmerge(bigint, text, jsonb, text, boolean) IS
   'Undo a merge at any time, also one in the middle of others: afterwards everything is as the other live merges alone say. Rows of a member go back with it, what was done with the survivor stays there; points go back to whose they were, less what was spent of them since. The members are judged different for ever. policy: {"negative": "allow" (default) | "survivor" | "refuse", what happens where debt exceeds what comes back; "only": [members of this merge to take out]; "reason": text}. Reports unmerge_id, merge_id, undone, families, what moved, totals, negative balances, since_merge. Undone already: unmerge_id NULL, nothing written. Repeating a ref returns the first report. Errors: 22004 NULL, 22023 bad policy, RM001, RM610 unknown merge, RM612 totals would change, RM613 negative balance refused';
+
+-- Forgetting a person ------------------------------------------------------------------------------
+
+CREATE FUNCTION crm_member.erase_member(
+  member_id bigint, reason text, ref text DEFAULT NULL, actor text DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  root bigint;
+  family bigint[];
+  said CONSTANT bigint := hashtextextended('erase:' || coalesce(erase_member.reason, ''), 0);
+  salt bytea;
+  identities int;
+BEGIN
+  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
+    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  root := crm_member.lock_member(erase_member.member_id, false);
+  SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family
+    FROM (SELECT root AS member_id
+          UNION SELECT k.member_id FROM crm_member.member_kin AS r JOIN crm_member.member_kin AS k ON k.kin = r.kin
+           WHERE r.member_id = root AND k.root = root) AS x;
+  IF crm_member.act_done(ARRAY[erase_member.member_id, root], 'erase_member', erase_member.ref, said)
+     OR NOT EXISTS (SELECT FROM crm_member.person AS p WHERE p.member_id = ANY (family))
+        AND NOT EXISTS (SELECT FROM crm_member.identity AS i WHERE i.member_id = ANY (family)) THEN
+    RETURN jsonb_build_object('member_id', root, 'members', to_jsonb(family), 'identities', 0);
+  END IF;
+
+  SELECT s.salt INTO salt FROM crm_member.erasure_salt AS s;
+  WITH gone AS (
+    DELETE FROM crm_member.identity AS i WHERE i.member_id = ANY (family) RETURNING i.kind, i.value, i.member_id
+  ), kept AS (
+    INSERT INTO crm_member.erased_identity (digest, kind, member_id)
+    SELECT sha256(salt || convert_to(g.kind || ':' || g.value, 'UTF8')), g.kind, g.member_id FROM gone AS g
+    ON CONFLICT (digest, member_id) DO NOTHING
+  )
+  SELECT count(*) INTO identities FROM gone;
+  DELETE FROM crm_member.person AS p WHERE p.member_id = ANY (family);
+  UPDATE crm_member.golden_record AS g
+     SET own = g.own || '{"person": false, "name": null, "mobile": null, "email": null, "birthday": null, "gender": null}',
+         golden = g.golden || '{"person": false, "name": null, "mobile": null, "email": null, "birthday": null, "gender": null}'
+   WHERE g.member_id = ANY (family);
+  UPDATE crm_member.member AS m SET attrs = '{}', tags = '{}', status = CASE WHEN m.status = 'merged' THEN m.status ELSE 'cancelled' END
+   WHERE m.member_id = ANY (family);
+  UPDATE crm_member.golden_record AS g
+     SET own = g.own || '{"attrs": {}, "tags": []}', golden = g.golden || '{"attrs": {}, "tags": []}' WHERE g.member_id = ANY (family);
+  UPDATE crm_member.member_kin AS k SET status = 'cancelled' WHERE k.member_id = ANY (family);
+  UPDATE crm_member.card AS c SET state = 'cancelled', ended_at = coalesce(c.ended_at, now())
+   WHERE c.member_id = ANY (family) AND c.state <> 'cancelled';
+  DELETE FROM crm_member.duplicate_pair AS p
+   WHERE p.model_code = 'member' AND (p.left_key = ANY (family::text[]) OR p.right_key = ANY (family::text[]));
+  DELETE FROM crm_member.duplicate_cluster AS c WHERE c.model_code = 'member' AND c.key = ANY (family::text[]);
+  INSERT INTO crm_member.member_event (member_id, event_id, act, ref, fingerprint, detail, actor)
+  VALUES (root, crm_member.new_id(), 'erase_member', erase_member.ref, said,
+          jsonb_build_object('members', to_jsonb(family), 'reason', erase_member.reason, 'identities', identities), erase_member.actor);
+  RETURN jsonb_build_object('member_id', root, 'members', to_jsonb(family), 'identities', identities);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.erase_member(bigint, text, text, text) IS
+  'Forget a person: the personal data of a member and of all that are merged with it go, with attributes, tags and identities, of which digests are kept; cards are cancelled, members too. Sales and points stay as they are, the books can be proven and merges undone. For good; what is gone already is no error. Returns member_id, members and how many identities went. Errors: 22004 NULL, RM001, RM101 unknown member';
+
+CREATE FUNCTION crm_member.was_erased(kind text, value text) RETURNS boolean
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM crm_member.erased_identity AS e CROSS JOIN crm_member.erasure_salt AS s
+     WHERE e.digest = sha256(s.salt || convert_to(was_erased.kind || ':' || crm_member.normalize_identity(was_erased.kind, was_erased.value), 'UTF8')));
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.was_erased(text, text) IS
+  'Was a member erased who was found by this identity? NULL for NULL. Error 22023 unknown kind or unusable value';

@@ -44,10 +44,12 @@ AS $$
 
   -- persons, configuration, corrections, bulk work
   ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_filter,card_batch,import,import_error,
-    match_model,match_run,match_verdict,duplicate_pair,duplicate_cluster,tier_review}'),
+    match_model,match_run,match_verdict,duplicate_pair,duplicate_cluster,tier_review,
+    member_merge,merge_edge,member_kin,golden_record}'),
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,expire_points,expire_step,release_timed_out,note_ledger_run,
-    run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
+    run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates,
+    merge_members,unmerge,erase_member,was_erased}'),
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
     member_filter,match_model,match_verdict}'),

@@ -93,6 +93,19 @@ COMMENT ON COLUMN crm_member.merged_debt.member_id IS 'Who owes it now';
 COMMENT ON COLUMN crm_member.merged_debt.owner IS 'Who owed it';
 COMMENT ON COLUMN crm_member.merged_debt.points IS 'How much was taken over';
 
+CREATE TABLE crm_member.merged_use (
+  member_id  bigint NOT NULL,
+  owner      bigint NOT NULL,
+  rule_code  text NOT NULL,
+  period     date NOT NULL,
+  points     numeric NOT NULL,
+  PRIMARY KEY (member_id, owner, rule_code, period)
+);
+
+COMMENT ON TABLE crm_member.merged_use IS 'What of points_rule_use a survivor took over from others';
+COMMENT ON COLUMN crm_member.merged_use.member_id IS 'The survivor';
+COMMENT ON COLUMN crm_member.merged_use.owner IS 'Who used it';
+
 CREATE TABLE crm_member.merge_part (
   part      text PRIMARY KEY,
   totals    text NOT NULL,
@@ -109,11 +122,13 @@ COMMENT ON COLUMN crm_member.merge_part.follow IS 'Function (members bigint[], r
 COMMENT ON COLUMN crm_member.merge_part.position IS 'Order';
 
 INSERT INTO crm_member.merge_part (part, totals, prepare, follow, position) VALUES
+  ('limits', 'crm_member.merge_limits_totals', 'crm_member.lock_limits', 'crm_member.merge_limits', 5),
   ('points', 'crm_member.merge_points_totals', 'crm_member.lock_points', 'crm_member.merge_points', 10),
   ('holds', 'crm_member.merge_holds_totals', NULL, NULL, 20),
   ('sales', 'crm_member.merge_sales_totals', NULL, NULL, 30),
   ('identities', 'crm_member.merge_identities_totals', NULL, NULL, 40),
-  ('cards', 'crm_member.merge_cards_totals', NULL, NULL, 50);
+  ('cards', 'crm_member.merge_cards_totals', NULL, NULL, 50),
+  ('coupons', 'crm_member.merge_coupons_totals', NULL, NULL, 60);
 
 -- Directory: what an erased member was found by, unreadable.
 CREATE TABLE crm_member.erased_identity (
