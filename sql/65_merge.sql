@@ -5,9 +5,13 @@
 CREATE FUNCTION crm_member.move_points(
   from_member bigint, to_member bigint, points_type text, lot_nos bigint[], lot_points numeric[],
   at timestamptz, reason text, actor text) RETURNS numeric
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+  moved numeric;
+BEGIN
   WITH lot AS MATERIALIZED (
     SELECT l.lot_no, u.points, l.earned_at, l.available_at, l.expires_at,
            coalesce(l.owner_member, l.member_id) AS owner,
@@ -73,7 +77,9 @@ AS $$
            move_points.reason, move_points.actor, NULL, NULL, from_member
       FROM fresh
   )
-  SELECT coalesce(points, 0) FROM total
+  SELECT coalesce(points, 0) INTO moved FROM total;
+  RETURN moved;
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.move_points(bigint, bigint, text, bigint[], numeric[], timestamptz, text, text) IS
@@ -101,11 +107,11 @@ BEGIN
   INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at, reason, actor,
               lot_nos, lot_points, other_member)
   SELECT from_member, move_debt.points_type, entry_no, 'merge_out', move_debt.points, balance, move_debt.at,
-         move_debt.reason, move_debt.actor, '{0}', ARRAY[-move_debt.points], to_member
+         move_debt.reason, move_debt.actor, '{0}'::bigint[], ARRAY[-move_debt.points], to_member
     FROM source
   UNION ALL
   SELECT to_member, move_debt.points_type, entry_no, 'merge_in', -move_debt.points, balance, move_debt.at,
-         move_debt.reason, move_debt.actor, '{0}', ARRAY[move_debt.points], from_member
+         move_debt.reason, move_debt.actor, '{0}'::bigint[], ARRAY[move_debt.points], from_member
     FROM target;
   DELETE FROM crm_member.merged_debt AS d
    WHERE d.member_id = from_member AND d.points_type = move_debt.points_type AND d.owner = move_debt.owner;
@@ -119,11 +125,14 @@ COMMENT ON FUNCTION crm_member.move_debt(bigint, bigint, text, numeric, bigint, 
   'Move a debt of points, all that from_member owes of what owner owed, between accounts that are there and locked';
 
 CREATE FUNCTION crm_member.lock_account(member_id bigint, points_type text) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
   INSERT INTO crm_member.points_account AS a (member_id, points_type) VALUES (lock_account.member_id, lock_account.points_type)
-  ON CONFLICT (member_id, points_type) DO UPDATE SET entry_no = a.entry_no
+  ON CONFLICT (member_id, points_type) DO UPDATE SET entry_no = a.entry_no;
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.lock_account(bigint, text) IS
@@ -154,12 +163,13 @@ BEGIN
   END LOOP;
 
   FOR move IN
-    SELECT DISTINCT k.root AS to_member
-      FROM crm_member.points_lot AS l
-      JOIN crm_member.member_kin AS k ON k.member_id = coalesce(l.owner_member, l.member_id)
-     WHERE l.member_id = forward_points.member_id AND l.points_type = forward_points.points_type
-       AND l.open AND k.root <> forward_points.member_id
-     ORDER BY 1
+    SELECT k.root AS to_member, array_agg(o.owner) AS owners
+      FROM (SELECT DISTINCT coalesce(l.owner_member, l.member_id) AS owner
+              FROM crm_member.points_lot AS l
+             WHERE l.member_id = forward_points.member_id AND l.points_type = forward_points.points_type AND l.open) AS o
+     CROSS JOIN LATERAL (SELECT k.root FROM crm_member.member_kin AS k WHERE k.member_id = o.owner OFFSET 0) AS k
+     WHERE k.root <> forward_points.member_id
+     GROUP BY 1 ORDER BY 1
   LOOP
     PERFORM crm_member.lock_account(move.to_member, forward_points.points_type) WHERE move.to_member <> root;
     -- what has expired, or is booked so at either end, stays where its expiry is booked
@@ -173,9 +183,8 @@ BEGIN
                                   array_agg(l.remaining ORDER BY l.lot_no), forward_points.at,
                                   forward_points.reason, forward_points.actor))
         FROM crm_member.points_lot AS l
-        JOIN crm_member.member_kin AS k ON k.member_id = coalesce(l.owner_member, l.member_id)
        WHERE l.member_id = forward_points.member_id AND l.points_type = forward_points.points_type
-         AND l.open AND l.expires_at > horizon AND k.root = move.to_member
+         AND l.open AND l.expires_at > horizon AND coalesce(l.owner_member, l.member_id) = ANY (move.owners)
       HAVING count(*) > 0), '[]');
   END LOOP;
 
@@ -268,6 +277,32 @@ COMMENT ON FUNCTION crm_member.fetch_points(bigint, text, bigint, numeric, times
 
 -- What a merge takes along: see table merge_part --------------------------------------------------
 
+CREATE FUNCTION crm_member.lock_points(members bigint[], roots bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  account record;
+BEGIN
+  -- aliases before roots: who forwards from an alias waits for its root too
+  FOR account IN
+    SELECT m.member_id, t.points_type, k.root <> k.member_id AS closed
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.member_id = m.member_id OFFSET 0) AS k
+     CROSS JOIN crm_member.points_type AS t
+     ORDER BY m.member_id = ANY (lock_points.roots), m.member_id, t.points_type
+  LOOP
+    INSERT INTO crm_member.points_account AS a (member_id, points_type, closed)
+    VALUES (account.member_id, account.points_type, account.closed)
+    ON CONFLICT (member_id, points_type) DO UPDATE SET closed = excluded.closed;
+  END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.lock_points(bigint[], bigint[]) IS
+  'Part points of merges: locks the accounts, closes those of merged members and opens those of survivors';
+
 CREATE FUNCTION crm_member.merge_points(members bigint[], roots bigint[], reason text, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -277,93 +312,219 @@ DECLARE
   moved jsonb := '[]';
   account record;
 BEGIN
-  -- aliases before roots: who forwards from an alias waits for its root too
   FOR account IN
-    SELECT m.member_id, t.points_type, k.root <> k.member_id AS closed
+    SELECT a.member_id, a.points_type
       FROM unnest(members) AS m (member_id)
-      JOIN crm_member.member_kin AS k ON k.member_id = m.member_id
-     CROSS JOIN crm_member.points_type AS t
-     ORDER BY m.member_id = ANY (merge_points.roots), m.member_id, t.points_type
-  LOOP
-    INSERT INTO crm_member.points_account AS a (member_id, points_type, closed)
-    VALUES (account.member_id, account.points_type, account.closed)
-    ON CONFLICT (member_id, points_type) DO UPDATE SET closed = excluded.closed;
-  END LOOP;
-  FOR account IN
-    SELECT a.member_id, a.points_type FROM crm_member.points_account AS a
-     WHERE a.member_id = ANY (members)
-       AND (a.entry_no > 0 AND (a.debt > 0 OR EXISTS (
-              SELECT FROM crm_member.points_lot AS l
-               WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open)))
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.points_account AS a WHERE a.member_id = m.member_id OFFSET 0) AS a
+     WHERE a.debt > 0 OR a.entry_no > 0 AND EXISTS (
+             SELECT FROM crm_member.points_lot AS l
+              WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open OFFSET 0)
      ORDER BY a.member_id, a.points_type
   LOOP
     moved := moved || crm_member.forward_points(account.member_id, account.points_type, now(), merge_points.reason, merge_points.actor);
   END LOOP;
   -- a survivor's next spending looks at holds of the others that have timed out
-  UPDATE crm_member.points_account AS a SET hold_expires_at = h.expires_at
-    FROM (SELECT k.root, h.points_type, min(h.expires_at) AS expires_at
-            FROM crm_member.points_hold AS h JOIN crm_member.member_kin AS k ON k.member_id = h.member_id
-           WHERE h.member_id = ANY (members) AND h.held > 0 GROUP BY 1, 2) AS h
-   WHERE a.member_id = h.root AND a.points_type = h.points_type AND a.hold_expires_at > h.expires_at;
+  FOR account IN
+    SELECT k.root, h.points_type, min(h.expires_at) AS expires_at
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.points_hold AS h WHERE h.member_id = m.member_id AND h.held > 0 OFFSET 0) AS h
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.member_id = m.member_id OFFSET 0) AS k
+     GROUP BY 1, 2
+  LOOP
+    UPDATE crm_member.points_account AS a SET hold_expires_at = account.expires_at
+     WHERE a.member_id = account.root AND a.points_type = account.points_type AND a.hold_expires_at > account.expires_at;
+  END LOOP;
   RETURN moved;
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_points(bigint[], bigint[], text, text) IS
-  'Part points of merges: closes the accounts of merged members, opens those of survivors, and moves lots and debts to whose they are';
+  'Part points of merges: moves lots and debts to whose they are';
 
 CREATE FUNCTION crm_member.merge_points_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_object_agg(a.points_type, jsonb_build_object('balance', a.balance, 'debt', a.debt)), '{}')
     FROM (SELECT a.points_type, sum(a.balance) AS balance, sum(a.debt) AS debt FROM crm_member.points_account AS a
-           WHERE a.member_id = ANY (members) GROUP BY 1 HAVING bool_or(a.entry_no > 0)) AS a
+           WHERE a.member_id = ANY (members) GROUP BY 1 HAVING bool_or(a.entry_no > 0)) AS a);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_points_totals(bigint[]) IS 'Balance and debt of these members together, by points type';
 
 CREATE FUNCTION crm_member.merge_holds_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_object_agg(h.points_type, h.held), '{}')
     FROM (SELECT h.points_type, sum(h.held) AS held FROM crm_member.points_hold AS h
-           WHERE h.member_id = ANY (members) AND h.held > 0 GROUP BY 1) AS h
+           WHERE h.member_id = ANY (members) AND h.held > 0 GROUP BY 1) AS h);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_holds_totals(bigint[]) IS 'Points that these members hold together, by points type; holds stay where they were made';
 
 CREATE FUNCTION crm_member.merge_sales_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT jsonb_build_object('count', count(*), 'payable', coalesce(sum(s.payable), 0))
-    FROM crm_member.sale AS s WHERE s.member_id = ANY (members)
+    FROM crm_member.sale AS s WHERE s.member_id = ANY (members));
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_sales_totals(bigint[]) IS 'Sales of these members together, and what was paid for them';
 
 CREATE FUNCTION crm_member.merge_identities_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT jsonb_build_object('count', count(*)) FROM crm_member.identity AS i WHERE i.member_id = ANY (members)
+#variable_conflict use_column
+BEGIN
+  RETURN (
+  SELECT jsonb_build_object('count', count(*)) FROM crm_member.identity AS i WHERE i.member_id = ANY (members));
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_identities_totals(bigint[]) IS 'How many identities these members have together';
 
 CREATE FUNCTION crm_member.merge_cards_totals(members bigint[]) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_object_agg(c.state, c.n), '{}')
-    FROM (SELECT c.state, count(*) AS n FROM crm_member.card AS c WHERE c.member_id = ANY (members) GROUP BY 1) AS c
+    FROM (SELECT c.state, count(*) AS n FROM crm_member.card AS c WHERE c.member_id = ANY (members) GROUP BY 1) AS c);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_cards_totals(bigint[]) IS 'How many cards these members have together, by state';
 
-CREATE FUNCTION crm_member.merge_totals(members bigint[]) RETURNS jsonb
+CREATE FUNCTION crm_member.merge_coupons_totals(members bigint[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+      FROM (SELECT c.status, count(*) AS n FROM unnest(members) AS m (member_id)
+             CROSS JOIN LATERAL (SELECT c.status FROM crm_member.coupon AS c WHERE c.member_id = m.member_id OFFSET 0) AS c
+             GROUP BY 1) AS c);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.merge_coupons_totals(bigint[]) IS 'How many coupons were issued to these members together, by status';
+
+CREATE FUNCTION crm_member.family_uses(root bigint, OUT template_code text, OUT uses bigint) RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT u.template_code, count(*)
+    FROM (SELECT family_uses.root AS member_id
+          UNION SELECT k.member_id FROM crm_member.member_kin AS r
+           CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.kin = r.kin OFFSET 0) AS k
+           WHERE r.member_id = family_uses.root AND k.root = r.member_id) AS m
+   CROSS JOIN LATERAL (SELECT u.template_code FROM crm_member.coupon_use AS u
+                        WHERE u.member_id = m.member_id AND u.returned_at IS NULL OFFSET 0) AS u
+   CROSS JOIN LATERAL (SELECT FROM crm_member.coupon_template AS t
+                        WHERE t.template_code = u.template_code AND t.member_limit IS NOT NULL OFFSET 0) AS t
+   GROUP BY 1 ORDER BY 1;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.family_uses(bigint) IS
+  'Redemptions in force of templates with member_limit, by a member and all that are merged into it together';
+
+CREATE FUNCTION crm_member.lock_limits(members bigint[], roots bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO crm_member.coupon_tally AS t (member_id, template_code, uses)
+  SELECT r.root, u.template_code, u.uses
+    FROM unnest(roots) AS r (root) CROSS JOIN LATERAL crm_member.family_uses(r.root) AS u
+   WHERE r.root = ANY (members) ORDER BY 1, 2
+  ON CONFLICT (member_id, template_code) DO UPDATE SET uses = t.uses;
+  PERFORM FROM crm_member.coupon_tally AS t WHERE t.member_id = ANY (members) ORDER BY t.member_id, t.template_code FOR UPDATE;
+  PERFORM FROM crm_member.points_rule_use AS u WHERE u.member_id = ANY (members) ORDER BY u.member_id, u.rule_code, u.period FOR UPDATE;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.lock_limits(bigint[], bigint[]) IS
+  'Part limits of merges: locks what these members have used of limits a member has';
+
+CREATE FUNCTION crm_member.merge_limits(members bigint[], roots bigint[], reason text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  own record;
+BEGIN
+  -- what a survivor used counts the uses of all that are merged into it
+  UPDATE crm_member.coupon_tally AS t SET uses = coalesce(u.uses, 0)
+    FROM crm_member.coupon_tally AS o
+    LEFT JOIN LATERAL (SELECT f.uses FROM crm_member.family_uses(o.member_id) AS f WHERE f.template_code = o.template_code) AS u ON true
+   WHERE o.member_id = ANY (members) AND o.member_id = ANY (roots)
+     AND t.member_id = o.member_id AND t.template_code = o.template_code AND t.uses <> coalesce(u.uses, 0);
+
+  FOR own IN DELETE FROM crm_member.merged_use AS d WHERE d.member_id = ANY (members) RETURNING d.* LOOP
+    UPDATE crm_member.points_rule_use AS u SET points = u.points - own.points
+     WHERE u.member_id = own.member_id AND u.rule_code = own.rule_code AND u.period = own.period;
+  END LOOP;
+  FOR own IN
+    SELECT k.root, u.rule_code, u.period, u.points, u.member_id
+      FROM unnest(roots) AS r (root)
+     CROSS JOIN LATERAL (SELECT x.kin FROM crm_member.member_kin AS x WHERE x.member_id = r.root OFFSET 0) AS x
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.kin = x.kin OFFSET 0) AS k
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.points_rule_use AS u WHERE u.member_id = k.member_id OFFSET 0) AS u
+     WHERE r.root = ANY (members) AND k.root = r.root AND k.member_id <> r.root AND u.points > 0
+     ORDER BY 1, 2, 3, 5
+  LOOP
+    INSERT INTO crm_member.merged_use (member_id, owner, rule_code, period, points)
+    VALUES (own.root, own.member_id, own.rule_code, own.period, own.points);
+    INSERT INTO crm_member.points_rule_use AS u (member_id, rule_code, period, points)
+    VALUES (own.root, own.rule_code, own.period, own.points)
+    ON CONFLICT (member_id, rule_code, period) DO UPDATE SET points = u.points + excluded.points;
+  END LOOP;
+  RETURN '[]';
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.merge_limits(bigint[], bigint[], text, text) IS
+  'Part limits of merges: limits a member has count, for each survivor, what all that are merged into it have used. Being over a limit is no error: only more is refused';
+
+CREATE FUNCTION crm_member.merge_limits_totals(members bigint[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
+    SELECT jsonb_build_object('redemptions', count(*)) FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT FROM crm_member.coupon_use AS u WHERE u.member_id = m.member_id AND u.returned_at IS NULL OFFSET 0) AS u);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.merge_limits_totals(bigint[]) IS 'Redemptions in force of these members together';
+
+CREATE FUNCTION crm_member.merge_totals(members bigint[], moving boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -372,7 +533,8 @@ DECLARE
   answer jsonb;
   totals jsonb := '{}';
 BEGIN
-  FOR part IN SELECT p.part, p.totals::regproc AS totals FROM crm_member.merge_part AS p ORDER BY p.position, p.part
+  FOR part IN SELECT p.part, p.totals::regproc AS totals FROM crm_member.merge_part AS p
+               WHERE (p.follow IS NOT NULL) = moving ORDER BY p.position, p.part
   LOOP
     EXECUTE format('SELECT %s($1)', part.totals) INTO answer USING members;
     totals := totals || jsonb_build_object(part.part, answer);
@@ -381,14 +543,18 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION crm_member.merge_totals(bigint[]) IS 'What these members have together, by part of table merge_part';
+COMMENT ON FUNCTION crm_member.merge_totals(bigint[], boolean) IS
+  'What these members have together, by part of table merge_part: parts that move, or those that stay and are found';
 
 -- The golden record --------------------------------------------------------------------------------
 
 CREATE FUNCTION crm_member.read_profile(member_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT jsonb_build_object(
            'joined_at', m.joined_at AT TIME ZONE 'UTC', 'tags', to_jsonb(m.tags), 'attrs', m.attrs,
            'person', p.member_id IS NOT NULL,
@@ -396,7 +562,8 @@ AS $$
            'tier', (SELECT jsonb_build_object('tier_code', t.tier_code, 'since', t.since AT TIME ZONE 'UTC')
                       FROM crm_member.member_tier AS t WHERE t.member_id = m.member_id))
     FROM crm_member.member AS m LEFT JOIN crm_member.person AS p ON p.member_id = m.member_id
-   WHERE m.member_id = read_profile.member_id
+   WHERE m.member_id = read_profile.member_id);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.read_profile(bigint) IS 'What the rows of a member say that a merge chooses from';
@@ -444,14 +611,18 @@ $$;
 COMMENT ON FUNCTION crm_member.write_profile(bigint, jsonb) IS 'Make the rows of a member say what a profile says; what they say already is not written';
 
 CREATE FUNCTION crm_member.own_profile(member_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT CASE WHEN g.member_id IS NULL THEN present.profile
               ELSE (SELECT jsonb_object_agg(f.key, CASE WHEN f.value = g.golden->f.key THEN g.own->f.key ELSE f.value END)
                       FROM jsonb_each(present.profile) AS f) END
     FROM (SELECT crm_member.read_profile(own_profile.member_id) AS profile) AS present
-    LEFT JOIN crm_member.golden_record AS g ON g.member_id = own_profile.member_id
+    LEFT JOIN crm_member.golden_record AS g ON g.member_id = own_profile.member_id);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.own_profile(bigint) IS
@@ -514,7 +685,7 @@ $$;
 COMMENT ON FUNCTION crm_member.choose_profile(bigint, jsonb, jsonb) IS
   'The golden record: of the profiles of members, an object of member to profile, the value of each field by its rule, and the member it came from';
 
-CREATE FUNCTION crm_member.refresh_golden(root bigint, rules jsonb) RETURNS jsonb
+CREATE FUNCTION crm_member.refresh_golden(root bigint, family bigint[], rules jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -524,10 +695,9 @@ DECLARE
   all_sources jsonb;
   golden record;
 BEGIN
-  SELECT jsonb_object_agg(k.member_id::text, crm_member.own_profile(k.member_id)) INTO all_sources
-    FROM crm_member.member_kin AS k
-   WHERE k.kin = (SELECT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = refresh_golden.root)
-     AND k.root = refresh_golden.root;
+  SELECT jsonb_object_agg(m.member_id::text, CASE WHEN m.member_id = refresh_golden.root THEN own
+                                                  ELSE crm_member.own_profile(m.member_id) END) INTO all_sources
+    FROM unnest(refresh_golden.family) AS m (member_id);
   SELECT * INTO golden FROM crm_member.choose_profile(refresh_golden.root, all_sources, refresh_golden.rules);
   PERFORM crm_member.write_profile(refresh_golden.root, golden.profile);
   INSERT INTO crm_member.golden_record (member_id, own, golden, sources)
@@ -537,7 +707,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION crm_member.refresh_golden(bigint, jsonb) IS
+COMMENT ON FUNCTION crm_member.refresh_golden(bigint, bigint[], jsonb) IS
   'Choose the golden record of a survivor anew and write it into its rows; returns the source of each field';
 
 CREATE FUNCTION crm_member.restore_profile(member_id bigint) RETURNS void
@@ -572,8 +742,11 @@ BEGIN
     FROM crm_member.member_kin AS k WHERE k.kin = merged_roots.kin;
   parents := array_fill(NULL::bigint, ARRAY[cardinality(members)]);
   FOR edge IN
-    SELECT e.member_id, e.survivor FROM crm_member.merge_edge AS e
-     WHERE e.member_id = ANY (members) AND e.undone_by IS NULL ORDER BY e.position
+    SELECT e.member_id, e.survivor
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.merge_edge AS e
+                          WHERE e.member_id = m.member_id AND e.undone_by IS NULL OFFSET 0) AS e
+     ORDER BY e.position
   LOOP
     child := array_position(members, edge.member_id);
     WHILE parents[child] IS NOT NULL LOOP
@@ -610,7 +783,9 @@ AS $$
 #variable_conflict use_column
 DECLARE
   members bigint[];
-  changed bigint[];
+  parents bigint[];
+  now_root bigint[];
+  changed bigint[] := '{}';
   roots bigint[];
   before jsonb;
   after jsonb;
@@ -621,35 +796,40 @@ DECLARE
   part record;
   item record;
 BEGIN
-  SELECT array_agg(r.member_id), array_agg(r.member_id) FILTER (WHERE (r.parent, r.root) IS DISTINCT FROM (m.merged_into, k.root)
-                                                                  OR (r.parent IS NOT NULL) <> (m.status = 'merged'))
-    INTO members, changed
-    FROM crm_member.merged_roots(apply_merges.kin) AS r
-    JOIN crm_member.member AS m ON m.member_id = r.member_id
-    JOIN crm_member.member_kin AS k ON k.member_id = r.member_id;
-  before := crm_member.merge_totals(members);
+  SELECT array_agg(r.member_id), array_agg(r.parent), array_agg(r.root) INTO members, parents, now_root
+    FROM crm_member.merged_roots(apply_merges.kin) AS r;
+  FOR i IN 1 .. cardinality(members) LOOP
+    UPDATE crm_member.member_kin AS k SET root = now_root[i]
+     WHERE k.member_id = members[i] AND k.root <> now_root[i];
+    IF FOUND THEN
+      changed := changed || members[i];
+    END IF;
+    SELECT m.status, m.merged_into INTO item FROM crm_member.member AS m WHERE m.member_id = members[i];
+    IF item.merged_into IS DISTINCT FROM parents[i] THEN
+      UPDATE crm_member.member_kin AS k SET status = item.status WHERE k.member_id = members[i] AND item.status <> 'merged';
+      UPDATE crm_member.member AS m
+         SET merged_into = parents[i],
+             status = CASE WHEN parents[i] IS NOT NULL THEN 'merged'
+                           ELSE (SELECT k.status FROM crm_member.member_kin AS k WHERE k.member_id = members[i]) END
+       WHERE m.member_id = members[i];
+      changed := changed || members[i];
+    END IF;
+  END LOOP;
+  -- survivors, now and before
+  SELECT array_agg(DISTINCT r) INTO roots FROM unnest(now_root) AS r;
+  SELECT array_agg(DISTINCT r ORDER BY r) INTO changed FROM unnest(changed || roots) AS r;
 
-  UPDATE crm_member.member_kin AS k
-     SET root = r.root, status = CASE WHEN m.status = 'merged' THEN k.status ELSE m.status END
-    FROM crm_member.merged_roots(apply_merges.kin) AS r, crm_member.member AS m
-   WHERE k.member_id = ANY (changed) AND r.member_id = k.member_id AND m.member_id = k.member_id;
-  UPDATE crm_member.member AS m
-     SET merged_into = r.parent, status = CASE WHEN r.parent IS NULL THEN k.status ELSE 'merged' END
-    FROM crm_member.merged_roots(apply_merges.kin) AS r, crm_member.member_kin AS k
-   WHERE m.member_id = ANY (changed) AND r.member_id = m.member_id AND k.member_id = m.member_id
-     AND r.parent IS DISTINCT FROM m.merged_into;
-  -- survivors of what changed, now and before
-  SELECT array_agg(DISTINCT k.root ORDER BY k.root) INTO roots
-    FROM crm_member.member_kin AS k WHERE k.kin = apply_merges.kin;
-  SELECT array_agg(DISTINCT x.member_id ORDER BY x.member_id) INTO changed
-    FROM (SELECT unnest(changed) AS member_id UNION SELECT unnest(roots)) AS x;
-
+  FOR part IN SELECT p.prepare::regproc AS prepare FROM crm_member.merge_part AS p WHERE p.prepare IS NOT NULL ORDER BY p.position, p.part
+  LOOP
+    EXECUTE format('SELECT %s($1, $2)', part.prepare) USING changed, roots;
+  END LOOP;
+  before := crm_member.merge_totals(changed, true);
   FOR part IN SELECT p.part, p.follow::regproc AS follow FROM crm_member.merge_part AS p WHERE p.follow IS NOT NULL ORDER BY p.position, p.part
   LOOP
     EXECUTE format('SELECT %s($1, $2, $3, $4)', part.follow) INTO answer USING changed, roots, apply_merges.reason, apply_merges.actor;
     moved := moved || jsonb_build_object(part.part, answer);
   END LOOP;
-  after := crm_member.merge_totals(members);
+  after := crm_member.merge_totals(changed, true);
   IF after <> before THEN
     RAISE EXCEPTION 'merging would change what the members have together'
       USING ERRCODE = 'RM612', DETAIL = format('Before: %s. After: %s.', before, after);
@@ -657,28 +837,32 @@ BEGIN
 
   -- who survives nobody any more gets its own values back before those of others are chosen
   FOR item IN
-    SELECT g.member_id FROM crm_member.golden_record AS g
-     WHERE g.member_id = ANY (members)
-       AND NOT EXISTS (SELECT FROM crm_member.member_kin AS k
-                        WHERE k.kin = apply_merges.kin AND k.root = g.member_id AND k.member_id <> g.member_id)
+    SELECT g.member_id
+      FROM unnest(members) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.golden_record AS g WHERE g.member_id = m.member_id OFFSET 0) AS g
+     WHERE NOT EXISTS (SELECT FROM unnest(members, now_root) AS r (member_id, root)
+                        WHERE r.root = g.member_id AND r.member_id <> r.root)
      ORDER BY 1
   LOOP
     PERFORM crm_member.restore_profile(item.member_id);
   END LOOP;
   FOR item IN
-    SELECT k.root, array_agg(k.member_id ORDER BY k.member_id) AS family FROM crm_member.member_kin AS k
-     WHERE k.kin = apply_merges.kin GROUP BY k.root HAVING count(*) > 1 ORDER BY 1
+    SELECT r.root, array_agg(r.member_id ORDER BY r.member_id) AS family
+      FROM unnest(members, now_root) AS r (member_id, root) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
   LOOP
     SELECT coalesce(jsonb_object_agg(f.key, f.value ORDER BY e.position), '{}') INTO rules
-      FROM crm_member.merge_edge AS e CROSS JOIN LATERAL jsonb_each(e.fields) AS f
-     WHERE e.member_id = ANY (item.family) AND e.undone_by IS NULL;
-    golden := golden || jsonb_build_object(item.root::text, crm_member.refresh_golden(item.root, rules));
+      FROM unnest(item.family) AS m (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.merge_edge AS e
+                          WHERE e.member_id = m.member_id AND e.undone_by IS NULL OFFSET 0) AS e
+     CROSS JOIN LATERAL jsonb_each(e.fields) AS f;
+    golden := golden || jsonb_build_object(item.root::text, crm_member.refresh_golden(item.root, item.family, rules));
   END LOOP;
   RETURN jsonb_build_object(
     'families', (SELECT jsonb_agg(jsonb_build_object('survivor', f.root, 'members', f.members) ORDER BY f.root)
-                   FROM (SELECT k.root, jsonb_agg(k.member_id ORDER BY k.member_id) AS members
-                           FROM crm_member.member_kin AS k WHERE k.kin = apply_merges.kin GROUP BY 1) AS f),
-    'moved', moved, 'totals', jsonb_build_object('before', before, 'after', after), 'golden', golden);
+                   FROM (SELECT r.root, jsonb_agg(r.member_id ORDER BY r.member_id) AS members
+                           FROM unnest(members, now_root) AS r (member_id, root) GROUP BY 1) AS f),
+    'moved', moved, 'totals', jsonb_build_object('before', before, 'after', after),
+    'kept', crm_member.merge_totals(members, false), 'golden', golden);
 END
 $$;
 
@@ -716,36 +900,47 @@ COMMENT ON FUNCTION crm_member.lock_members(bigint[]) IS
   'Lock the members that these are after merges, in order, until the end of the transaction, and return them';
 
 CREATE FUNCTION crm_member.choose_survivor(members bigint[]) RETURNS bigint
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT m.member_id FROM crm_member.member AS m
    WHERE m.member_id = ANY (members)
    ORDER BY EXISTS (SELECT FROM crm_member.identity AS i WHERE i.member_id = m.member_id AND i.kind = 'mobile') DESC,
             m.joined_at, m.member_id
-   LIMIT 1
+   LIMIT 1);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.choose_survivor(bigint[]) IS
   'Of these members the one others are merged into where the caller does not say: who is found by a mobile, then who joined first, then the lowest number';
 
 CREATE FUNCTION crm_member.merge_pairs(members bigint[], roots bigint[], OUT verdict text, OUT evidence jsonb)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
   WITH one AS (
     SELECT u.member_id::text AS key, u.root FROM unnest(members, roots) AS u (member_id, root)
   )
   SELECT (SELECT min(v.left_key || ' and ' || v.right_key)
-            FROM one AS a JOIN crm_member.match_verdict AS v ON v.model_code = 'member' AND v.left_key = a.key
+            FROM one AS a
+           CROSS JOIN LATERAL (SELECT * FROM crm_member.match_verdict AS v
+                                WHERE v.model_code = 'member' AND v.left_key = a.key AND v.verdict = 'different' OFFSET 0) AS v
             JOIN one AS b ON b.key = v.right_key
-           WHERE v.verdict = 'different' AND a.root <> b.root),
+           WHERE a.root <> b.root),
          (SELECT coalesce(jsonb_agg(jsonb_build_object('model_code', p.model_code, 'left_key', p.left_key, 'right_key', p.right_key,
                    'probability', p.probability, 'weight', p.weight, 'decision', p.decision, 'evidence', p.evidence)
                    ORDER BY p.model_code, p.left_key, p.right_key), '[]')
-            FROM one AS a JOIN crm_member.duplicate_pair AS p ON p.model_code = 'member' AND p.left_key = a.key
+            FROM one AS a
+           CROSS JOIN LATERAL (SELECT * FROM crm_member.duplicate_pair AS p
+                                WHERE p.model_code = 'member' AND p.left_key = a.key OFFSET 0) AS p
             JOIN one AS b ON b.key = p.right_key
            WHERE a.root <> b.root)
+    INTO verdict, evidence;
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.merge_pairs(bigint[], bigint[]) IS
@@ -822,6 +1017,8 @@ DECLARE
   winner bigint;
   merged bigint[];
   kin_no bigint;
+  kins bigint[];
+  other_kin bigint;
   last_position bigint;
   pairs record;
   report jsonb;
@@ -844,9 +1041,11 @@ BEGIN
   SELECT p.* INTO pairs
     FROM (SELECT array_agg(x.member_id) AS members, array_agg(x.root) AS roots
             FROM (SELECT r AS member_id, r AS root FROM unnest(roots) AS r
-                  UNION SELECT k.member_id, k.root FROM crm_member.member_kin AS o
-                    JOIN crm_member.member_kin AS k ON k.kin = o.kin AND k.root = o.member_id
-                   WHERE o.member_id = ANY (roots)) AS x) AS x
+                  UNION SELECT k.member_id, k.root
+                    FROM unnest(roots) AS r
+                   CROSS JOIN LATERAL (SELECT o.kin FROM crm_member.member_kin AS o WHERE o.member_id = r OFFSET 0) AS o
+                   CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin AS k WHERE k.kin = o.kin OFFSET 0) AS k
+                   WHERE k.root = r) AS x) AS x
    CROSS JOIN LATERAL crm_member.merge_pairs(x.members, x.roots) AS p;
   IF pairs.verdict IS NOT NULL AND NOT coalesce((do_merge.policy->>'override_distinct')::boolean, false) THEN
     RAISE EXCEPTION 'members % are not the same', pairs.verdict
@@ -866,12 +1065,14 @@ BEGIN
   INSERT INTO crm_member.member_kin (member_id, kin, root, status)
   SELECT m.member_id, m.member_id, m.member_id, m.status FROM crm_member.member AS m WHERE m.member_id = ANY (roots)
   ON CONFLICT (member_id) DO NOTHING;
-  SELECT min(k.kin), coalesce(max(e.position), 0) INTO kin_no, last_position
-    FROM (SELECT DISTINCT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = ANY (roots)) AS r
-    JOIN crm_member.member_kin AS k ON k.kin = r.kin
-    LEFT JOIN crm_member.merge_edge AS e ON e.member_id = k.member_id;
-  UPDATE crm_member.member_kin AS k SET kin = kin_no
-   WHERE k.kin IN (SELECT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = ANY (roots)) AND k.kin <> kin_no;
+  SELECT min(r.kin), array_agg(DISTINCT r.kin), coalesce(max(e.position), 0) INTO kin_no, kins, last_position
+    FROM unnest(roots) AS u (member_id)
+   CROSS JOIN LATERAL (SELECT r.kin FROM crm_member.member_kin AS r WHERE r.member_id = u.member_id OFFSET 0) AS r
+   CROSS JOIN LATERAL (SELECT k.member_id FROM crm_member.member_kin AS k WHERE k.kin = r.kin OFFSET 0) AS k
+    LEFT JOIN LATERAL (SELECT e.position FROM crm_member.merge_edge AS e WHERE e.member_id = k.member_id OFFSET 0) AS e ON true;
+  FOREACH other_kin IN ARRAY kins LOOP
+    UPDATE crm_member.member_kin AS k SET kin = kin_no WHERE k.kin = other_kin AND other_kin <> kin_no;
+  END LOOP;
   INSERT INTO crm_member.merge_edge (member_id, merge_id, survivor, position, fields)
   SELECT u.member_id, this, winner, last_position + u.n, coalesce(do_merge.policy->'fields', '{}')
     FROM unnest(merged) WITH ORDINALITY AS u (member_id, n);
@@ -1064,9 +1265,12 @@ COMMENT ON FUNCTION crm_member.leave_debt(bigint, bigint, text, text, text) IS
   'Leave with the survivor for good what a member that comes back owes beyond what it has';
 
 CREATE FUNCTION crm_member.activity_since(kin bigint, at timestamptz) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'member_id', k.member_id, 'now', k.root,
            'sales', (SELECT count(*) FROM crm_member.sale AS s WHERE s.member_id = k.member_id AND s.settled_at >= activity_since.at),
@@ -1075,7 +1279,8 @@ AS $$
            'identities', (SELECT count(*) FROM crm_member.identity AS i WHERE i.member_id = k.member_id AND i.bound_at >= activity_since.at),
            'cards', (SELECT count(*) FROM crm_member.card AS c WHERE c.member_id = k.member_id AND c.issued_at >= activity_since.at))
            ORDER BY k.member_id), '[]')
-    FROM crm_member.member_kin AS k WHERE k.kin = activity_since.kin
+    FROM crm_member.member_kin AS k WHERE k.kin = activity_since.kin);
+END
 $$;
 
 COMMENT ON FUNCTION crm_member.activity_since(bigint, timestamptz) IS
@@ -1113,3 +1318,78 @@ $$;
 
 COMMENT ON FUNCTION crm_member.unmerge(bigint, text, jsonb, text, boolean) IS
   'Undo a merge at any time, also one in the middle of others: afterwards everything is as the other live merges alone say. Rows of a member go back with it, what was done with the survivor stays there; points go back to whose they were, less what was spent of them since. The members are judged different for ever. policy: {"negative": "allow" (default) | "survivor" | "refuse", what happens where debt exceeds what comes back; "only": [members of this merge to take out]; "reason": text}. Reports unmerge_id, merge_id, undone, families, what moved, totals, negative balances, since_merge. Undone already: unmerge_id NULL, nothing written. Repeating a ref returns the first report. Errors: 22004 NULL, 22023 bad policy, RM001, RM610 unknown merge, RM612 totals would change, RM613 negative balance refused';
+
+-- Forgetting a person ------------------------------------------------------------------------------
+
+CREATE FUNCTION crm_member.erase_member(
+  member_id bigint, reason text, ref text DEFAULT NULL, actor text DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  root bigint;
+  family bigint[];
+  said CONSTANT bigint := hashtextextended('erase:' || coalesce(erase_member.reason, ''), 0);
+  salt bytea;
+  identities int;
+BEGIN
+  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
+    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  root := crm_member.lock_member(erase_member.member_id, false);
+  SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family
+    FROM (SELECT root AS member_id
+          UNION SELECT k.member_id FROM crm_member.member_kin AS r JOIN crm_member.member_kin AS k ON k.kin = r.kin
+           WHERE r.member_id = root AND k.root = root) AS x;
+  IF crm_member.act_done(ARRAY[erase_member.member_id, root], 'erase_member', erase_member.ref, said)
+     OR NOT EXISTS (SELECT FROM crm_member.person AS p WHERE p.member_id = ANY (family))
+        AND NOT EXISTS (SELECT FROM crm_member.identity AS i WHERE i.member_id = ANY (family)) THEN
+    RETURN jsonb_build_object('member_id', root, 'members', to_jsonb(family), 'identities', 0);
+  END IF;
+
+  SELECT s.salt INTO salt FROM crm_member.erasure_salt AS s;
+  WITH gone AS (
+    DELETE FROM crm_member.identity AS i WHERE i.member_id = ANY (family) RETURNING i.kind, i.value, i.member_id
+  ), kept AS (
+    INSERT INTO crm_member.erased_identity (digest, kind, member_id)
+    SELECT sha256(salt || convert_to(g.kind || ':' || g.value, 'UTF8')), g.kind, g.member_id FROM gone AS g
+    ON CONFLICT (digest, member_id) DO NOTHING
+  )
+  SELECT count(*) INTO identities FROM gone;
+  DELETE FROM crm_member.person AS p WHERE p.member_id = ANY (family);
+  UPDATE crm_member.golden_record AS g
+     SET own = g.own || '{"person": false, "name": null, "mobile": null, "email": null, "birthday": null, "gender": null}',
+         golden = g.golden || '{"person": false, "name": null, "mobile": null, "email": null, "birthday": null, "gender": null}'
+   WHERE g.member_id = ANY (family);
+  UPDATE crm_member.member AS m SET attrs = '{}', tags = '{}', status = CASE WHEN m.status = 'merged' THEN m.status ELSE 'cancelled' END
+   WHERE m.member_id = ANY (family);
+  UPDATE crm_member.golden_record AS g
+     SET own = g.own || '{"attrs": {}, "tags": []}', golden = g.golden || '{"attrs": {}, "tags": []}' WHERE g.member_id = ANY (family);
+  UPDATE crm_member.member_kin AS k SET status = 'cancelled' WHERE k.member_id = ANY (family);
+  UPDATE crm_member.card AS c SET state = 'cancelled', ended_at = coalesce(c.ended_at, now())
+   WHERE c.member_id = ANY (family) AND c.state <> 'cancelled';
+  DELETE FROM crm_member.duplicate_pair AS p
+   WHERE p.model_code = 'member' AND (p.left_key = ANY (family::text[]) OR p.right_key = ANY (family::text[]));
+  DELETE FROM crm_member.duplicate_cluster AS c WHERE c.model_code = 'member' AND c.key = ANY (family::text[]);
+  INSERT INTO crm_member.member_event (member_id, event_id, act, ref, fingerprint, detail, actor)
+  VALUES (root, crm_member.new_id(), 'erase_member', erase_member.ref, said,
+          jsonb_build_object('members', to_jsonb(family), 'reason', erase_member.reason, 'identities', identities), erase_member.actor);
+  RETURN jsonb_build_object('member_id', root, 'members', to_jsonb(family), 'identities', identities);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.erase_member(bigint, text, text, text) IS
+  'Forget a person: the personal data of a member and of all that are merged with it go, with attributes, tags and identities, of which digests are kept; cards are cancelled, members too. Sales and points stay as they are, the books can be proven and merges undone. For good; what is gone already is no error. Returns member_id, members and how many identities went. Errors: 22004 NULL, RM001, RM101 unknown member';
+
+CREATE FUNCTION crm_member.was_erased(kind text, value text) RETURNS boolean
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM crm_member.erased_identity AS e CROSS JOIN crm_member.erasure_salt AS s
+     WHERE e.digest = sha256(s.salt || convert_to(was_erased.kind || ':' || crm_member.normalize_identity(was_erased.kind, was_erased.value), 'UTF8')));
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.was_erased(text, text) IS
+  'Was a member erased who was found by this identity? NULL for NULL. Error 22023 unknown kind or unusable value';

@@ -53,12 +53,13 @@ AS $$
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,expire_points,expire_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
-    merge_members,unmerge,mark_distinct,judge_pair,match_keys,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
+    merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
-    member_filter,match_model}'),
+    member_filter}'),
 
-  ('admin', 'change', '{setting,points_type,merge_part}'),
+  -- a match model names a query that find_duplicates() runs as whoever calls it
+  ('admin', 'change', '{setting,points_type,merge_part,match_model}'),
 
   -- secrets
   ('nobody', 'select', '{coupon_secret,erasure_salt}')

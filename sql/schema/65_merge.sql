@@ -93,25 +93,42 @@ COMMENT ON COLUMN crm_member.merged_debt.member_id IS 'Who owes it now';
 COMMENT ON COLUMN crm_member.merged_debt.owner IS 'Who owed it';
 COMMENT ON COLUMN crm_member.merged_debt.points IS 'How much was taken over';
 
+CREATE TABLE crm_member.merged_use (
+  member_id  bigint NOT NULL,
+  owner      bigint NOT NULL,
+  rule_code  text NOT NULL,
+  period     date NOT NULL,
+  points     numeric NOT NULL,
+  PRIMARY KEY (member_id, owner, rule_code, period)
+);
+
+COMMENT ON TABLE crm_member.merged_use IS 'What of points_rule_use a survivor took over from others';
+COMMENT ON COLUMN crm_member.merged_use.member_id IS 'The survivor';
+COMMENT ON COLUMN crm_member.merged_use.owner IS 'Who used it';
+
 CREATE TABLE crm_member.merge_part (
   part      text PRIMARY KEY,
   totals    text NOT NULL,
-  follow    text,
+  prepare   text,
+  follow    text CHECK (follow IS NULL OR prepare IS NOT NULL),
   position  int NOT NULL DEFAULT 0
 );
 
 COMMENT ON TABLE crm_member.merge_part IS 'What a merge takes along and proves: one row a feature; configuration. Where follow is NULL its rows stay and are found through canonical_member()';
 COMMENT ON COLUMN crm_member.merge_part.part IS 'Name, as in the report';
-COMMENT ON COLUMN crm_member.merge_part.totals IS 'Function (members bigint[]) returns jsonb: what these members have together, which no merge and no undoing may change';
+COMMENT ON COLUMN crm_member.merge_part.totals IS 'Function (members bigint[]) returns jsonb: what these members have together; where they move, no merge and no undoing may change it';
+COMMENT ON COLUMN crm_member.merge_part.prepare IS 'Function (members bigint[], roots bigint[]) returns void: locks what follow moves, so that it stays as it is between the totals before and after';
 COMMENT ON COLUMN crm_member.merge_part.follow IS 'Function (members bigint[], roots bigint[], reason text, actor text) returns jsonb: brings to each root of member_kin what is its members'', and says what moved';
 COMMENT ON COLUMN crm_member.merge_part.position IS 'Order';
 
-INSERT INTO crm_member.merge_part (part, totals, follow, position) VALUES
-  ('points', 'crm_member.merge_points_totals', 'crm_member.merge_points', 10),
-  ('holds', 'crm_member.merge_holds_totals', NULL, 20),
-  ('sales', 'crm_member.merge_sales_totals', NULL, 30),
-  ('identities', 'crm_member.merge_identities_totals', NULL, 40),
-  ('cards', 'crm_member.merge_cards_totals', NULL, 50);
+INSERT INTO crm_member.merge_part (part, totals, prepare, follow, position) VALUES
+  ('limits', 'crm_member.merge_limits_totals', 'crm_member.lock_limits', 'crm_member.merge_limits', 5),
+  ('points', 'crm_member.merge_points_totals', 'crm_member.lock_points', 'crm_member.merge_points', 10),
+  ('holds', 'crm_member.merge_holds_totals', NULL, NULL, 20),
+  ('sales', 'crm_member.merge_sales_totals', NULL, NULL, 30),
+  ('identities', 'crm_member.merge_identities_totals', NULL, NULL, 40),
+  ('cards', 'crm_member.merge_cards_totals', NULL, NULL, 50),
+  ('coupons', 'crm_member.merge_coupons_totals', NULL, NULL, 60);
 
 -- Directory: what an erased member was found by, unreadable.
 CREATE TABLE crm_member.erased_identity (

@@ -74,7 +74,10 @@ LockMember(int64 member_id, char **status)
 		if (isnull)
 		{
 			*status = TextDatumGetCString(QueryColumn(0, 2, &isnull));
-			return member_id;
+			/* a merge may have been undone while we waited, too */
+			if (member_id == given || CanonicalMember(given, false) == member_id)
+				return member_id;
+			next = given;
 		}
 		member_id = next;		/* merged while we waited */
 	}

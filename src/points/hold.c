@@ -231,7 +231,7 @@ CaptureHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 capt
 	Book(act->member_id, entry->type, &release, &account);
 	Book(act->member_id, entry->type, &spend, &account);
 	ReduceHold(act->member_id, entry->type, hold, points);
-	return account.balance;
+	return Forwarded(act->member_id, entry->type, &account, NULL, act->at);
 }
 
 /* A capture repeated without a reference of its own: the one there was, if it asked the same. */
