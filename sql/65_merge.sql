@@ -1327,7 +1327,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 AS $$
 #variable_conflict use_column
 DECLARE
-  root bigint;
+  survivor bigint;
   family bigint[];
   said CONSTANT bigint := hashtextextended('erase:' || coalesce(erase_member.reason, ''), 0);
   salt bytea;
@@ -1336,15 +1336,15 @@ BEGIN
   IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
     RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  root := crm_member.lock_member(erase_member.member_id, false);
+  survivor := crm_member.lock_member(erase_member.member_id, false);
   SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family
-    FROM (SELECT root AS member_id
+    FROM (SELECT survivor AS member_id
           UNION SELECT k.member_id FROM crm_member.member_kin AS r JOIN crm_member.member_kin AS k ON k.kin = r.kin
-           WHERE r.member_id = root AND k.root = root) AS x;
-  IF crm_member.act_done(ARRAY[erase_member.member_id, root], 'erase_member', erase_member.ref, said)
+           WHERE r.member_id = survivor AND k.root = survivor) AS x;
+  IF crm_member.act_done(ARRAY[erase_member.member_id, survivor], 'erase_member', erase_member.ref, said)
      OR NOT EXISTS (SELECT FROM crm_member.person AS p WHERE p.member_id = ANY (family))
         AND NOT EXISTS (SELECT FROM crm_member.identity AS i WHERE i.member_id = ANY (family)) THEN
-    RETURN jsonb_build_object('member_id', root, 'members', to_jsonb(family), 'identities', 0);
+    RETURN jsonb_build_object('member_id', survivor, 'members', to_jsonb(family), 'identities', 0);
   END IF;
 
   SELECT s.salt INTO salt FROM crm_member.erasure_salt AS s;
@@ -1372,9 +1372,9 @@ BEGIN
    WHERE p.model_code = 'member' AND (p.left_key = ANY (family::text[]) OR p.right_key = ANY (family::text[]));
   DELETE FROM crm_member.duplicate_cluster AS c WHERE c.model_code = 'member' AND c.key = ANY (family::text[]);
   INSERT INTO crm_member.member_event (member_id, event_id, act, ref, fingerprint, detail, actor)
-  VALUES (root, crm_member.new_id(), 'erase_member', erase_member.ref, said,
+  VALUES (survivor, crm_member.new_id(), 'erase_member', erase_member.ref, said,
           jsonb_build_object('members', to_jsonb(family), 'reason', erase_member.reason, 'identities', identities), erase_member.actor);
-  RETURN jsonb_build_object('member_id', root, 'members', to_jsonb(family), 'identities', identities);
+  RETURN jsonb_build_object('member_id', survivor, 'members', to_jsonb(family), 'identities', identities);
 END
 $$;
 

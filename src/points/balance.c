@@ -2,6 +2,7 @@
  * balance.c: what a member can spend, now or at another moment.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "points/ledger.h"
 #include "query.h"
 
@@ -11,7 +12,7 @@
 
 /* One probe, where every open lot can be spent and no hold has timed out. */
 static CrmQuery stored = {
-	"SELECT balance FROM crm_member.points_account "
+	"SELECT balance, closed FROM crm_member.points_account "
 	"WHERE member_id = $1 AND points_type = $2 "
 	"AND settles_at <= $3 AND expires_at > $3 AND hold_expires_at > $3",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
@@ -20,7 +21,7 @@ static CrmQuery stored = {
 static CrmQuery summed = {
 	"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l "
 	"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open "
-	"AND l.available_at <= $3 AND l.expires_at > $3) - a.debt "
+	"AND l.available_at <= $3 AND l.expires_at > $3) - a.debt, a.closed "
 	"FROM crm_member.points_account a "
 	"WHERE a.member_id = $1 AND a.points_type = $2 AND a.hold_expires_at > $3",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
@@ -65,9 +66,17 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	values[2] = TimestampTzGetDatum(as_of);
 	values[3] = TimestampTzGetDatum(known_at);
 	SPI_connect();
-	if ((current && RunQuery(&stored, values, NULL, read_only, 1) == 1) ||
-		(current && RunQuery(&summed, values, NULL, read_only, 1) == 1) ||
-		RunQuery(&replayed, values, NULL, read_only, 1) == 1)
+	if (current && (RunQuery(&stored, values, NULL, read_only, 1) == 1 ||
+					RunQuery(&summed, values, NULL, read_only, 1) == 1))
+	{
+		bool		isnull;
+
+		balance = PointsColumn(0, 1, type);
+		if (DatumGetBool(QueryColumn(0, 2, &isnull)))
+			balance = SpendableBalance(CanonicalMember(member_id, read_only), type, as_of, known_at,
+									   read_only);
+	}
+	else if (RunQuery(&replayed, values, NULL, read_only, 1) == 1)
 		balance = PointsColumn(0, 1, type);
 	SPI_finish();
 	return balance;

@@ -24,7 +24,7 @@ CREATE FUNCTION pg_temp.state() RETURNS jsonb LANGUAGE sql AS $$
            'accounts', (SELECT jsonb_object_agg(a.points_type, jsonb_build_object('balance', a.balance, 'debt', a.debt, 'closed', a.closed))
                           FROM crm_member.points_account a WHERE a.member_id = m.member_id AND (a.balance <> 0 OR a.debt <> 0)),
            'lots', (SELECT jsonb_agg(jsonb_build_array(l.points_type, l.remaining, l.earned_at, l.available_at, l.expires_at)
-                           ORDER BY l.points_type, l.earned_at, l.expires_at, l.remaining)
+                           ORDER BY l.points_type, l.earned_at, l.available_at, l.expires_at, l.remaining)
                       FROM crm_member.points_lot l WHERE l.member_id = m.member_id AND l.open),
            'held', (SELECT sum(h.held) FROM crm_member.points_hold h WHERE h.member_id = m.member_id)))
     FROM crm_member.member m LEFT JOIN crm_member.person p USING (member_id)
@@ -133,7 +133,7 @@ BEGIN
       END IF;
       IF pg_temp.state() <> before THEN
         RETURN format('unmerge did not undo merge in step %s: %s', step,
-          (SELECT string_agg(b.key || ': ' || b.value || ' became ' || a.value, E'\n') FROM jsonb_each(before) b JOIN jsonb_each(pg_temp.state()) a USING (key) WHERE a.value <> b.value));
+          left((SELECT string_agg(b.key || ': ' || b.value || ' became ' || a.value, E'\n') FROM jsonb_each(before) b JOIN jsonb_each(pg_temp.state()) a USING (key) WHERE a.value <> b.value), 2000));
       END IF;
     END IF;
     -- undo merges in several orders: the same comes of it
@@ -151,7 +151,7 @@ BEGIN
           first := coalesce(first, SQLERRM::jsonb);
           IF first <> SQLERRM::jsonb THEN
             RETURN format('order of undoing matters in step %s: %s', step,
-              (SELECT string_agg(b.key || ': ' || b.value || ' against ' || a.value, E'\n') FROM jsonb_each(first) b JOIN jsonb_each(SQLERRM::jsonb) a USING (key) WHERE a.value <> b.value));
+              left((SELECT string_agg(b.key || ': ' || b.value || ' against ' || a.value, E'\n') FROM jsonb_each(first) b JOIN jsonb_each(SQLERRM::jsonb) a USING (key) WHERE a.value <> b.value), 2000));
           END IF;
         END;
       END LOOP;
