@@ -158,8 +158,8 @@ SELECT crm_member.erase_member(2, 'asked', 'e1', 'kim');
 SELECT * FROM members WHERE member_id < 3;
 SELECT crm_member.member_id('email', 'ann@example.com') AS found, crm_member.was_erased('email', 'Ann@Example.com') AS was_erased,
        crm_member.was_erased('email', 'other@example.com') AS other, crm_member.was_erased('mobile', NULL) AS unsaid;
-SELECT count(*) AS named FROM crm_member.golden_record g WHERE g::text ~ '(Ann|139|example)';
-SELECT count(*) AS named FROM crm_member.member_merge g WHERE g::text ~ '(Ann|139|example)';
+SELECT count(*) AS named FROM crm_member.golden_record g WHERE g::text ~ '(Ann|1391111|example)';
+SELECT count(*) AS named FROM crm_member.member_merge g WHERE g::text ~ '(Ann|1391111|example)';
 SELECT card_no, state FROM crm_member.card;
 SELECT crm_member.unmerge(pg_temp.merge_of('m6'))->'families' AS families;
 SELECT * FROM members WHERE member_id < 3;
