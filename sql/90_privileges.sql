@@ -32,12 +32,12 @@ AS $$
     rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
     value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,
-    store_performance,member_consumption,member_root,stored_value_account,stored_value_liability,stored_value_setting,stored_value_policy,job,job_run,job_state,job_progress}'::text[]),
+    store_performance,member_consumption,member_root,stored_value_%,job,job_run,job_state,job_progress}'::text[]),
   ('reader', 'execute', '{allocate,round_decimal,condition_attributes,condition_sql,condition_matches,condition_explain,
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
     compare_values,
     canonical_member,member_360,mask,may_see_person,card_expiry,
-    sale_document,evaluate_points,explain_points,simulate_rules,points_balance,verify_ledger,
+    sale_document,evaluate_points,explain_points,simulate_rules,points_balance,stored_value_balance,verify_ledger,
     rfm_score,r,f,m,rfm_from,rfm_grid%,rfm_path,segment_bars%,score_member,score_band,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves,tier_progress}'),
 
   -- what happens at a till
@@ -46,22 +46,21 @@ AS $$
     issue_card,activate_card,report_card_lost,replace_card,match_member,quote,checkout,refund,
     validate_coupon,best_coupons,hold_coupon,release_coupon,redeem_coupon,coupon_history,
     spend_points,hold_points,release_points,capture_points,convert_points,
-    top_up_stored_value,spend_stored_value,authorise_stored_value,capture_stored_value,void_stored_value,
-    return_stored_value,stored_value_balance}'),
+    top_up_stored_value,spend_stored_value,authorise_stored_value,capture_stored_value,void_stored_value,return_stored_value}'),
 
   -- persons, configuration, corrections, bulk work
-  ('manager', 'select', '{stored_value_act,person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
+  ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
     import,import_error,coupon,coupon_alias,coupon_event,golden_record,merged_debt,match_%,duplicate_%}'),
-  ('manager', 'execute', '{close_stored_value,unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
-    award_points,adjust_points,reverse_points,transfer_points,expire_points,expire_step,release_timed_out,note_ledger_run,
+  ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
+    award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
     merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
-  ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,rfm_model,segment,segment_set,
-    member_filter,stored_value_policy}'),
+  ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,coupon_template,stored_value_policy,
+    rfm_model,segment,segment_set,member_filter}'),
 
   -- a match model names a query that find_duplicates() runs as whoever calls it
-  ('admin', 'change', '{setting,points_type,merge_part,match_model,stored_value_setting}'),
+  ('admin', 'change', '{setting,points_type,stored_value_setting,merge_part,match_model}'),
 
   -- secrets
   ('nobody', 'select', '{coupon_secret,erasure_salt}')

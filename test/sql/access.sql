@@ -127,6 +127,7 @@ CALL crm_member.expire_points();
 INSERT INTO crm_member.member_filter (filter_code, name, condition) VALUES ('cheap', 'Cheap', $$member.status = 'active'$$);
 SELECT crm_member.filter_count('cheap');
 DROP TABLE newcomer;
+INSERT INTO crm_member.coupon_template (template_code, name, kind, value) VALUES ('ten', 'Ten off', 'amount', 10);
 -- but does not set up, nor write what functions write
 UPDATE crm_member.setting SET time_zone = 'Asia/Tokyo';
 UPDATE crm_member.points_account SET balance = 1000000;
@@ -149,6 +150,22 @@ SELECT count(*) > 0 AS some FROM crm_member.tier_distribution;
 SELECT count(*) FROM crm_member.rfm_from('SELECT member_id, sold_at, payable FROM crm_member.sale', '2026-06-01');
 SELECT count(*) FROM crm_member.verify_ledger();
 SELECT crm_member.points_balance(:one);
+-- every view it may select from works for it, functions inside included
+DO $$
+DECLARE
+  name text;
+BEGIN
+  FOR name IN SELECT oid::regclass FROM pg_class
+              WHERE relnamespace = 'crm_member'::regnamespace AND relkind = 'v' AND has_table_privilege(oid, 'SELECT')
+              ORDER BY relname LOOP
+    BEGIN
+      EXECUTE 'SELECT count(v::text) FROM ' || name || ' AS v';
+    EXCEPTION WHEN OTHERS THEN
+      RAISE NOTICE '%: % %', name, SQLSTATE, SQLERRM;
+    END;
+  END LOOP;
+END
+$$;
 SELECT crm_member.member_id('mobile', '13912345678');
 SELECT crm_member.checkout('{"ref": "3", "lines": []}');
 SELECT birthday FROM crm_member.member_fact;

@@ -15,7 +15,7 @@ RESET client_min_messages;
 CREATE TEMP TABLE shared_table (name name PRIMARY KEY, reason text);
 INSERT INTO shared_table SELECT name, 'configuration' FROM unnest('{
   setting, node, tier, identity_kind, card_type, points_type, points_rule, points_conversion,
-  coupon_template, tier_rule, rfm_model, segment, segment_set, match_model, stored_value_policy, stored_value_setting}'::name[]) name;
+  coupon_template, stored_value_setting, stored_value_policy, tier_rule, rfm_model, segment, segment_set, match_model}'::name[]) name;
 -- found by another key than the member, whose history goes with it
 INSERT INTO shared_table SELECT name, 'directory' FROM unnest('{
   identity, member_ref, card, card_event, sale_ref, refund_ref, coupon, coupon_alias, member_kin, erased_identity}'::name[]) name;

@@ -6,11 +6,8 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-make_work
-need_packages
 say 'Building'
-make_stage
-build
+prepare
 start_server 'shared_buffers = 1GB' 'work_mem = 128MB' 'maintenance_work_mem = 512MB' 'max_wal_size = 8GB' \
   'checkpoint_timeout = 30min' 'max_connections = 100' 'jit = off' 'random_page_cost = 1.1'
 export PATH=$bin:$PATH
@@ -21,10 +18,10 @@ for script in "$root"/test/bench/*; do
   say ''
   say "== $name"
   case $script in
-    *.sh) bash "$script" ;;
+    *.sh) run_child bash "$script" ;;
     *.sql)
       psql -X -q -c "CREATE DATABASE bench_$name TEMPLATE template0 ENCODING 'UTF8'"
-      psql -X -q -d "bench_$name" -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION crm_member' -c 'CALL crm_member.setup()' -f "$script"
+      run_child psql -X -q -d "bench_$name" -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION crm_member' -c 'CALL crm_member.setup()' -f "$script"
       psql -X -q -c "DROP DATABASE bench_$name"
       ;;
   esac
