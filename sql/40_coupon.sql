@@ -240,7 +240,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_redeem_coupon';
 
 COMMENT ON FUNCTION crm_member.redeem_coupon(text, jsonb, text, text) IS
-  'Use a coupon for a sale that is rung up elsewhere, by itself, and return what it takes off: money, and [{"line_no", "discount"}]. ref, unique with the buyer, is required: the same call again returns the first result. Errors: 22004 null argument, 22P02 and RM4xx as validate_coupon(), RM001 ref used for something else, 40001 when two sessions use one ref at once, and for the sale as checkout()';
+  'Use a coupon for a sale that is rung up elsewhere, by itself, and return what it takes off: money, and [{"line_no", "discount"}]. ref, unique with the buyer, is required: the same call again returns the first result. Errors: 22004 null argument, 22P02 and RM4xx as validate_coupon(), RM001 ref used for something else, and for the sale as checkout()';
 
 CREATE FUNCTION crm_member.best_coupons(
   sale jsonb,

@@ -308,26 +308,15 @@ FinishPricing(Pricing *pricing)
 	}
 }
 
-/* What a pricing took, to be taken back where a later part fails. */
-typedef struct TakenPart
+void
+GiveBackTaken(Pricing *pricing)
 {
-	Candidate  *candidate;
-	enum
+	while (pricing->ntaken > 0)
 	{
-		PART_CODE, PART_TALLY, PART_SHARE
-	}			part;
-	int64		uses;			/* PART_SHARE: of all coupons of the template */
-	int64		spend;
-} TakenPart;
+		const TakenPart *taken = &pricing->taken[--pricing->ntaken];
+		Candidate  *candidate = taken->candidate;
 
-static void
-GiveBack(Pricing *pricing, const TakenPart *parts, int n)
-{
-	while (n-- > 0)
-	{
-		Candidate  *candidate = parts[n].candidate;
-
-		switch (parts[n].part)
+		switch (taken->part)
 		{
 			case PART_CODE:
 				ReturnCode(candidate->coupon.code);
@@ -336,7 +325,7 @@ GiveBack(Pricing *pricing, const TakenPart *parts, int n)
 				ReturnTally(pricing->sale->member->member_id, candidate->template);
 				break;
 			case PART_SHARE:
-				ReturnShare(candidate->template, parts[n].uses, parts[n].spend);
+				ReturnShare(candidate->template, taken->uses, taken->spend);
 				break;
 		}
 	}
@@ -422,9 +411,10 @@ static Candidate *
 TakeAll(Pricing *pricing, Taken *taken)
 {
 	List	   *applied = NIL;
-	TakenPart  *parts = palloc(sizeof(TakenPart) * (pricing->noffers + 1) * 3);
-	int			nparts = 0;
 	ListCell   *cell;
+
+	pricing->taken = palloc(sizeof(TakenPart) * (pricing->noffers + 1) * 3);
+	pricing->ntaken = 0;
 
 	for (int i = 0; i < pricing->combination->napplied; i++)
 		applied = lappend(applied, pricing->offers[pricing->combination->order[i]].owner);
@@ -440,10 +430,10 @@ TakeAll(Pricing *pricing, Taken *taken)
 		*taken = TakeUse(pricing, candidate);
 		if (*taken != TAKEN)
 		{
-			GiveBack(pricing, parts, nparts);
+			GiveBackTaken(pricing);
 			return candidate;
 		}
-		parts[nparts++] = (TakenPart) {candidate, PART_CODE};
+		pricing->taken[pricing->ntaken++] = (TakenPart) {candidate, PART_CODE};
 	}
 
 	list_sort(applied, CompareTemplate);
@@ -456,10 +446,10 @@ TakeAll(Pricing *pricing, Taken *taken)
 		*taken = TakeTally(pricing->sale->member->member_id, candidate->template);
 		if (*taken != TAKEN)
 		{
-			GiveBack(pricing, parts, nparts);
+			GiveBackTaken(pricing);
 			return candidate;
 		}
-		parts[nparts++] = (TakenPart) {candidate, PART_TALLY};
+		pricing->taken[pricing->ntaken++] = (TakenPart) {candidate, PART_TALLY};
 	}
 
 	/* all coupons of a template at once: who holds a share asks for no more */
@@ -483,10 +473,10 @@ TakeAll(Pricing *pricing, Taken *taken)
 		*taken = TakeShare(candidate->template, part.uses, part.spend);
 		if (*taken != TAKEN)
 		{
-			GiveBack(pricing, parts, nparts);
+			GiveBackTaken(pricing);
 			return candidate;
 		}
-		parts[nparts++] = part;
+		pricing->taken[pricing->ntaken++] = part;
 	}
 	return NULL;
 }

@@ -23,6 +23,18 @@ typedef struct Candidate
 	int64		budget_left;
 } Candidate;
 
+/* What a pricing took, to be given back where a later part fails. */
+typedef struct TakenPart
+{
+	Candidate  *candidate;
+	enum
+	{
+		PART_CODE, PART_TALLY, PART_SHARE
+	}			part;
+	int64		uses;			/* PART_SHARE: of all coupons of the template */
+	int64		spend;
+} TakenPart;
+
 typedef struct Pricing
 {
 	Sale	   *sale;
@@ -34,6 +46,8 @@ typedef struct Pricing
 	Offer		offers[MAX_OFFERS];
 	int			noffers;
 	Combination *combination;
+	TakenPart  *taken;
+	int			ntaken;
 } Pricing;
 
 extern Pricing *BeginPricing(Sale *sale, bool read_only);
@@ -43,6 +57,7 @@ extern void AddAutomatic(Pricing *pricing);
 extern void RunPricing(Pricing *pricing, int64 limit);
 /* Take what the combination uses; where somebody else was faster, find another. */
 extern void TakePricing(Pricing *pricing, int64 limit);
+extern void GiveBackTaken(Pricing *pricing);
 /* The same without taking anything. */
 extern void CheckPricing(Pricing *pricing, int64 limit);
 /* Lower what lines and shipping cost; sale->coupons is set. */

@@ -152,28 +152,23 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 	digest = DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(jsonb),
 											   Int64GetDatum(0))) ^
 		(int64) hash_bytes_extended((unsigned char *) code, strlen(code), 0);
-	if (FindUse(sale->member_id, ref, digest, values))
-		return RecordDatum(fcinfo, values, nulls);
-
 	pricing = BeginPricing(sale, false);
 	AddCode(pricing, code, false);
 	RunPricing(pricing, SEARCH_LIMIT);
 	TakePricing(pricing, SEARCH_LIMIT);
 	FinishPricing(pricing);
 	coupon = linitial(sale->coupons);
-	if (coupon->status != COUPON_APPLIED)
+	if (coupon->status != COUPON_APPLIED || !InsertUse(sale, coupon, ref, digest))
 	{
-		/* a call that waited for its like sees what that did */
+		/* a retry finds the coupon used up, or its reference */
+		GiveBackTaken(pricing);
 		if (FindUse(sale->member_id, ref, digest, values))
 			return RecordDatum(fcinfo, values, nulls);
-		ereport(ERROR, (errcode(coupon->sqlstate),
+		ereport(ERROR, (errcode(coupon->sqlstate == 0 ? ERRCODE_INTERNAL_ERROR : coupon->sqlstate),
 						errmsg("coupon \"%.40s\" is refused", code),
-						errdetail("%s", coupon->reason)));
+						errdetail("%s", coupon->reason == NULL ? "Its redemption vanished."
+								  : coupon->reason)));
 	}
-	if (!InsertUse(sale, coupon, ref, digest))
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("reference \"%s\" is being used by another session", ref),
-						errhint("Repeat the call.")));
 	values[0] = MoneyDatum(coupon->discount);
 	values[1] = LinesDatum(sale, coupon);
 	return RecordDatum(fcinfo, values, nulls);

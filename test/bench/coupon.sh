@@ -43,31 +43,31 @@ CREATE TABLE counter (shard int PRIMARY KEY, left_over bigint) WITH (fillfactor 
 INSERT INTO counter SELECT i, 1000000000 FROM generate_series(0, 15) i;
 -- the rows that a redemption writes, and nothing else
 CREATE FUNCTION bare(c crm_member.coupon_code, n bigint, sharded boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  s int := floor(random() * 16);
 BEGIN
   UPDATE crm_member.coupon SET uses = uses + 1, status = 'used', held_until = NULL, held_by = NULL WHERE code OPERATOR(crm_member.=) c;
   IF sharded THEN
-    UPDATE counter SET left_over = left_over - 1 WHERE shard = floor(random() * 16) AND left_over > 0;
+    UPDATE counter SET left_over = left_over - 1 WHERE shard = s AND left_over > 0;
   END IF;
   INSERT INTO crm_member.coupon_use (member_id, use_id, position, use_no, used_at, code, template_code, discount, shipping, line_nos, line_discounts, ref, digest)
-  VALUES (0, crm_member.new_id(), 1, 1, now(), c, 'PLAIN', 10, 0, '{1}', '{10.00}', 'b' || n, n);
+  VALUES (0, crm_member.new_id(), 1, 1, now(), c, 'PLAIN', 10, 0, '{1}', '{10.00}', sharded || ' ' || n, n);
 END
 $$;
 VACUUM (FREEZE, ANALYZE);
 CHECKPOINT;
 SQL
 sale='{"lines": [{"price": 100}]}'
-pick="nextval('\$_no') i (n), LATERAL (SELECT code FROM code_no WHERE template_code = '\$T' AND code_no.n = i.n) c"
-plain_pick=${pick//\$_/plain}; plain_pick=${plain_pick//\$T/PLAIN}
-hot_pick=${pick//\$_/hot}; hot_pick=${hot_pick//\$T/HOT}
+pick() { echo "nextval('$1') i (n), LATERAL (SELECT code FROM code_no WHERE template_code = '$2' AND code_no.n = i.n) c"; }
 
 echo "\\set n random(1, 300000)
 SELECT c.code, c.status FROM code_no n JOIN crm_member.coupon c ON c.code OPERATOR(crm_member.=) n.code WHERE n.template_code = 'PLAIN' AND n.n = :n" >"$work/read"
 echo "\\set n random(200000, 300000)
 SELECT valid FROM code_no n, crm_member.validate_coupon(n.code, '$sale') WHERE n.template_code = 'PLAIN' AND n.n = :n" >"$work/validate"
-echo "SELECT bare(c.code, i.n, false) FROM $plain_pick" >"$work/bare"
-echo "SELECT crm_member.redeem_coupon(c.code, '$sale', 'r' || i.n) FROM $plain_pick" >"$work/redeem"
-echo "SELECT bare(c.code, i.n, true) FROM $hot_pick" >"$work/sharded"
-echo "SELECT crm_member.redeem_coupon(c.code, '$sale', 'h' || i.n) FROM $hot_pick" >"$work/hot"
+echo "SELECT bare(c.code, i.n, false) FROM $(pick plain_no PLAIN)" >"$work/bare"
+echo "SELECT crm_member.redeem_coupon(c.code, '$sale', 'r' || i.n) FROM $(pick plain_no PLAIN)" >"$work/redeem"
+echo "SELECT bare(c.code, i.n, true) FROM $(pick hot_no HOT)" >"$work/sharded"
+echo "SELECT crm_member.redeem_coupon(c.code, '$sale', 'h' || i.n) FROM $(pick hot_no HOT)" >"$work/hot"
 
 echo
 row 'transactions a second' 'plain SQL' 'ours' 'ratio'
