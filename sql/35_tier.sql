@@ -98,6 +98,7 @@ CREATE FUNCTION crm_member.tier_progress(
 RETURNS TABLE (tier_code text, rank smallint, way smallint, part smallint, measure text, points_type text,
                counts_from timestamptz, threshold numeric, reached numeric, lacking numeric)
 LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_tier_progress';
 
 COMMENT ON FUNCTION crm_member.tier_progress(bigint, timestamptz, boolean) IS
@@ -105,6 +106,7 @@ COMMENT ON FUNCTION crm_member.tier_progress(bigint, timestamptz, boolean) IS
 
 CREATE FUNCTION crm_member.review_tier(member_id bigint, as_of timestamptz DEFAULT now()) RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_review_tier';
 
 COMMENT ON FUNCTION crm_member.review_tier(bigint, timestamptz) IS
@@ -113,6 +115,7 @@ COMMENT ON FUNCTION crm_member.review_tier(bigint, timestamptz) IS
 CREATE FUNCTION crm_member.review_step(as_of timestamptz, after_member bigint, batch int,
   OUT members bigint, OUT raised bigint, OUT lowered bigint, OUT renewed bigint, OUT last_member bigint)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_review_step';
 
 COMMENT ON FUNCTION crm_member.review_step(timestamptz, bigint, int) IS

@@ -66,6 +66,7 @@ DROP ROLE IF EXISTS regress_report_reader;
 RESET client_min_messages;
 CREATE ROLE regress_report_reader;
 SET ROLE regress_report_reader;
+\set VERBOSITY sqlstate
 SELECT count(*) FROM crm_member.points_liability;
 RESET ROLE;
 SELECT grant_access('regress_report_reader', 'reader');
