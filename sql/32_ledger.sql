@@ -123,6 +123,7 @@ COMMENT ON FUNCTION crm_member.release_timed_out(bigint, text, timestamptz) IS
 CREATE FUNCTION crm_member.expire_step(as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
   PERFORM crm_member.release_timed_out(h.member_id, h.points_type, expire_step.as_of)
@@ -134,12 +135,12 @@ BEGIN
 
   -- An account that changed since it was read is left for the next pass: entry_no says so.
   WITH account AS (
-    SELECT a.member_id, a.points_type, a.entry_no, a.expired_to
+    SELECT a.ctid AS tid, a.member_id, a.points_type, a.entry_no, a.expired_to
     FROM crm_member.points_account a
     WHERE a.member_id > expire_step.after_member AND a.expires_at <= expire_step.as_of
     ORDER BY a.member_id, a.points_type LIMIT expire_step.accounts
-  ), lapsed AS (
-    SELECT a.member_id, a.points_type, a.entry_no,
+  ), lapsed AS MATERIALIZED (
+    SELECT a.tid, a.entry_no,
            (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l
             WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
               AND l.expires_at > a.expired_to AND l.expires_at <= expire_step.as_of) AS points,
@@ -155,7 +156,7 @@ BEGIN
            expired_to = greatest(a.expired_to, expire_step.as_of),
            expires_at = coalesce(l.next_expiry, 'infinity')
       FROM lapsed l
-     WHERE a.member_id = l.member_id AND a.points_type = l.points_type AND a.entry_no = l.entry_no
+     WHERE a.ctid = l.tid AND a.entry_no = l.entry_no
     RETURNING a.member_id, a.points_type, a.entry_no, a.balance, l.points
   ), entry AS (
     INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at)
@@ -174,6 +175,7 @@ COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
   WITH account AS (
@@ -184,7 +186,7 @@ BEGIN
                                  WHERE l.member_id = a.member_id AND l.points_type = a.points_type
                                    AND l.open AND l.expires_at > a.expired_to AND l.earned_at < clear_step.as_of))
     ORDER BY a.member_id LIMIT clear_step.accounts
-  ), cleared AS (
+  ), cleared AS MATERIALIZED (
     SELECT a.member_id, a.points_type, a.entry_no, a.debt, l.points - a.debt AS points, l.lot_nos, l.lot_points
     FROM account a, LATERAL (
       SELECT coalesce(sum(l.remaining), 0) AS points,

@@ -126,7 +126,7 @@ COMMENT ON COLUMN crm_member.points_account.closed IS 'The member is merged into
 
 CREATE TABLE crm_member.points_entry (
   member_id    bigint NOT NULL,
-  points_type  text NOT NULL REFERENCES crm_member.points_type,
+  points_type  text NOT NULL,
   entry_no     bigint NOT NULL,
   kind         text NOT NULL CHECK (kind IN (
                  'earn', 'award', 'adjust', 'spend', 'hold', 'release', 'reverse', 'return', 'repay', 'expire', 'clear',
@@ -156,7 +156,7 @@ CREATE UNIQUE INDEX points_entry_ref ON crm_member.points_entry (member_id, ref)
 CREATE INDEX points_entry_of ON crm_member.points_entry (member_id, points_type, of_entry) WHERE of_entry IS NOT NULL;
 CREATE INDEX points_entry_sale ON crm_member.points_entry (member_id, sale_id) WHERE sale_id IS NOT NULL;
 
-COMMENT ON TABLE crm_member.points_entry IS 'The journal of points: append-only, numbered without gaps for each account';
+COMMENT ON TABLE crm_member.points_entry IS 'The journal of points: append-only, numbered without gaps for each account, whose row vouches for the points type';
 COMMENT ON COLUMN crm_member.points_entry.kind IS 'earn: by rules, for a sale; award: given by hand; adjust: corrected by hand; spend; hold and release: set aside, and back; reverse: earned points taken back; return: spent points given back; repay: debt paid from lots; expire; clear; transfer_out, transfer_in: to and from another member; convert_out, convert_in: into and from another points type; merge_out, merge_in: to and from the account of a member that is, or is no longer, the same';
 COMMENT ON COLUMN crm_member.points_entry.points IS 'Change of the balance';
 COMMENT ON COLUMN crm_member.points_entry.balance IS 'Balance of the account after the entry';
@@ -173,7 +173,7 @@ COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have 
 
 CREATE TABLE crm_member.points_lot (
   member_id     bigint NOT NULL,
-  points_type   text NOT NULL REFERENCES crm_member.points_type,
+  points_type   text NOT NULL,
   lot_no        bigint NOT NULL,
   points        numeric NOT NULL CHECK (points > 0),
   remaining     numeric NOT NULL CHECK (remaining >= 0 AND remaining <= points),
@@ -200,7 +200,7 @@ COMMENT ON COLUMN crm_member.points_lot.birth_lot IS 'The lot of birth_member th
 
 CREATE TABLE crm_member.points_hold (
   member_id    bigint NOT NULL,
-  points_type  text NOT NULL REFERENCES crm_member.points_type,
+  points_type  text NOT NULL,
   hold_no      bigint NOT NULL,
   ref          text NOT NULL,
   points       numeric NOT NULL CHECK (points > 0),

@@ -228,7 +228,8 @@ INSERT INTO coupon_template (template_code, kind, value, automatic, priority) VA
 SELECT issue_coupon('TEN', 11, 'i5') AS mine \gset
 \set document '{"ref": "c1", "member_id": 11, "shipping": 5, "lines": [{"price": 33.33}, {"price": 66.67}], "coupons": ["' :mine '", "nothing", "FEW"]}'
 SELECT checkout(:'document') AS answer \gset
-SELECT jsonb_pretty(replace(:'answer', :'mine', 'MINE')::jsonb - 'sale_id');
+SELECT jsonb_pretty(jsonb_object_agg(key, value)) FROM jsonb_each(replace(:'answer', :'mine', 'MINE')::jsonb)
+WHERE key IN ('lines', 'amount', 'discount', 'shipping', 'payable', 'coupons');
 SELECT checkout(:'document') = :'answer'::jsonb AS same;
 SELECT line_no, amount, discount FROM sale_line WHERE sale_id = (:'answer'::jsonb ->> 'sale_id')::bigint ORDER BY 1;
 SELECT position, template_code, discount, shipping, line_nos, line_discounts FROM coupon_use WHERE sale_id = (:'answer'::jsonb ->> 'sale_id')::bigint ORDER BY 1;
