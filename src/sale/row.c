@@ -7,6 +7,7 @@
 #include "sale/row.h"
 #include "setting.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -173,24 +174,41 @@ InsertSale(const Sale *sale)
 	SPI_finish();
 }
 
-static int64
-MoneyColumn(uint64 row, int column)
+/* A row taken apart at once: columns of a wide row cost the more the later they stand. */
+typedef struct Cells
 {
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
+	Datum		values[SALE_COLUMN_COUNT + 1];
+	bool		nulls[SALE_COLUMN_COUNT + 1];
+} Cells;
 
-	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), GetSetting()->money_scale, "money");
+static void
+ReadCells(uint64 row, Cells *cells)
+{
+	Assert(SPI_tuptable->tupdesc->natts <= lengthof(cells->values));
+	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, cells->values, cells->nulls);
+}
+
+static char *
+TextCell(const Cells *cells, int column)
+{
+	return cells->nulls[column - 1] ? NULL : TextDatumGetCString(cells->values[column - 1]);
+}
+
+static int64
+MoneyCell(const Cells *cells, int column)
+{
+	return cells->nulls[column - 1] ? 0
+		: ExactMinor(DatumGetNumeric(cells->values[column - 1]), GetSetting()->money_scale, "money");
 }
 
 static bool
-DecimalColumn(uint64 row, int column, Decimal *decimal, const char *what)
+DecimalCell(const Cells *cells, int column, Decimal *decimal, const char *what)
 {
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
+	bool		known = !cells->nulls[column - 1];
 
-	if (!isnull)
-		*decimal = NumericToDecimal(DatumGetNumeric(value), what);
-	return !isnull;
+	if (known)
+		*decimal = NumericToDecimal(DatumGetNumeric(cells->values[column - 1]), what);
+	return known;
 }
 
 /*
@@ -201,28 +219,29 @@ DecimalColumn(uint64 row, int column, Decimal *decimal, const char *what)
 bool
 ReadSaleRow(uint64 row, Sale *sale)
 {
-	bool		isnull;
-	int64		member_id = DatumGetInt64(QueryColumn(row, 1, &isnull));
-	int64		sale_id = DatumGetInt64(QueryColumn(row, 2, &isnull));
-	Datum		value;
+	Cells		cells;
+	int64		member_id;
+	int64		sale_id;
 	SaleLine   *line;
 
+	ReadCells(row, &cells);
+	member_id = DatumGetInt64(cells.values[0]);
+	sale_id = DatumGetInt64(cells.values[1]);
 	if (sale->nlines > 0 && (sale->member_id != member_id || sale->sale_id != sale_id))
 		return false;
 	if (sale->nlines == 0)
 	{
 		sale->member_id = member_id;
 		sale->sale_id = sale_id;
-		sale->source = QueryText(row, 3);
-		sale->ref = QueryText(row, 4);
-		sale->store = QueryText(row, 5);
-		sale->channel = QueryText(row, 6);
-		sale->sold_at = DatumGetTimestampTz(QueryColumn(row, 7, &isnull));
-		sale->shipping = MoneyColumn(row, 8);
-		sale->attrs = DatumGetJsonbPCopy(QueryColumn(row, 9, &isnull));
-		sale->actor = QueryText(row, 10);
-		value = QueryColumn(row, 11, &isnull);
-		sale->settled_at = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+		sale->source = TextCell(&cells, 3);
+		sale->ref = TextCell(&cells, 4);
+		sale->store = TextCell(&cells, 5);
+		sale->channel = TextCell(&cells, 6);
+		sale->sold_at = DatumGetTimestampTz(cells.values[6]);
+		sale->shipping = MoneyCell(&cells, 8);
+		sale->attrs = DatumGetJsonbPCopy(cells.values[8]);
+		sale->actor = TextCell(&cells, 10);
+		sale->settled_at = cells.nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(cells.values[10]);
 		sale->amount = sale->discount = 0;
 		sale->lines = palloc0(sizeof(SaleLine) * FIRST_LINES);
 	}
@@ -231,18 +250,18 @@ ReadSaleRow(uint64 row, Sale *sale)
 
 	line = &sale->lines[sale->nlines++];
 	memset(line, 0, sizeof(*line));
-	line->line_no = DatumGetInt32(QueryColumn(row, 12, &isnull));
-	line->sku = QueryText(row, 13);
-	line->category = QueryText(row, 14);
-	line->brand = QueryText(row, 15);
-	line->quantity = NumericToDecimal(DatumGetNumeric(QueryColumn(row, 16, &isnull)), "quantity");
-	line->price = NumericToDecimal(DatumGetNumeric(QueryColumn(row, 17, &isnull)), "price");
-	line->amount = MoneyColumn(row, 18);
-	line->discount = MoneyColumn(row, 19);
-	line->has_min_price = DecimalColumn(row, 20, &line->min_price, "min_price");
-	line->has_tax_rate = DecimalColumn(row, 21, &line->tax_rate, "tax_rate");
-	line->attrs = DatumGetJsonbPCopy(QueryColumn(row, 22, &isnull));
-	line->points_paid = MoneyColumn(row, 23);
+	line->line_no = DatumGetInt32(cells.values[11]);
+	line->sku = TextCell(&cells, 13);
+	line->category = TextCell(&cells, 14);
+	line->brand = TextCell(&cells, 15);
+	DecimalCell(&cells, 16, &line->quantity, "quantity");
+	DecimalCell(&cells, 17, &line->price, "price");
+	line->amount = MoneyCell(&cells, 18);
+	line->discount = MoneyCell(&cells, 19);
+	line->has_min_price = DecimalCell(&cells, 20, &line->min_price, "min_price");
+	line->has_tax_rate = DecimalCell(&cells, 21, &line->tax_rate, "tax_rate");
+	line->attrs = DatumGetJsonbPCopy(cells.values[21]);
+	line->points_paid = MoneyCell(&cells, 23);
 	sale->amount = AddMinor(sale->amount, line->amount);
 	sale->discount = AddMinor(sale->discount, line->discount);
 	return true;
