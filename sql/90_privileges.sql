@@ -28,7 +28,7 @@ AS $$
   ('reader', 'select', '{setting,node,tier,tier_rule,member,member_tier,member_tier_event,identity_kind,card_type,
     sale,sale_line,sale_ref,sale_fact,line_fact,sale_tender,refund,refund_line,refund_ref,
     points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,points_rule_use,ledger_run,
-    coupon_template,coupon_use,coupon_tally,coupon_share,coupon_limit,
+    coupon_template,coupon_use,coupon_tally,coupon_share,coupon_limit,coupon_funnel,
     rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
     value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,

@@ -283,3 +283,23 @@ FROM crm_member.coupon_template t JOIN crm_member.coupon_share s USING (template
 GROUP BY t.template_code;
 
 COMMENT ON VIEW crm_member.coupon_limit IS 'What is used and left of each limit and budget';
+
+CREATE VIEW crm_member.coupon_funnel AS
+SELECT t.template_code, t.name,
+       coalesce(c.codes, 0) AS codes, coalesce(c.issued, 0) AS issued, coalesce(c.held, 0) AS held,
+       coalesce(u.used, 0) AS used, coalesce(u.returned, 0) AS returned, coalesce(c.void, 0) AS void,
+       coalesce(u.buyers, 0) AS buyers, coalesce(u.discount, 0) AS discount, coalesce(u.sales, 0) AS sales,
+       round(100 * u.used::numeric / nullif(c.codes, 0), 1) AS used_percent
+FROM crm_member.coupon_template t
+LEFT JOIN (SELECT c.template_code, count(*) AS codes, count(c.member_id) AS issued,
+                  count(*) FILTER (WHERE c.status = 'active' AND c.held_until > now()) AS held,
+                  count(*) FILTER (WHERE c.status = 'void') AS void
+             FROM crm_member.coupon c GROUP BY 1) c USING (template_code)
+LEFT JOIN (SELECT u.template_code, count(*) FILTER (WHERE u.returned_at IS NULL) AS used,
+                  count(u.returned_at) AS returned,
+                  count(DISTINCT nullif(u.member_id, 0)) FILTER (WHERE u.returned_at IS NULL) AS buyers,
+                  sum(u.discount + u.shipping) FILTER (WHERE u.returned_at IS NULL) AS discount,
+                  count(DISTINCT u.sale_id) FILTER (WHERE u.returned_at IS NULL) AS sales
+             FROM crm_member.coupon_use u GROUP BY 1) u USING (template_code);
+
+COMMENT ON VIEW crm_member.coupon_funnel IS 'From codes to sales, a row a template: codes there are, issued to members, held now, uses in force and returned, void codes, members who used one, discount given (money, shipping included), sales, and uses in percent of codes (NULL where there are none; above 100 where a code has several uses)';
