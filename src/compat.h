@@ -38,4 +38,11 @@
 	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL)
 #endif
 
+/* reindex_relation was given the statement it belongs to in 17. */
+#if PG_VERSION_NUM >= 170000
+#define RebuildIndexes(relid, params) reindex_relation(NULL, relid, 0, params)
+#else
+#define RebuildIndexes(relid, params) reindex_relation(relid, 0, params)
+#endif
+
 #endif

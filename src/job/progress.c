@@ -15,7 +15,7 @@ ReportProgress(const char *job, const char *step, uint64 done, uint64 total)
 {
 	char		text[200];
 
-	snprintf(text, sizeof(text), "crm_member %s: %s, " UINT64_FORMAT " of " UINT64_FORMAT, job, step,
-			 done, total);
+	snprintf(text, sizeof(text), "crm_member %s: %s, " UINT64_FORMAT " of " UINT64_FORMAT, job,
+			 step, done, total);
 	pgstat_report_activity(STATE_RUNNING, text);
 }

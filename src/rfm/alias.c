@@ -114,7 +114,7 @@ FamilyOf(const Aliases *aliases, const int64 *members, size_t n, int64 **family)
 {
 	size_t		size = n + (aliases != NULL ? aliases->map->members : 0);
 	int64	   *found =
-		MemoryContextAllocExtended(CurrentMemoryContext, Max(size, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+		palloc_extended(Max(size, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	size_t		nroots;
 	size_t		nfound;
 

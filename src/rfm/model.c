@@ -83,10 +83,12 @@ RefundSql(const Model *model, const Condition *scope, bool of_members)
 	else
 		appendStringInfo(&sql,
 						 "SELECT sale.member_id, sale.sold_at, %s%s, refund.refunded_at "
-						 "FROM crm_member.refund JOIN crm_member.%s sale USING (member_id, sale_id) ",
+						 "FROM crm_member.refund "
+						 "JOIN crm_member.%s sale USING (member_id, sale_id) ",
 						 model->gross ? "refund.amount" : "refund.payable - refund.shipping",
 						 units ? ", (SELECT sum(l.quantity) FROM crm_member.refund_line l "
-						 "WHERE l.member_id = refund.member_id AND l.refund_id = refund.refund_id)" : "",
+								 "WHERE l.member_id = refund.member_id "
+								 "AND l.refund_id = refund.refund_id)" : "",
 						 scope != NULL ? "sale_fact" : "sale");
 	appendStringInfo(&sql, "WHERE sale.settled_at IS NOT NULL AND %s%s", members, holds);
 	return sql.data;
@@ -102,7 +104,8 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'frequency') v), "
 		"ARRAY(SELECT v::numeric FROM jsonb_array_elements_text(d.cuts->'monetary') v), "
 		"d.cuts ? 'recency', d.cuts ? 'frequency', d.cuts ? 'monetary', "
-		"concat_ws(' ', extract(epoch FROM d.\"window\"), d.frequency_of, d.monetary_of, s.time_zone, d.scope), "
+		"concat_ws(' ', extract(epoch FROM d.\"window\"), d.frequency_of, d.monetary_of, "
+		"s.time_zone, d.scope), "
 		"d.scope "
 		"FROM crm_member.rfm_model d CROSS JOIN crm_member.setting s WHERE d.model_code = $1",
 		2, {TEXTOID, DATEOID}};

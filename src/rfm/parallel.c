@@ -102,10 +102,12 @@ crm_collect_add(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(state);
 	if (day > PG_GETARG_DATEADT(ARG_AS_OF))
 	{
-		CollectPurchase(state->later, PG_GETARG_INT64(ARG_MEMBER), day + POSTGRES_EPOCH_JDATE, 0, 0);
+		CollectPurchase(state->later, PG_GETARG_INT64(ARG_MEMBER), day + POSTGRES_EPOCH_JDATE, 0,
+						0);
 		PG_RETURN_POINTER(state);
 	}
-	if (pg_sub_s64_overflow(AmountUnits(fcinfo, ARG_AMOUNT), AmountUnits(fcinfo, ARG_MINUS), &amount))
+	if (pg_sub_s64_overflow(AmountUnits(fcinfo, ARG_AMOUNT), AmountUnits(fcinfo, ARG_MINUS),
+							&amount))
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("amount of a purchase is out of range")));
 	CollectPurchase(state->collector, PG_GETARG_INT64(ARG_MEMBER), day + POSTGRES_EPOCH_JDATE, 1,
@@ -206,8 +208,8 @@ crm_collect_end(PG_FUNCTION_ARGS)
 void
 CollectInParallel(const PurchaseQuery *query, MemoryContext context, Purchases *purchases)
 {
-	char	   *sql = psprintf("SELECT crm_member.collect_purchases(p.member_id, p.sold_at, p.amount, "
-							   "%s, $1, $2, $3) FROM (%s) p (member_id, sold_at, amount%s)",
+	char	   *sql = psprintf("SELECT crm_member.collect_purchases(p.member_id, p.sold_at, "
+							   "p.amount, %s, $1, $2, $3) FROM (%s) p (member_id, sold_at, amount%s)",
 							   query->minus ? "p.minus" : "NULL", query->sql,
 							   query->minus ? ", minus" : "");
 	Oid			types[] = {DATEOID, DATEOID, INT4OID};

@@ -93,8 +93,8 @@ static int64
 RecordRun(const Model *model, DateADT as_of, size_t members, uint64 changed, TimestampTz started)
 {
 	static CrmQuery query = {
-		"WITH run AS (INSERT INTO crm_member.rfm_run (model_code, as_of, first_day, bins, frequency_of, "
-		"cuts, members, changed, started_at, finished_at, actor) "
+		"WITH run AS (INSERT INTO crm_member.rfm_run (model_code, as_of, first_day, bins, "
+		"frequency_of, cuts, members, changed, started_at, finished_at, actor) "
 		"SELECT $1, $2, $3, $4, frequency_of, $5, $6, $7, $8, clock_timestamp(), session_user "
 		"FROM crm_member.rfm_model WHERE model_code = $1 RETURNING run_id) "
 		"UPDATE crm_member.rfm_state SET run_id = run.run_id, definition = $9 FROM run "
@@ -133,7 +133,8 @@ ChangedMembers(const Model *model, DateADT as_of, const LastRun *last, const Cha
 
 	/* rfm_member is ours, but nobody can be kept from emptying it */
 	if (!last->exists || last->members != (int64) nstored || changes->any ||
-		as_of < last->as_of || model->first_day < last->first_day || strcmp(model->definition, last->definition) != 0)
+		as_of < last->as_of || model->first_day < last->first_day ||
+		strcmp(model->definition, last->definition) != 0)
 		return false;
 
 	changed = MemoryContextAllocExtended(CurrentMemoryContext,
@@ -237,7 +238,7 @@ PutLater(const Model *model, const Purchases *purchases)
 	PutChanges(model->code, members, purchases->nlater);
 }
 
-/* The tallies of a query without refunds, ascending by member; what is later is left to the next run. */
+/* The tallies of a query less refunds, ascending by member; later ones are left to the next run. */
 static void
 CollectNet(const Model *model, const PurchaseQuery *query, Purchases *purchases)
 {
@@ -258,7 +259,7 @@ CollectNet(const Model *model, const PurchaseQuery *query, Purchases *purchases)
 	PutLater(model, &refunds);
 }
 
-/* Measure, cut and store under one snapshot; what was merged or changed after it is for the next run. */
+/* Measure, cut and store under one snapshot; what changed after it is for the next run. */
 static void
 ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 {
@@ -285,7 +286,8 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	ModelQuery(model, as_of, &query);
 	query.aliases = aliases;
 	query.progress = model->progress;
-	if (ChangedMembers(model, as_of, &last, &changes, stored, nstored, aliases, &members, &nmembers))
+	if (ChangedMembers(model, as_of, &last, &changes, stored, nstored, aliases, &members,
+					   &nmembers))
 	{
 		query.sql = model->source_of;
 		query.members = MembersArray(members, nmembers);

@@ -31,8 +31,8 @@ StartBanding(Banding *banding, int bins, const char *ties)
 }
 
 static void
-ReadCuts(const Banding *banding, Measure measure, ArrayType *array, Oid type, int length, char align,
-		 Datum **values)
+ReadCuts(const Banding *banding, Measure measure, ArrayType *array, Oid type, int length,
+		 char align, Datum **values)
 {
 	bool	   *nulls;
 	int			n;
@@ -129,7 +129,7 @@ void
 FindCuts(Banding *banding, const Tally *tallies, size_t n, const int64 *ranks)
 {
 	Ranked	   *ranked =
-		MemoryContextAllocExtended(CurrentMemoryContext, Max(n, 1) * sizeof(Ranked), MCXT_ALLOC_HUGE);
+		palloc_extended(Max(n, 1) * sizeof(Ranked), MCXT_ALLOC_HUGE);
 
 	for (int measure = 0; measure < MEASURE_COUNT; measure++)
 	{

@@ -45,12 +45,14 @@ SameText(text *a, Datum b)
 	text	   *other = DatumGetTextPP(b);
 	int			length = VARSIZE_ANY_EXHDR(a);
 
-	return VARSIZE_ANY_EXHDR(other) == length && memcmp(VARDATA_ANY(a), VARDATA_ANY(other), length) == 0;
+	return VARSIZE_ANY_EXHDR(other) == length &&
+		   memcmp(VARDATA_ANY(a), VARDATA_ANY(other), length) == 0;
 }
 
 #define ST_SORT SortStored
 #define ST_ELEMENT_TYPE StoredTally
-#define ST_COMPARE(a, b) ((a)->tally.member < (b)->tally.member ? -1 : (a)->tally.member > (b)->tally.member)
+#define ST_COMPARE(a, b) \
+	((a)->tally.member < (b)->tally.member ? -1 : (a)->tally.member > (b)->tally.member)
 #define ST_SCOPE static
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_DEFINE

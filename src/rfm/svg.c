@@ -160,7 +160,8 @@ DrawBarsSvg(StringInfo out, const char *model, Language language)
 	{
 		int			y = MARGIN_TOP + i * BAR_ROW;
 
-		appendStringInfo(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", NAME_WIDTH - 10, y + 20);
+		appendStringInfo(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", NAME_WIDTH - 10,
+						 y + 20);
 		AppendEscaped(out, bars[i].name);
 		appendStringInfoString(out, "</text>\n");
 		AppendBar(out, y, bars[i].member_share, MEMBERS_COLOR,

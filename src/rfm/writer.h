@@ -23,6 +23,7 @@ typedef struct Writer
 	ResultRelInfo *target;
 	MemoryContext context;		/* of a batch */
 	TupleTableSlot *row;		/* for updates */
+	bool		index_later;	/* the table was empty: indexes are built at the end */
 
 	/* Inserts wait until there is a batch of them. */
 	BulkInsertState bulk;
