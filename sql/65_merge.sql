@@ -550,7 +550,7 @@ COMMENT ON FUNCTION crm_member.merge_totals(bigint[], boolean) IS
 
 CREATE FUNCTION crm_member.read_profile(member_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -559,7 +559,7 @@ BEGIN
            'joined_at', m.joined_at AT TIME ZONE 'UTC', 'tags', to_jsonb(m.tags), 'attrs', m.attrs,
            'person', p.member_id IS NOT NULL,
            'name', p.name, 'mobile', p.mobile, 'email', p.email, 'birthday', p.birthday, 'gender', p.gender,
-           'tier', (SELECT jsonb_build_object('tier_code', t.tier_code, 'since', t.since AT TIME ZONE 'UTC')
+           'tier', (SELECT to_jsonb(t) - 'member_id'
                       FROM crm_member.member_tier AS t WHERE t.member_id = m.member_id))
     FROM crm_member.member AS m LEFT JOIN crm_member.person AS p ON p.member_id = m.member_id
    WHERE m.member_id = read_profile.member_id);
@@ -570,7 +570,7 @@ COMMENT ON FUNCTION crm_member.read_profile(bigint) IS 'What the rows of a membe
 
 CREATE FUNCTION crm_member.write_profile(member_id bigint, profile jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -597,13 +597,11 @@ BEGIN
      WHERE p.member_id = write_profile.member_id;
   END IF;
   IF wanted->'tier' IS DISTINCT FROM present->'tier' THEN
-    IF wanted->>'tier' IS NULL THEN
-      DELETE FROM crm_member.member_tier AS t WHERE t.member_id = write_profile.member_id;
-    ELSE
-      INSERT INTO crm_member.member_tier (member_id, tier_code, since)
-      VALUES (write_profile.member_id, wanted->'tier'->>'tier_code', (wanted->'tier'->>'since')::timestamp AT TIME ZONE 'UTC')
-      ON CONFLICT (member_id) DO UPDATE SET tier_code = excluded.tier_code, since = excluded.since;
-    END IF;
+    DELETE FROM crm_member.member_tier AS t WHERE t.member_id = write_profile.member_id;
+    INSERT INTO crm_member.member_tier
+    SELECT (jsonb_populate_record(NULL::crm_member.member_tier,
+                                  wanted->'tier' || jsonb_build_object('member_id', write_profile.member_id))).*
+     WHERE wanted->>'tier' IS NOT NULL;
   END IF;
 END
 $$;

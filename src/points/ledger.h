@@ -169,7 +169,7 @@ extern bool ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz
 
 /* reverse.c */
 /* For each line of an entry (or, without lines, as a whole) what was taken back of it so far. */
-extern int64 *TakenBack(int64 member_id, const PastEntry *entry);
+extern int64 *TakenBack(const PastEntry *entry);
 /*
  * Take back so much of each line of what an entry granted; without lines, the
  * first.  Adds to *shortfall what was not there and is no debt either.
@@ -177,7 +177,7 @@ extern int64 *TakenBack(int64 member_id, const PastEntry *entry);
 extern int64 TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *shortfall);
 /* What is missing when points are taken back becomes debt or shortfall of the entry, or is refused. */
 extern void CoverDeficit(const PointsType *type, int64 points, LotUse *use, Entry *entry);
-extern int64 GivenBack(int64 member_id, const PastEntry *entry);
+extern int64 GivenBack(const PastEntry *entry);
 /* Give back points that an entry spent; returns the balance after. */
 extern int64 GiveBack(const Act *act, const PastEntry *entry, int64 points);
 

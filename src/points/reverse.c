@@ -17,12 +17,12 @@
 #include "utils/builtins.h"
 
 int64 *
-TakenBack(int64 member_id, const PastEntry *entry)
+TakenBack(const PastEntry *entry)
 {
 	int64	   *taken = palloc0(sizeof(int64) * Max(entry->nlines, 1));
 	ListCell   *cell;
 
-	foreach(cell, LoadEntriesOf(member_id, entry->type, entry->entry_no))
+	foreach(cell, LoadEntriesOf(entry->member_id, entry->type, entry->entry_no))
 	{
 		const PastEntry *reversal = lfirst(cell);
 
@@ -90,16 +90,16 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	Lot			lot;
 	int64		missing = total;
 
-	if (!LockAccount(act->member_id, entry->type, &account))
+	if (!LockAccount(entry->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
 	if (total == 0)
 		return account.balance;
 	if (account.hold_expires_at <= at)
-		ReleaseTimedOut(act->member_id, entry->type, at);
+		ReleaseTimedOut(entry->member_id, entry->type, at);
 
 	if (account.closed)
-		FetchPoints(act->member_id, entry->type, entry->entry_no, total, at);
-	lot = LoadLot(act->member_id, entry->type, entry->entry_no);
+		FetchPoints(entry->member_id, entry->type, entry->entry_no, total, at);
+	lot = LoadLot(entry->member_id, entry->type, entry->entry_no);
 	if (lot.remaining > 0)
 	{
 		int64		left = Min(lot.remaining, total);
@@ -107,9 +107,9 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 		AddUse(&use, entry->entry_no, left);
 		missing -= left;
 		if (lot.expires_at <= account.expired_to)
-			BookExpired(act->member_id, entry->type, -left, at, &account);
+			BookExpired(entry->member_id, entry->type, -left, at, &account);
 	}
-	missing -= ChooseLots(act->member_id, entry->type, &account, missing, at, true, &use);
+	missing -= ChooseLots(entry->member_id, entry->type, &account, missing, at, true, &use);
 	if (missing > 0)
 		CoverDeficit(entry->type, missing, &use, &reversal);
 
@@ -122,18 +122,18 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	}
 	reversal.nlines = nlines;
 	reversal.points = reversal.shortfall - total;
-	Book(act->member_id, entry->type, &reversal, &account);
+	Book(entry->member_id, entry->type, &reversal, &account);
 	*shortfall += reversal.shortfall;
-	return Forwarded(act->member_id, entry->type, &account, NULL, at);
+	return Forwarded(entry->member_id, entry->type, &account, NULL, at);
 }
 
 int64
-GivenBack(int64 member_id, const PastEntry *entry)
+GivenBack(const PastEntry *entry)
 {
 	int64		given = 0;
 	ListCell   *cell;
 
-	foreach(cell, LoadEntriesOf(member_id, entry->type, entry->entry_no))
+	foreach(cell, LoadEntriesOf(entry->member_id, entry->type, entry->entry_no))
 	{
 		const PastEntry *part = lfirst(cell);
 
@@ -187,11 +187,11 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	Account		account;
 	int64		left;
 
-	if (!LockAccount(act->member_id, entry->type, &account))
+	if (!LockAccount(entry->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
 	if (points == 0)
 		return account.balance;
-	left = -entry->points - GivenBack(act->member_id, entry);
+	left = -entry->points - GivenBack(entry);
 	if (points > left)
 		elog(ERROR, "more given back than was spent");
 
@@ -203,13 +203,13 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 		if (use.lot_nos[i] != DEBT_LOT)
 			AddUse(&lots, use.lot_nos[i], use.points[i]);
 	}
-	BookExpired(act->member_id, entry->type,
-				SweptPart(act->member_id, entry->type, &account, &lots, &give.soonest), act->at,
+	BookExpired(entry->member_id, entry->type,
+				SweptPart(entry->member_id, entry->type, &account, &lots, &give.soonest), act->at,
 				&account);
-	Book(act->member_id, entry->type, &give, &account);
+	Book(entry->member_id, entry->type, &give, &account);
 	if (account.debt > 0)
-		SettleCredit(act->member_id, entry->type, 0, act->at);
-	return Forwarded(act->member_id, entry->type, &account, &lots, act->at);
+		SettleCredit(entry->member_id, entry->type, 0, act->at);
+	return Forwarded(entry->member_id, entry->type, &account, &lots, act->at);
 }
 
 /* What is left to take back of the lines of an entry, or of one of them. */
@@ -324,11 +324,11 @@ PostReversal(const Act *act, const char *ref, int line_no)
 		int64		total;
 
 		if (IsGrant(entry))
-			left = WhatIsLeft(entry, TakenBack(step.member_id, entry), line_no);
+			left = WhatIsLeft(entry, TakenBack(entry), line_no);
 		else
 		{
 			left = palloc0(sizeof(int64) * n);
-			left[0] = line_no != 0 ? 0 : -entry->points - GivenBack(step.member_id, entry);
+			left[0] = line_no != 0 ? 0 : -entry->points - GivenBack(entry);
 		}
 		total = TotalOf(left, n);
 		if (act->points != 0)

@@ -372,7 +372,7 @@ static void
 TakeBackEarned(Refund *refund, const Act *act, const PastEntry *entry)
 {
 	RefundedPoints *points = PointsOf(refund, entry->type);
-	int64	   *taken = TakenBack(act->member_id, entry);
+	int64	   *taken = TakenBack(entry);
 	int64	   *steps = palloc0(sizeof(int64) * Max(entry->nlines, 1));
 	bool		summed = strcmp(entry->type->name, MAIN_TYPE) == 0;
 
@@ -431,7 +431,7 @@ GiveBackSpent(Refund *refund, const Act *act, const PastEntry *entry)
 {
 	int64		due = ShareOf(-entry->points, refund->payable_before + refund->payable,
 							  SalePayable(&refund->sale), ROUNDING_FLOOR);
-	int64		step = Max(0, due - GivenBack(act->member_id, entry));
+	int64		step = Max(0, due - GivenBack(entry));
 
 	GiveBack(act, entry, step);
 	PointsOf(refund, entry->type)->given += step;

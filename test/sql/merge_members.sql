@@ -8,7 +8,7 @@ CREATE EXTENSION crm_member;
 CALL crm_member.setup();
 DROP ROLE IF EXISTS regress_merge_cashier, regress_merge_manager;
 RESET client_min_messages;
-INSERT INTO crm_member.tier VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);
+INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);
 INSERT INTO crm_member.member (member_id, joined_at, tags, attrs) VALUES
   (1, '2024-03-01', '{vip}', '{"color": "red", "city": "Shanghai"}'),
@@ -17,7 +17,7 @@ INSERT INTO crm_member.member (member_id, joined_at, tags, attrs) VALUES
 INSERT INTO crm_member.person (member_id, name, mobile, email, birthday) VALUES
   (1, 'Ann Lee', '13911110001', NULL, NULL), (2, 'Ann Li', NULL, 'ann@example.com', '1990-05-05'), (3, 'A. Lee', NULL, NULL, NULL);
 INSERT INTO crm_member.identity (kind, value, member_id) VALUES ('mobile', '13911110001', 1), ('email', 'ann@example.com', 2), ('external:web', 'w2', 2);
-INSERT INTO crm_member.member_tier VALUES (1, 'silver', '2025-01-01'), (2, 'gold', '2025-02-01');
+INSERT INTO crm_member.member_tier (member_id, tier_code, since) VALUES (1, 'silver', '2025-01-01'), (2, 'gold', '2025-02-01');
 SELECT crm_member.issue_card(2, 'C2', 'standard');
 SELECT crm_member.activate_card('C2');
 CREATE VIEW members AS

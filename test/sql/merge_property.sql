@@ -8,7 +8,7 @@ DROP EXTENSION IF EXISTS crm_member CASCADE;
 CREATE EXTENSION crm_member;
 CALL crm_member.setup();
 RESET client_min_messages;
-INSERT INTO crm_member.tier VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);
+INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);
 INSERT INTO crm_member.points_type (points_type, name) VALUES ('stars', 'Stars');
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);
 INSERT INTO crm_member.member (member_id, joined_at, tags)
