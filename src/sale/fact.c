@@ -6,6 +6,7 @@
  */
 #include "crm_member.h"
 #include "query.h"
+#include "rfm/segment.h"
 #include "sale/sale.h"
 #include "setting.h"
 
@@ -76,6 +77,21 @@ IsFirstPurchase(const Sale *sale)
 	return first;
 }
 
+/* Scores of the last run of the default model; unknown for who was not in it. */
+static void
+FillScores(Facts *facts, int64 member_id)
+{
+	RfmScore	score;
+	const char *segment;
+
+	if (!MemberRfm(member_id, &score, &segment))
+		return;
+	SetNumber(facts, MEMBER_RFM_R, RfmR(score), 0);
+	SetNumber(facts, MEMBER_RFM_F, RfmF(score), 0);
+	SetNumber(facts, MEMBER_RFM_M, RfmM(score), 0);
+	SetText(facts, MEMBER_SEGMENT, segment);
+}
+
 static void
 FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
 {
@@ -100,6 +116,9 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
 			  BusinessDate(sale->sold_at) - BusinessDate(member->joined_at), 0);
 	if (uses[MEMBER_FIRST_PURCHASE])
 		SetBoolean(facts, MEMBER_FIRST_PURCHASE, IsFirstPurchase(sale));
+
+	if (uses[MEMBER_RFM_R] || uses[MEMBER_RFM_F] || uses[MEMBER_RFM_M] || uses[MEMBER_SEGMENT])
+		FillScores(facts, member->member_id);
 
 	if (!member->has_birthday)
 		return;
