@@ -66,7 +66,7 @@ OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/a
 	src/coupon/generate.o
 
 # stored value
-OBJS += src/stored_value/stored_value.o
+OBJS += src/stored_value/stored_value.o src/stored_value/authorise.o src/stored_value/function.o
 
 MODULE_big = $(EXTENSION)
 

@@ -1,5 +1,5 @@
 /*
- * stored_value.c: topping up, spending, authorising, giving back and closing.
+ * stored_value.c: topping up, spending, giving back and closing.
  *
  * The principal's account is locked first, always, and everything that happens
  * to a member's stored value happens under that lock.  An act falls on principal
@@ -8,59 +8,20 @@
  * so that the parts end at exactly the whole.
  */
 #include "crm_member.h"
-#include "points/argument.h"
-#include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
-#include "stored_value/stored_value.h"
+#include "stored_value/value_act.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-/* The member, and those merged with it */
-#define FAMILY \
-	"ANY (ARRAY(SELECT $1 UNION ALL SELECT o.member_id FROM crm_member.member_kin k " \
-	"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.root = k.root WHERE k.member_id = $1))"
-
-typedef enum Spending
-{
-	SPENDING_PRO_RATA,
-	SPENDING_PRINCIPAL_FIRST,
-	SPENDING_GIFT_FIRST
-} Spending;
-
-typedef struct ValueSetting
-{
-	Spending	spending;
-	int64		least;			/* balance that spending must leave, negative for an overdraft */
-	bool		has_hold_period;
-	Interval	hold_period;
-	Decimal		points_per;		/* 0: top-ups earn none */
-} ValueSetting;
-
-/* What a call asks for, and what becomes of it. */
-typedef struct ValueAct
-{
-	const char *kind;
-	int64		member_id;
-	int64		amount;			/* 0: all that is left, where that makes sense */
-	ValueSplit	split;
-	int64		balance;		/* after it */
-	const char *ref;
-	const char *of_ref;
-	int64		sale_id;
-	TimestampTz at;
-	const char *reason;
-	const char *actor;
-} ValueAct;
-
-static const PointsType *
+const PointsType *
 Principal(void)
 {
 	return FindPointsType(GetRuleSet(), "stored_value");
 }
 
-static const PointsType *
+const PointsType *
 Gift(void)
 {
 	return FindPointsType(GetRuleSet(), "stored_value_gift");
@@ -72,7 +33,7 @@ MoneyText(int64 money)
 	return PointsText(money, Principal());
 }
 
-static void
+void
 LoadValueSetting(ValueSetting *setting)
 {
 	static CrmQuery query = {
@@ -101,7 +62,7 @@ LoadValueSetting(ValueSetting *setting)
 }
 
 /* Both accounts, with what timed out released; those of the survivor, where the member was merged. */
-static void
+void
 LockValue(ValueAct *act)
 {
 	for (int gift = 0; gift <= 1; gift++)
@@ -157,8 +118,8 @@ NotEnough(const ValueAct *act, ValueSplit available, const ValueSetting *setting
 }
 
 /* How the amount falls on what there is; more than that overdraws the principal. */
-static void
-SplitAmount(ValueAct *act, bool may_overdraw)
+void
+SplitValue(ValueAct *act, bool may_overdraw)
 {
 	ValueSetting setting;
 	ValueSplit	available = Available(act->member_id, act->at);
@@ -189,8 +150,8 @@ SplitAmount(ValueAct *act, bool may_overdraw)
 }
 
 /* An act on one of the two accounts. */
-static Act
-PartOf(const ValueAct *act, const char *kind, bool gift, int64 amount)
+Act
+ValuePart(const ValueAct *act, const char *kind, bool gift, int64 amount)
 {
 	Act			part = {.kind = kind, .member_id = act->member_id,
 		.type = gift ? Gift() : Principal(), .points = amount, .at = act->at,
@@ -201,19 +162,19 @@ PartOf(const ValueAct *act, const char *kind, bool gift, int64 amount)
 	return part;
 }
 
-static char *
-PartRef(const char *ref, bool gift)
+char *
+ValuePartRef(const char *ref, bool gift)
 {
 	return psprintf("stored_value/%s/%s", ref, gift ? "gift" : "principal");
 }
 
 /* The act with this reference: true, and its balance and split, if there was one of the same content. */
-static bool
+bool
 FindValueAct(ValueAct *act)
 {
 	static CrmQuery query = {
 		"SELECT kind, amount, principal, gift, balance, of_ref FROM crm_member.stored_value_act "
-		"WHERE member_id = " FAMILY " AND ref = $2 ORDER BY member_id <> $1, member_id",
+		"WHERE member_id = " VALUE_FAMILY " AND ref = $2 ORDER BY member_id <> $1, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	char	   *of_ref;
@@ -236,8 +197,8 @@ FindValueAct(ValueAct *act)
 }
 
 /* Record the act; its balance is the one after its postings. */
-static void
-RecordAct(ValueAct *act)
+void
+RecordValueAct(ValueAct *act)
 {
 	static CrmQuery query = {
 		"INSERT INTO crm_member.stored_value_act (member_id, ref, kind, amount, principal, gift, "
@@ -272,12 +233,12 @@ RecordAct(ValueAct *act)
 }
 
 /* An earlier act that this one is about. */
-static void
-FindOfAct(const ValueAct *act, ValueAct *of, const char *kind, const char *or_kind)
+void
+FindValueActOf(const ValueAct *act, ValueAct *of, const char *kind, const char *or_kind)
 {
 	static CrmQuery query = {
 		"SELECT kind, amount, principal, gift, sale_id FROM crm_member.stored_value_act "
-		"WHERE member_id = " FAMILY " AND ref = $2 ORDER BY member_id <> $1, member_id",
+		"WHERE member_id = " VALUE_FAMILY " AND ref = $2 ORDER BY member_id <> $1, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	bool		isnull;
@@ -300,12 +261,12 @@ FindOfAct(const ValueAct *act, ValueAct *of, const char *kind, const char *or_ki
 }
 
 /* How much acts of a kind have done of another already. */
-static int64
-DoneOf(const ValueAct *act, const char *kind)
+int64
+ValueDoneOf(const ValueAct *act, const char *kind)
 {
 	static CrmQuery query = {
 		"SELECT sum(amount) FROM crm_member.stored_value_act "
-		"WHERE member_id = " FAMILY " AND of_ref = $2 AND kind = $3",
+		"WHERE member_id = " VALUE_FAMILY " AND of_ref = $2 AND kind = $3",
 		3, {INT8OID, TEXTOID, TEXTOID}};
 	Datum		values[3];
 
@@ -317,8 +278,8 @@ DoneOf(const ValueAct *act, const char *kind)
 }
 
 /* The part of another act that comes next: cumulatively in its proportion. */
-static void
-SplitLike(ValueAct *act, const ValueAct *of, int64 done, int64 left)
+void
+SplitValueLike(ValueAct *act, const ValueAct *of, int64 done, int64 left)
 {
 	if (act->amount == 0)
 		act->amount = left;
@@ -338,7 +299,7 @@ CheckValue(int64 member_id, int64 amount, TimestampTz at)
 	ValueAct	act = {.member_id = member_id, .amount = amount, .at = at};
 
 	SPI_connect();
-	SplitAmount(&act, true);
+	SplitValue(&act, true);
 	SPI_finish();
 }
 
@@ -346,8 +307,8 @@ CheckValue(int64 member_id, int64 amount, TimestampTz at)
 static void
 Spend(ValueAct *act)
 {
-	Act			principal = PartOf(act, "spend", false, act->split.principal);
-	Act			gift = PartOf(act, "spend", true, act->split.gift);
+	Act			principal = ValuePart(act, "spend", false, act->split.principal);
+	Act			gift = ValuePart(act, "spend", true, act->split.gift);
 
 	if (act->split.principal > 0)
 		Deduct(&principal);
@@ -355,15 +316,15 @@ Spend(ValueAct *act)
 		Deduct(&gift);
 }
 
-static void
+void
 SpendValue(ValueAct *act)
 {
 	LockValue(act);
 	if (FindValueAct(act))
 		return;
-	SplitAmount(act, true);
+	SplitValue(act, true);
 	Spend(act);
-	RecordAct(act);
+	RecordValueAct(act);
 }
 
 void
@@ -379,19 +340,19 @@ SpendValueOnSale(int64 member_id, int64 sale_id, int64 amount, TimestampTz at, c
 static void
 GiveBackPart(const ValueAct *act, bool gift, int64 amount)
 {
-	Act			part = PartOf(act, "return", gift, amount);
+	Act			part = ValuePart(act, "return", gift, amount);
 	const PastEntry *entry;
 
 	if (amount == 0)
 		return;
-	entry = FindEntry(act->member_id, PartRef(act->of_ref, gift));
+	entry = FindEntry(act->member_id, ValuePartRef(act->of_ref, gift));
 	if (entry == NULL)
 		elog(ERROR, "entry of stored value act \"%s\" vanished", act->of_ref);
 	part.member_id = entry->member_id;
 	GiveBack(&part, entry, amount);
 }
 
-static void
+void
 ReturnValue(ValueAct *act)
 {
 	ValueAct	of;
@@ -400,13 +361,13 @@ ReturnValue(ValueAct *act)
 	LockValue(act);
 	if (FindValueAct(act))
 		return;
-	FindOfAct(act, &of, "spend", "capture");
-	done = DoneOf(act, "return");
+	FindValueActOf(act, &of, "spend", "capture");
+	done = ValueDoneOf(act, "return");
 	act->sale_id = of.sale_id;
-	SplitLike(act, &of, done, of.amount - done);
+	SplitValueLike(act, &of, done, of.amount - done);
 	GiveBackPart(act, false, act->split.principal);
 	GiveBackPart(act, true, act->split.gift);
-	RecordAct(act);
+	RecordValueAct(act);
 }
 
 void
@@ -419,123 +380,6 @@ ReturnValueOfSale(int64 member_id, int64 sale_id, int64 refund_id, int64 amount,
 	act.ref = psprintf("refund/" INT64_FORMAT, refund_id);
 	act.of_ref = psprintf("sale/" INT64_FORMAT, sale_id);
 	ReturnValue(&act);
-}
-
-static void
-Authorise(ValueAct *act, TimestampTz expires_at)
-{
-	ValueSetting setting;
-
-	LockValue(act);
-	if (FindValueAct(act))
-		return;
-	LoadValueSetting(&setting);
-	if (expires_at == DT_NOEND && setting.has_hold_period)
-		expires_at = AddBusinessInterval(act->at, &setting.hold_period);
-	SplitAmount(act, false);
-	for (int gift = 0; gift <= 1; gift++)
-	{
-		Act			part = PartOf(act, "hold", gift, gift ? act->split.gift : act->split.principal);
-
-		part.expires_at = expires_at;
-		if (part.points > 0)
-			PostHold(&part);
-	}
-	RecordAct(act);
-}
-
-static bool
-StillHeld(const ValueAct *act, bool gift, int64 *held, TimestampTz *expires_at)
-{
-	static CrmQuery query = {
-		"SELECT held, expires_at FROM crm_member.points_hold "
-		"WHERE member_id = " FAMILY " AND points_type = $2 AND ref = $3 "
-		"ORDER BY member_id <> $1, member_id",
-		3, {INT8OID, TEXTOID, TEXTOID}};
-	const PointsType *type = gift ? Gift() : Principal();
-	Datum		values[3];
-	bool		isnull;
-
-	values[0] = Int64GetDatum(act->member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = CStringGetTextDatum(PartRef(act->of_ref, gift));
-	*held = 0;
-	if (RunQuery(&query, values, NULL, false, 1) == 0)
-		return false;
-	*held = PointsColumn(0, 1, type);
-	*expires_at = DatumGetTimestampTz(QueryColumn(0, 2, &isnull));
-	return true;
-}
-
-/* What an authorisation holds; RM705 where it has timed out. */
-static ValueSplit
-HeldBy(const ValueAct *act)
-{
-	ValueSplit	held;
-	TimestampTz expires_at = DT_NOEND;
-
-	StillHeld(act, false, &held.principal, &expires_at);
-	StillHeld(act, true, &held.gift, &expires_at);
-	if (expires_at <= act->at)
-		ereport(ERROR, (errcode(ERRCODE_CRM_VALUE_TIMED_OUT),
-						errmsg("authorisation \"%s\" has timed out", act->of_ref),
-						errdetail("It bound until %s.", timestamptz_to_str(expires_at))));
-	return held;
-}
-
-static void
-ReleasePart(const ValueAct *act, bool gift, int64 held)
-{
-	Act			part = PartOf(act, "release", gift, 0);
-
-	part.ref = NULL;
-	if (held > 0)
-		PostRelease(&part, PartRef(act->of_ref, gift));
-}
-
-static void
-Capture(ValueAct *act, bool release_rest)
-{
-	ValueAct	of;
-	ValueSplit	held;
-
-	LockValue(act);
-	if (FindValueAct(act))
-		return;
-	FindOfAct(act, &of, "authorise", "authorise");
-	held = HeldBy(act);
-	SplitLike(act, &of, DoneOf(act, "capture"), held.principal + held.gift);
-	for (int gift = 0; gift <= 1; gift++)
-	{
-		Act			part = PartOf(act, "spend", gift, gift ? act->split.gift : act->split.principal);
-
-		if (part.points > 0)
-			PostCapture(&part, PartRef(act->of_ref, gift), false);
-	}
-	if (release_rest)
-	{
-		ReleasePart(act, false, held.principal - act->split.principal);
-		ReleasePart(act, true, held.gift - act->split.gift);
-	}
-	RecordAct(act);
-}
-
-static void
-Void(ValueAct *act)
-{
-	ValueAct	of;
-	TimestampTz expires_at;
-
-	LockValue(act);
-	if (FindValueAct(act))
-		return;
-	FindOfAct(act, &of, "authorise", "authorise");
-	StillHeld(act, false, &act->split.principal, &expires_at);
-	StillHeld(act, true, &act->split.gift, &expires_at);
-	act->amount = act->split.principal + act->split.gift;
-	ReleasePart(act, false, act->split.principal);
-	ReleasePart(act, true, act->split.gift);
-	RecordAct(act);
 }
 
 /* What the policies in force give with a top-up, and when the first of it expires. */
@@ -574,8 +418,8 @@ GiftOf(const ValueAct *act, TimestampTz *expires_at)
 	return gift;
 }
 
-static void
-TopUp(ValueAct *act, bool gift_said)
+void
+TopUpValue(ValueAct *act, bool gift_said)
 {
 	ValueSetting setting;
 	Act			principal;
@@ -593,8 +437,8 @@ TopUp(ValueAct *act, bool gift_said)
 	if (!gift_said)
 		act->split.gift = GiftOf(act, &gift_expires_at);
 	act->split.principal = act->amount;
-	principal = PartOf(act, "award", false, act->amount);
-	gift = PartOf(act, "award", true, act->split.gift);
+	principal = ValuePart(act, "award", false, act->amount);
+	gift = ValuePart(act, "award", true, act->split.gift);
 	gift.expires_at = gift_expires_at;
 	GrantLot(&principal);
 	if (gift.points > 0)
@@ -602,7 +446,7 @@ TopUp(ValueAct *act, bool gift_said)
 	LoadValueSetting(&setting);
 	if (setting.points_per.units > 0)
 	{
-		Act			earned = PartOf(act, "award", false, 0);
+		Act			earned = ValuePart(act, "award", false, 0);
 		Decimal		paid = {act->amount, GetSetting()->money_scale};
 
 		earned.type = FindPointsType(GetRuleSet(), MAIN_TYPE);
@@ -613,15 +457,15 @@ TopUp(ValueAct *act, bool gift_said)
 		if (earned.points > 0)
 			GrantLot(&earned);
 	}
-	RecordAct(act);
+	RecordValueAct(act);
 }
 
 /* The principal is paid out; the gift goes. */
-static void
-Close(ValueAct *act)
+void
+CloseValue(ValueAct *act)
 {
 	static CrmQuery holds = {
-		"SELECT FROM crm_member.points_hold WHERE member_id = " FAMILY " "
+		"SELECT FROM crm_member.points_hold WHERE member_id = " VALUE_FAMILY " "
 		"AND points_type IN ('stored_value', 'stored_value_gift') AND held > 0",
 		1, {INT8OID}};
 	Datum		values[1];
@@ -641,159 +485,11 @@ Close(ValueAct *act)
 						: errdetail("An authorisation is open."),
 						errhint("Capture or void what is authorised, and have paid what is owed.")));
 	act->amount = act->split.principal;
-	principal = PartOf(act, "spend", false, act->split.principal);
-	gift = PartOf(act, "clear", true, act->split.gift);
+	principal = ValuePart(act, "spend", false, act->split.principal);
+	gift = ValuePart(act, "clear", true, act->split.gift);
 	if (principal.points > 0)
 		Deduct(&principal);
 	if (gift.points > 0)
 		Deduct(&gift);
-	RecordAct(act);
-}
-
-static Datum
-MoneyResult(int64 money)
-{
-	return PointsDatum(money, Principal());
-}
-
-static void
-ReadValueAct(FunctionCallInfo fcinfo, ValueAct *act, int amount, int reason, int ref, int at)
-{
-	RequireArgument(fcinfo, 0, "member_id");
-	RequireArgument(fcinfo, ref, "ref");
-	if (amount >= 0 && !PG_ARGISNULL(amount))
-		act->amount = PointsArgument(fcinfo, amount, Principal());
-	act->reason = TextArgument(fcinfo, reason);
-	act->ref = TextArgument(fcinfo, ref);
-	act->at = ActMoment(fcinfo, at);
-	act->actor = TextArgument(fcinfo, at + 1);
-}
-
-/* top_up_stored_value(member_id, amount, reason, ref, gift, at, actor) */
-PG_FUNCTION_INFO_V1(crm_top_up_stored_value);
-Datum
-crm_top_up_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "top_up"};
-
-	RequireArgument(fcinfo, 1, "amount");
-	ReadValueAct(fcinfo, &act, 1, 2, 3, 5);
-	if (!PG_ARGISNULL(4))
-	{
-		act.split.gift = ExactMinor(PG_GETARG_NUMERIC(4), GetSetting()->money_scale, "gift");
-		if (act.split.gift < 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("gift must not be negative")));
-	}
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
-	SPI_connect();
-	TopUp(&act, !PG_ARGISNULL(4));
-	SPI_finish();
-	return MoneyResult(act.balance);
-}
-
-/* spend_stored_value(member_id, amount, reason, ref, at, actor) */
-PG_FUNCTION_INFO_V1(crm_spend_stored_value);
-Datum
-crm_spend_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "spend"};
-
-	RequireArgument(fcinfo, 1, "amount");
-	ReadValueAct(fcinfo, &act, 1, 2, 3, 4);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
-	SPI_connect();
-	SpendValue(&act);
-	SPI_finish();
-	return MoneyResult(act.balance);
-}
-
-/* return_stored_value(member_id, ref, amount, reason, return_ref, at, actor) */
-PG_FUNCTION_INFO_V1(crm_return_stored_value);
-Datum
-crm_return_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "return"};
-
-	RequireArgument(fcinfo, 1, "ref");
-	RequireArgument(fcinfo, 4, "return_ref");
-	ReadValueAct(fcinfo, &act, 2, 3, 4, 5);
-	act.of_ref = TextArgument(fcinfo, 1);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), all_members);
-	SPI_connect();
-	ReturnValue(&act);
-	SPI_finish();
-	return MoneyResult(act.balance);
-}
-
-/* authorise_stored_value(member_id, amount, reason, ref, expires_at, at, actor) */
-PG_FUNCTION_INFO_V1(crm_authorise_stored_value);
-Datum
-crm_authorise_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "authorise"};
-	TimestampTz expires_at = MomentArgument(fcinfo, 4, DT_NOEND);
-
-	RequireArgument(fcinfo, 1, "amount");
-	ReadValueAct(fcinfo, &act, 1, 2, 3, 5);
-	if (expires_at <= act.at)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("authorisation would time out before it begins")));
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
-	SPI_connect();
-	Authorise(&act, expires_at);
-	SPI_finish();
-	return MoneyResult(act.balance);
-}
-
-/* capture_stored_value(member_id, ref, amount, reason, capture_ref, release_rest, at, actor) */
-PG_FUNCTION_INFO_V1(crm_capture_stored_value);
-Datum
-crm_capture_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "capture"};
-
-	RequireArgument(fcinfo, 1, "ref");
-	RequireArgument(fcinfo, 4, "capture_ref");
-	RequireArgument(fcinfo, 5, "release_rest");
-	ReadValueAct(fcinfo, &act, 2, 3, 4, 6);
-	act.of_ref = TextArgument(fcinfo, 1);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
-	SPI_connect();
-	Capture(&act, PG_GETARG_BOOL(5));
-	SPI_finish();
-	return MoneyResult(act.balance);
-}
-
-/* void_stored_value(member_id, ref, reason, void_ref, at, actor) */
-PG_FUNCTION_INFO_V1(crm_void_stored_value);
-Datum
-crm_void_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "void"};
-
-	RequireArgument(fcinfo, 1, "ref");
-	RequireArgument(fcinfo, 3, "void_ref");
-	ReadValueAct(fcinfo, &act, -1, 2, 3, 4);
-	act.of_ref = TextArgument(fcinfo, 1);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
-	SPI_connect();
-	Void(&act);
-	SPI_finish();
-	return MoneyResult(act.balance);
-}
-
-/* close_stored_value(member_id, reason, ref, at, actor) */
-PG_FUNCTION_INFO_V1(crm_close_stored_value);
-Datum
-crm_close_stored_value(PG_FUNCTION_ARGS)
-{
-	ValueAct	act = {.kind = "close"};
-
-	ReadValueAct(fcinfo, &act, -1, 1, 2, 3);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), all_members);
-	SPI_connect();
-	Close(&act);
-	SPI_finish();
-	return MoneyResult(act.amount);
+	RecordValueAct(act);
 }
