@@ -61,7 +61,7 @@ SELECT model_code, left_key, right_key, verdict, reason, actor FROM crm_member.m
 SELECT crm_member.register_member(name => '吴双', mobile => '13712340001') AS a \gset
 SELECT crm_member.register_member(name => '吴双', mobile => '13712340002') AS b \gset
 SELECT crm_member.mark_distinct(:b, :a, 'two girls', 'kim');
-SELECT verdict, reason, actor, left_key < right_key AS ordered FROM crm_member.match_verdict WHERE model_code = 'member';
+SELECT verdict, reason, actor, left_key <> right_key AS a_pair FROM crm_member.match_verdict WHERE model_code = 'member';
 
 -- what was said of a member that has been merged holds for its survivor
 SELECT count(crm_member.register_member(name => (ARRAY['王', '李', '赵', '刘', '陈'])[1 + i % 5] || chr(20000 + i * 11) || chr(21000 + i * 17),
