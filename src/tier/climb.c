@@ -67,7 +67,8 @@ CountSale(Standing *standing, const EarnedSale *earned)
 		TierMeasure measure = standing->set->series[i].measure;
 
 		if (measure == MEASURE_SPEND)
-			AddActivity(standing, i, sale->sold_at, sale->sold_at, sale->amount - sale->discount);
+			AddActivity(standing, i, sale->sold_at, sale->sold_at,
+						sale->amount - sale->discount - sale->points_value);
 		else if (measure == MEASURE_SALES)
 			AddActivity(standing, i, sale->sold_at, sale->sold_at, 1);
 	}

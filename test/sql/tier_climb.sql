@@ -128,6 +128,16 @@ SELECT cause, at, from_tier, to_tier, actor FROM member_tier_event WHERE member_
 SELECT pg_temp.buy(15, '15a', '2026-02-01 10:00', 1000), pg_temp.buy(15, '15b', '2026-02-02 10:00', 1000);
 SELECT refund('{"ref": "15r", "sale_ref": "15a", "refunded_at": "2026-02-03 10:00"}') #>> '{complete}', pg_temp.tier_of(15);
 
+-- what is paid with points is not spent
+UPDATE points_type SET money_value = 1 WHERE points_type = 'points';
+SELECT award_points(18, 500, 'gift', '18p', at => '2026-01-01') > 0;
+SELECT checkout('{"ref": "18a", "member_id": 18, "sold_at": "2026-02-01", "points": 300, "lines": [{"price": 1200}]}') #>> '{points,spent}', pg_temp.tier_of(18);
+SELECT reached FROM tier_progress(18, '2026-02-02');
+SELECT refund('{"ref": "18r", "sale_ref": "18a", "refunded_at": "2026-02-02"}') #>> '{complete}';
+SELECT reached FROM tier_progress(18, '2026-02-03');
+SELECT checkout('{"ref": "18b", "member_id": 18, "sold_at": "2026-02-03", "points": 300, "lines": [{"price": 1300}]}') #>> '{points,spent}';
+SELECT pg_temp.tier_of(18);
+
 -- what was merged into a member counts as the member's own
 SELECT pg_temp.buy(16, '16a', '2026-02-01 10:00', 600), pg_temp.buy(17, '17a', '2026-02-01 10:00', 300);
 UPDATE member SET status = 'merged', merged_into = 17 WHERE member_id = 16;
