@@ -106,7 +106,7 @@ EXPECTEDDIR = $(if $(filter-out 13 14 15,$(MAJORVERSION)),--expecteddir=.)
 
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
-$(EXTENSION_SCRIPT): $(SQL_MODULES) $(SCHEMA_MODULES) $(EXTENSION).control sql/join.sh
+$(EXTENSION_SCRIPT): $(SQL_MODULES) $(SCHEMA_MODULES) $(wildcard sql/migrate/*.sql) $(EXTENSION).control sql/join.sh
 	bash sql/join.sh $(SQL_MODULES) > $@.tmp && mv $@.tmp $@
 
 endif

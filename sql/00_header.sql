@@ -21,6 +21,13 @@ AS 'MODULE_PATHNAME', 'crm_new_id';
 COMMENT ON FUNCTION crm_member.new_id() IS
   'A new identifier: positive, below 2^53, never given twice, not even by two servers. Error 55000 before setup()';
 
+CREATE FUNCTION crm_member.require_setup() RETURNS void
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_require_setup';
+
+COMMENT ON FUNCTION crm_member.require_setup() IS
+  'Error 55000 with the hint to run setup(), unless it has run';
+
 CREATE FUNCTION crm_member.touch_configuration() RETURNS trigger
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'crm_touch_configuration';
@@ -75,3 +82,30 @@ $setup$;
 
 COMMENT ON PROCEDURE crm_member.setup(text, int, text, boolean) IS
   'Create the tables, views and triggers in this database, as ordinary objects owned by the caller. time_zone: in which a business day is computed; money_scale: decimals of money, 0 to 4; currency: ISO 4217; triggers: whether rows inserted into sale and sale_line are settled. Errors: 55000 when already set up, 22023 for a bad option';
+
+CREATE PROCEDURE crm_member.migrate()
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $migrate$
+DECLARE
+  newest CONSTANT int := --@newest
+  ;
+  done int;
+BEGIN
+  PERFORM crm_member.require_setup();
+  SELECT s.schema_version INTO STRICT done FROM crm_member.setting s FOR UPDATE;
+  IF done > newest THEN
+    RAISE EXCEPTION 'the tables are of version %, newer than this extension, which knows %', done, newest
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Install the release that made them, then ALTER EXTENSION crm_member UPDATE.';
+  END IF;
+--@migrate
+  IF done = newest THEN
+    RAISE NOTICE 'the tables are of version %, which is the newest', done;
+  END IF;
+  UPDATE crm_member.setting SET schema_version = newest WHERE schema_version <> newest;
+END
+$migrate$;
+
+COMMENT ON PROCEDURE crm_member.migrate() IS
+  'After ALTER EXTENSION crm_member UPDATE: bring the tables to this version, step by step, in the caller''s transaction. Harmless where they are. Errors: 55000 before setup(), or where the tables are newer than the extension';

@@ -96,6 +96,7 @@ DECLARE
   holder bigint;
   said bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF member_id IS NULL OR bind_identity.kind IS NULL OR bind_identity.value IS NULL THEN
     RAISE EXCEPTION 'member_id, kind and value must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -148,6 +149,7 @@ DECLARE
   holder bigint;
   said bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF member_id IS NULL OR unbind_identity.kind IS NULL OR unbind_identity.value IS NULL THEN
     RAISE EXCEPTION 'member_id, kind and value must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -192,6 +194,7 @@ DECLARE
   old text;
   said bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF member_id IS NULL OR set_member_status.status IS NULL THEN
     RAISE EXCEPTION 'member_id and status must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;

@@ -128,6 +128,7 @@ DECLARE
   said bigint;
   done record;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF n IS NULL OR n NOT BETWEEN 1 AND 10000000 THEN
     RAISE EXCEPTION 'n must be between 1 and 10000000' USING ERRCODE = 'invalid_parameter_value';
   END IF;
@@ -185,6 +186,7 @@ DECLARE
   made crm_member.card_lock;
   said bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF member_id IS NULL OR issue_card.card_no IS NULL THEN
     RAISE EXCEPTION 'member_id and card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -214,6 +216,7 @@ AS $$
 DECLARE
   locked crm_member.card_lock := crm_member.lock_card(activate_card.card_no);
 BEGIN
+  PERFORM crm_member.require_setup();
   IF crm_member.card_act_done(locked.card_no, 'activate_card', activate_card.ref, 0)
      OR locked.state = 'enabled' AND activate_card.ref IS NULL THEN
     RETURN;
@@ -246,6 +249,7 @@ DECLARE
   locked crm_member.card_lock := crm_member.lock_card(report_card_lost.card_no);
   said bigint := hashtextextended(coalesce(report_card_lost.reason, ''), 0);
 BEGIN
+  PERFORM crm_member.require_setup();
   IF crm_member.card_act_done(locked.card_no, 'report_card_lost', report_card_lost.ref, said)
      OR locked.state = 'lost' AND report_card_lost.ref IS NULL THEN
     RETURN;
@@ -275,6 +279,7 @@ DECLARE
   locked crm_member.card_lock := crm_member.lock_card(cancel_card.card_no);
   said bigint := hashtextextended(coalesce(cancel_card.reason, ''), 0);
 BEGIN
+  PERFORM crm_member.require_setup();
   IF crm_member.card_act_done(locked.card_no, 'cancel_card', cancel_card.ref, said)
      OR locked.state = 'cancelled' AND cancel_card.ref IS NULL THEN
     RETURN;
@@ -299,6 +304,7 @@ DECLARE
   fresh crm_member.card_lock;
   said bigint := hashtextextended(concat_ws(':', btrim(replace_card.new_card_no), replace_card.card_type), 0);
 BEGIN
+  PERFORM crm_member.require_setup();
   IF replace_card.new_card_no IS NULL THEN
     RAISE EXCEPTION 'new_card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;

@@ -42,6 +42,7 @@ CREATE FUNCTION crm_member.sale_document(source text, ref text) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM crm_member.require_setup();
   RETURN (
     SELECT jsonb_strip_nulls(jsonb_build_object(
              'ref', s.ref, 'source', s.source, 'member_id', nullif(s.member_id, 0), 'store', s.store,

@@ -89,6 +89,7 @@ RETURNS TABLE (rule_code text, points_type text, member_id bigint, store text, d
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM crm_member.require_setup();
   RETURN QUERY
   SELECT v.rule_code, v.points_type, v.member_id, v.store, v.day,
          count(DISTINCT v.sale_id), sum(v.simulated), sum(v.given)

@@ -249,6 +249,7 @@ DECLARE
   skipped bigint := 0;
   step record;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF as_of IS NULL OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
     RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
@@ -283,6 +284,7 @@ DECLARE
   skipped bigint := 0;
   step record;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF as_of IS NULL OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
     RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
@@ -316,6 +318,7 @@ RETURNS TABLE (member_id bigint, points_type text, problem text, detail text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM crm_member.require_setup();
   RETURN QUERY
   WITH entry AS (
     SELECT e.*,

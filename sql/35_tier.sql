@@ -20,6 +20,7 @@ DECLARE
   now_earned text;
   now_held text;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF set_tier.member_id IS NULL OR set_tier.reason IS NULL OR set_tier.at_least IS NULL THEN
     RAISE EXCEPTION 'member_id, reason and at_least must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -168,6 +169,7 @@ DECLARE
   step record;
   after_member bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF as_of IS NULL OR NOT pg_catalog.isfinite(as_of) OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
     RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;

@@ -241,6 +241,7 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = 
 AS $$
 #variable_conflict use_column
 BEGIN
+  PERFORM crm_member.require_setup();
   RETURN QUERY
     SELECT r.run_id, r.as_of, r.finished_at, u.score, crm_member.segment_of(d.segments, r.bins, u.score),
            crm_member.minor_to_money(u.monetary, (SELECT money_scale FROM crm_member.setting))

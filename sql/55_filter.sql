@@ -12,6 +12,7 @@ DECLARE
   unknown text;
   clause text;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF filter_sql.operation NOT IN ('union', 'intersection', 'difference') THEN
     RAISE EXCEPTION 'filters cannot be combined by "%"', filter_sql.operation
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Use union, intersection or difference.';
@@ -83,6 +84,7 @@ DECLARE
   written bigint := 0;
   n bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   -- filters with one tag keep it together
   FOR rule IN SELECT tag, string_agg(format('(%s) IS TRUE', crm_member.condition_sql(condition)), ' OR ' ORDER BY filter_code) AS clause
                 FROM crm_member.member_filter WHERE tag IS NOT NULL GROUP BY tag ORDER BY tag LOOP

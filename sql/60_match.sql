@@ -109,6 +109,7 @@ DECLARE
   first CONSTANT text := CASE WHEN turned THEN right_key ELSE left_key END;
   second CONSTANT text := CASE WHEN turned THEN left_key ELSE right_key END;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF left_key IS NULL OR right_key IS NULL OR left_key = right_key THEN
     RAISE EXCEPTION 'a verdict is about two records'
       USING ERRCODE = 'invalid_parameter_value';
@@ -150,6 +151,7 @@ AS $$
 DECLARE
   unknown bigint;
 BEGIN
+  PERFORM crm_member.require_setup();
   SELECT x.id INTO unknown
     FROM (VALUES (mark_distinct.a), (mark_distinct.b)) AS x(id)
    WHERE NOT EXISTS (SELECT FROM crm_member.member AS m WHERE m.member_id = x.id)

@@ -1110,6 +1110,7 @@ DECLARE
   unknown bigint;
   report jsonb;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF others IS NULL OR array_position(others, NULL) IS NOT NULL OR dry_run IS NULL THEN
     RAISE EXCEPTION 'others and dry_run must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -1152,7 +1153,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
   this CONSTANT bigint := crm_member.new_id();
-  done crm_member.member_merge;
+  done record;
   kin_no bigint;
   undone bigint[];
   report jsonb;
@@ -1298,6 +1299,7 @@ DECLARE
   said CONSTANT bigint := hashtextextended(concat_ws(':', 'unmerge', merge_id, policy), 0);
   report jsonb;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF merge_id IS NULL OR dry_run IS NULL THEN
     RAISE EXCEPTION 'merge_id and dry_run must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -1331,6 +1333,7 @@ DECLARE
   salt bytea;
   identities int;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
     RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -1383,6 +1386,7 @@ CREATE FUNCTION crm_member.was_erased(kind text, value text) RETURNS boolean
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM crm_member.require_setup();
   RETURN EXISTS (
     SELECT FROM crm_member.erased_identity AS e CROSS JOIN crm_member.erasure_salt AS s
      WHERE e.digest = sha256(s.salt || convert_to(was_erased.kind || ':' || crm_member.normalize_identity(was_erased.kind, was_erased.value), 'UTF8')));

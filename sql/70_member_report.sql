@@ -35,6 +35,7 @@ DECLARE
   own bigint[];
   answer jsonb;
 BEGIN
+  PERFORM crm_member.require_setup();
   IF root IS NULL THEN
     RAISE EXCEPTION 'member % is unknown', member_360.member_id
       USING ERRCODE = 'RM101', HINT = 'member_id(kind, value) finds a member by mobile, card and so on.';

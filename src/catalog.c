@@ -64,6 +64,14 @@ CrmRelation(const char *name)
 	return relid;
 }
 
+PG_FUNCTION_INFO_V1(crm_require_setup);
+Datum
+crm_require_setup(PG_FUNCTION_ARGS)
+{
+	CrmRelation("setting");
+	PG_RETURN_VOID();
+}
+
 Oid
 RelationOwner(Oid relid)
 {

@@ -19,6 +19,7 @@ PrepareQuery(CrmQuery *query)
 
 	if (query->plan != NULL)
 		return;
+	CrmRelation("setting");		/* says what is wrong before setup() */
 	plan = SPI_prepare(query->sql, query->nargs, query->argtypes);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), query->sql);

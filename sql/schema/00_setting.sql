@@ -4,12 +4,14 @@ CREATE TABLE crm_member.setting (
   singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   time_zone    text NOT NULL,
   money_scale  smallint NOT NULL CHECK (money_scale BETWEEN 0 AND 4),
-  currency     text NOT NULL CHECK (currency ~ '^[A-Z]{3}$')
+  currency     text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+  schema_version  int NOT NULL DEFAULT 1
 );
 
 COMMENT ON TABLE crm_member.setting IS 'The settings of this installation: one row';
 COMMENT ON COLUMN crm_member.setting.time_zone IS 'Time zone in which a business day is computed';
 COMMENT ON COLUMN crm_member.setting.money_scale IS 'Decimals of an amount of money; fixed by setup()';
+COMMENT ON COLUMN crm_member.setting.schema_version IS 'Version of the tables; migrate() raises it';
 COMMENT ON COLUMN crm_member.setting.currency IS 'ISO 4217 code of the currency of all amounts';
 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.setting
