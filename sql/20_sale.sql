@@ -1,14 +1,14 @@
 -- Sales: the till's calls, and the triggers behind the bulk path.
 
 CREATE FUNCTION crm_member.quote(sale jsonb) RETURNS jsonb
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_quote';
 
 COMMENT ON FUNCTION crm_member.quote(jsonb) IS
   'What checkout() of this sale document would answer now; writes nothing. NULL for NULL. Errors as checkout(), but "ref" may be missing';
 
 CREATE FUNCTION crm_member.checkout(sale jsonb) RETURNS jsonb
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_checkout';
 
 COMMENT ON FUNCTION crm_member.checkout(jsonb) IS

@@ -1,7 +1,7 @@
 -- Refunds.
 
 CREATE FUNCTION crm_member.refund(refund jsonb) RETURNS jsonb
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_refund';
 
 COMMENT ON FUNCTION crm_member.refund(jsonb) IS

@@ -32,7 +32,7 @@ CREATE FUNCTION crm_member.award_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_award_points';
 
 COMMENT ON FUNCTION crm_member.award_points(bigint, numeric, text, text, text, timestamptz, timestamptz, timestamptz, text) IS
@@ -47,7 +47,7 @@ CREATE FUNCTION crm_member.spend_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_spend_points';
 
 COMMENT ON FUNCTION crm_member.spend_points(bigint, numeric, text, text, text, timestamptz, text) IS
@@ -59,7 +59,7 @@ CREATE FUNCTION crm_member.points_balance(
   as_of timestamptz DEFAULT now(),
   known_at timestamptz DEFAULT now())
 RETURNS numeric
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_points_balance';
 
 COMMENT ON FUNCTION crm_member.points_balance(bigint, text, timestamptz, timestamptz) IS
@@ -67,7 +67,7 @@ COMMENT ON FUNCTION crm_member.points_balance(bigint, text, timestamptz, timesta
 
 CREATE FUNCTION crm_member.evaluate_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, points numeric, points_type text)
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_evaluate_points';
 
 COMMENT ON FUNCTION crm_member.evaluate_points(jsonb) IS
@@ -76,7 +76,7 @@ COMMENT ON FUNCTION crm_member.evaluate_points(jsonb) IS
 CREATE FUNCTION crm_member.explain_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, verdict text, clause text, saw text, displaced_by text,
                points numeric, would_have numeric, points_type text)
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_explain_points';
 
 COMMENT ON FUNCTION crm_member.explain_points(jsonb) IS

@@ -10,7 +10,7 @@ CREATE FUNCTION crm_member.adjust_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_adjust_points';
 
 COMMENT ON FUNCTION crm_member.adjust_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
@@ -26,7 +26,7 @@ CREATE FUNCTION crm_member.hold_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_hold_points';
 
 COMMENT ON FUNCTION crm_member.hold_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
@@ -41,7 +41,7 @@ CREATE FUNCTION crm_member.release_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_release_points';
 
 COMMENT ON FUNCTION crm_member.release_points(bigint, text, numeric, text, text, timestamptz, text) IS
@@ -57,7 +57,7 @@ CREATE FUNCTION crm_member.capture_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_capture_points';
 
 COMMENT ON FUNCTION crm_member.capture_points(bigint, text, numeric, text, text, boolean, timestamptz, text) IS
@@ -75,7 +75,7 @@ CREATE FUNCTION crm_member.reverse_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_reverse_points';
 
 COMMENT ON FUNCTION crm_member.reverse_points(text, bigint, numeric, int, bigint, text, text, text, timestamptz, text) IS
@@ -91,7 +91,7 @@ CREATE FUNCTION crm_member.transfer_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_transfer_points';
 
 COMMENT ON FUNCTION crm_member.transfer_points(bigint, bigint, numeric, text, text, text, timestamptz, text) IS
@@ -107,7 +107,7 @@ CREATE FUNCTION crm_member.convert_points(
   at timestamptz DEFAULT now(),
   actor text DEFAULT NULL)
 RETURNS numeric
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_convert_points';
 
 COMMENT ON FUNCTION crm_member.convert_points(bigint, numeric, text, text, text, text, timestamptz, text) IS
