@@ -44,9 +44,9 @@ like(refusal($node, 'crm', "SELECT crm_member.schedule('run_rfm', 'sometimes')")
 is($node->safe_psql('crm', "SELECT schedule FROM crm_member.job WHERE job = 'run_rfm'"), '* * * * *', 'and it changes nothing');
 
 # a role acts under its own rights there
-$node->safe_psql('crm', q{CREATE ROLE nobody LOGIN; GRANT USAGE ON SCHEMA crm_member TO nobody;
-	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crm_member TO nobody});
-like(refusal($node, 'crm', "SET ROLE nobody; SELECT crm_member.schedule('run_rfm', '* * * * *')"), qr/42501:/, 'no rights to pg_cron');
+$node->safe_psql('crm', q{CREATE ROLE regress_clerk LOGIN; GRANT USAGE ON SCHEMA crm_member TO regress_clerk;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crm_member TO regress_clerk});
+like(refusal($node, 'crm', "SET ROLE regress_clerk; SELECT crm_member.schedule('run_rfm', '* * * * *')"), qr/42501:/, 'no rights to pg_cron');
 
 # pg_cron runs it
 for my $database ('crm', 'postgres')
