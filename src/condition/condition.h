@@ -143,9 +143,6 @@ extern Truth EvaluateCondition(const Condition *condition, const Facts *facts);
 /* Does it look at this attribute; at any attribute, attr() or tag() of this subject? */
 extern bool UsesAttribute(const Condition *condition, Attribute attribute);
 extern bool UsesSubject(const Condition *condition, Subject subject);
-/* Does it look at attr() of this subject; at tag()? */
-extern bool UsesAttrs(const Condition *condition, Subject subject);
-extern bool UsesTags(const Condition *condition);
 
 /*
  * Why it is not true: appends the first clause, in order, that alone keeps it

@@ -374,18 +374,6 @@ UsesSubject(const Condition *condition, Subject subject)
 	return (condition->subjects & SUBJECT_BIT(subject)) != 0;
 }
 
-bool
-UsesAttrs(const Condition *condition, Subject subject)
-{
-	return (condition->subjects & ATTRS_BIT(subject)) != 0;
-}
-
-bool
-UsesTags(const Condition *condition)
-{
-	return (condition->subjects & TAGS_BIT) != 0;
-}
-
 /* ---- explaining ---- */
 
 /* The value of a clause's operand, as a condition would write it. */

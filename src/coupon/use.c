@@ -30,15 +30,6 @@ MoneyColumn(uint64 row, int column)
 					  GetSetting()->money_scale, "money");
 }
 
-static char *
-TextColumn(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 bool
 InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 digest)
 {
@@ -158,18 +149,18 @@ LoadSaleCoupons(Sale *sale)
 			MemoryContext old = MemoryContextSwitchTo(caller);
 			SaleCoupon *coupon = palloc0(sizeof(SaleCoupon));
 
-			coupon->code = TextColumn(row, 1);
-			coupon->template_code = TextColumn(row, 2);
+			coupon->code = QueryText(row, 1);
+			coupon->template_code = QueryText(row, 2);
 			if (applied)
 				coupon->discount = MoneyColumn(row, 3);
 			else
 			{
-				const char *state = TextColumn(row, 4);
+				const char *state = QueryText(row, 4);
 
-				coupon->status = strcmp(TextColumn(row, 3), "refused") == 0 ? COUPON_REFUSED
+				coupon->status = strcmp(QueryText(row, 3), "refused") == 0 ? COUPON_REFUSED
 					: COUPON_NOT_BEST;
 				coupon->sqlstate = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
-				coupon->reason = TextColumn(row, 5);
+				coupon->reason = QueryText(row, 5);
 			}
 			sale->coupons = lappend(sale->coupons, coupon);
 			MemoryContextSwitchTo(old);

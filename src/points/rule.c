@@ -17,15 +17,6 @@
 static RuleSet *current = NULL;
 static bool current_valid = false;
 
-static char *
-TextColumn(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 static Expiry *
 ReadExpiry(const char *text)
 {
@@ -89,10 +80,10 @@ LoadPointsTypes(RuleSet *set)
 	{
 		bool		isnull;
 
-		set->types[i].name = TextColumn(i, 1);
+		set->types[i].name = QueryText(i, 1);
 		set->types[i].decimals = DatumGetInt16(QueryColumn(i, 2, &isnull));
-		set->types[i].expiry = *ReadExpiry(TextColumn(i, 3));
-		set->types[i].deficit = ParseDeficit(TextColumn(i, 4));
+		set->types[i].expiry = *ReadExpiry(QueryText(i, 3));
+		set->types[i].deficit = ParseDeficit(QueryText(i, 4));
 		set->types[i].reinstatement = IntervalColumn(i, 5);
 		set->types[i].hold_period = IntervalColumn(i, 6);
 		set->types[i].money_value = DecimalColumn(i, 7);
@@ -220,14 +211,14 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 		Datum		value;
 		char	   *text;
 
-		rule->code = TextColumn(i, 1);
+		rule->code = QueryText(i, 1);
 		value = QueryColumn(i, 2, &isnull);
 		rule->valid_from = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
 		value = QueryColumn(i, 3, &isnull);
 		rule->valid_to = isnull ? DT_NOEND : DatumGetTimestampTz(value);
-		text = TextColumn(i, 4);
+		text = QueryText(i, 4);
 		rule->type = FindPointsType(set, text);
-		rule->line_scope = ParseScope(TextColumn(i, 5));
+		rule->line_scope = ParseScope(QueryText(i, 5));
 		value = QueryColumn(i, 6, &isnull);
 		if (!isnull)
 		{
@@ -236,7 +227,7 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 			for (int a = 0; a < ATTRIBUTE_COUNT; a++)
 				set->uses[a] |= UsesAttribute(rule->condition, a);
 		}
-		rule->award = ParseAward(TextColumn(i, 7));
+		rule->award = ParseAward(QueryText(i, 7));
 		rule->points = NumericToDecimal(DatumGetNumeric(QueryColumn(i, 8, &isnull)), "points");
 		rule->per = NumericToDecimal(DatumGetNumeric(QueryColumn(i, 9, &isnull)), "per");
 		value = QueryColumn(i, 10, &isnull);
@@ -244,17 +235,17 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 			: !ParseBrackets(DatumGetJsonbPCopy(value), &rule->brackets))
 			BadRule("brackets", isnull ? NULL : "of another form");
 		CheckNumbers(rule);
-		rule->rounding = ParseRounding(TextColumn(i, 11));
+		rule->rounding = ParseRounding(QueryText(i, 11));
 		rule->whole_multiples = DatumGetBool(QueryColumn(i, 12, &isnull));
 		rule->max_points = LimitColumn(i, 13, rule->type, "max_points");
 		rule->member_limit = LimitColumn(i, 14, rule->type, "member_limit");
-		rule->limit_period = ParsePeriod(TextColumn(i, 15));
+		rule->limit_period = ParsePeriod(QueryText(i, 15));
 		rule->budget = LimitColumn(i, 16, rule->type, "budget");
 		set->limited |= rule->member_limit != PG_INT64_MAX || rule->budget != PG_INT64_MAX;
-		rule->stack_group = GroupNumber(set, &groups, TextColumn(i, 17));
+		rule->stack_group = GroupNumber(set, &groups, QueryText(i, 17));
 		rule->stackable = DatumGetBool(QueryColumn(i, 18, &isnull));
 		rule->pending = IntervalColumn(i, 19);
-		text = TextColumn(i, 20);
+		text = QueryText(i, 20);
 		rule->expiry = text ? ReadExpiry(text) : &rule->type->expiry;
 	}
 	set->index = BuildRuleIndex(set);

@@ -9,15 +9,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-static char *
-TextColumn(int column)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(0, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 static void
 UnknownMember(int64 member_id)
 {
@@ -61,19 +52,19 @@ ReadMember(int64 member_id, int64 *merged_into)
 		old = MemoryContextSwitchTo(caller);
 		member = palloc0(sizeof(Member));
 		member->member_id = DatumGetInt64(QueryColumn(0, 1, &isnull));
-		member->status = TextColumn(2);
-		member->kind = TextColumn(3);
-		member->source = TextColumn(4);
-		member->store = TextColumn(5);
-		member->channel = TextColumn(6);
+		member->status = QueryText(0, 2);
+		member->kind = QueryText(0, 3);
+		member->source = QueryText(0, 4);
+		member->store = QueryText(0, 5);
+		member->channel = QueryText(0, 6);
 		member->joined_at = DatumGetTimestampTz(QueryColumn(0, 7, &isnull));
 		member->tags = (ArrayType *) PG_DETOAST_DATUM_COPY(QueryColumn(0, 8, &isnull));
 		member->attrs = (Jsonb *) PG_DETOAST_DATUM_COPY(QueryColumn(0, 9, &isnull));
-		member->gender = TextColumn(10);
+		member->gender = QueryText(0, 10);
 		value = QueryColumn(0, 11, &isnull);
 		member->has_birthday = !isnull;
 		member->birthday = isnull ? 0 : DatumGetDateADT(value);
-		member->tier = TextColumn(12);
+		member->tier = QueryText(0, 12);
 		value = QueryColumn(0, 13, &isnull);
 		member->tier_rank = isnull ? 0 : DatumGetInt16(value);
 		value = QueryColumn(0, 14, &isnull);
