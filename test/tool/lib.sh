@@ -21,7 +21,13 @@ find_pg_config() {
     PG_CONFIG=$(ls /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -V | tail -n 1 || true)
     [ -n "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config || true)
   fi
-  [ -n "$PG_CONFIG" ] && [ -e "$("$PG_CONFIG" --pgxs)" ] && [ -e "$("$PG_CONFIG" --bindir)/initdb" ]
+  [ -n "$PG_CONFIG" ] && [ -e "$("$PG_CONFIG" --bindir)/initdb" ]
+}
+
+# Debian keeps the server, its headers and what builds and tests extensions apart.
+have_headers() {
+  [ -e "$("$PG_CONFIG" --includedir-server)/postgres.h" ] && [ -e "$("$PG_CONFIG" --pgxs)" ] &&
+    [ -e "$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress" ]
 }
 
 # Debian packages that are missing for what this run needs, one a word.
@@ -29,6 +35,7 @@ missing_packages() {
   local major=15
   if find_pg_config; then
     major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+    have_headers || printf 'postgresql-server-dev-%s ' "$major"
     [ -e "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || printf 'postgresql-%s-cron ' "$major"
   else
     printf 'postgresql-%s postgresql-server-dev-%s postgresql-%s-cron ' $major $major $major
