@@ -188,7 +188,13 @@ JudgeCandidate(Pricing *pricing, Candidate *candidate)
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_OWNER, "for members: the sale names none");
 	if (!candidate->barred)
 		JudgeRequirement(pricing, candidate);
-	if (!candidate->barred && pricing->read_only)
+
+	/*
+	 * Taking will tell what is sold out.  But a promotion may decide against a
+	 * coupon, and then is not taken: so it must be there.
+	 */
+	if (!candidate->barred && (pricing->read_only ||
+							   (t->automatic && pricing->sale->codes != NIL)))
 		LookAtLimits(pricing, candidate);
 }
 
@@ -212,6 +218,10 @@ RefuseByResult(Candidate *candidate, const OfferResult *result)
 		case OUTCOME_BUY_MORE:
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MIN_QUANTITY, "%s more of the eligible units",
 				   QuantityText(result->lacks));
+			break;
+		case OUTCOME_BUDGET:
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET,
+							"the campaign's budget does not cover it any more");
 			break;
 		case OUTCOME_NOTHING:
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_NOTHING, "nothing is left that it could take off");

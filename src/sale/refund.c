@@ -300,7 +300,7 @@ ReadReturned(Refund *refund)
 									 QuantityText(line->sold - line->before),
 									 QuantityText(line->after - line->before)));
 	}
-	for (int i = 0; document->nlines == 0 && i < refund->sale.nlines; i++)
+	for (int i = 0; !document->has_lines && i < refund->sale.nlines; i++)
 		refund->lines[i].after = refund->lines[i].sold;
 }
 
