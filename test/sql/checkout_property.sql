@@ -218,7 +218,7 @@ DO $$
 DECLARE
   r result;
 BEGIN
-  r.sales := coalesce(nullif(current_setting('crm_test.sales', true), '')::int, 1000);
+  r.sales := coalesce(nullif(current_setting('crm_test.sales', true), '')::int, 800);
   r.refunds := 0; r.coupons := 0; r.points := 0; r.value := 0;
   CALL pg_temp.try_out(r.sales, r.refunds, r.coupons, r.points, r.value, r.fault);
   UPDATE result SET (sales, refunds, coupons, points, value, fault) = (r.sales, r.refunds, r.coupons, r.points, r.value, r.fault);
