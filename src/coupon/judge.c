@@ -10,9 +10,12 @@
 
 #include "access/xact.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+
+#define MAX_SHOWN 200			/* bytes of a condition in a reason */
 
 /* Refused for good: the offer is not tried. */
 void
@@ -198,18 +201,33 @@ JudgeCandidate(Pricing *pricing, Candidate *candidate)
 		LookAtLimits(pricing, candidate);
 }
 
+/* A condition for the cashier, cut short where it lists a whole assortment. */
+static char *
+ConditionText(const Condition *condition)
+{
+	char	   *text = PrintCondition(condition);
+	int			length = strlen(text);
+	int			shown = pg_mbcliplen(text, length, MAX_SHOWN);
+
+	return shown == length ? text : psprintf("%.*s ...", shown, text);
+}
+
 void
 RefuseByResult(Candidate *candidate, const OfferResult *result)
 {
+	const CouponTemplate *t = candidate->template;
+
 	switch (result->outcome)
 	{
 		case OUTCOME_APPLIED:
 			break;
 		case OUTCOME_NO_LINE:
-			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES, "good for no line of this sale");
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES, "good for no line of this sale, only if %s",
+							ConditionText(t->eligible));
 			break;
 		case OUTCOME_NO_GIFT:
-			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES, "add the gift to the sale");
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES,
+							"add the gift to the sale: a line with %s", ConditionText(t->get_eligible));
 			break;
 		case OUTCOME_MIN_SPEND:
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MIN_SPEND, "%s more", MoneyText(result->lacks));
