@@ -150,4 +150,4 @@ $$;
 -- for another run: SET crm_test.seed = ..., crm_test.sales = ... before
 SELECT setseed(coalesce(nullif(current_setting('crm_test.seed', true), '')::float8, 0.1414)) IS NULL AS seeded;
 SELECT applied > done AS many_applied, refused > done / 10 AS some_not, fault
-FROM pg_temp.try_out(coalesce(nullif(current_setting('crm_test.sales', true), '')::int, 2000));
+FROM pg_temp.try_out(coalesce(nullif(current_setting('crm_test.sales', true), '')::int, 1000));
