@@ -495,6 +495,8 @@ ClaimRow(TableRows *rows, const Datum *values, const bool *nulls)
 void
 CloseRows(TableRows *rows)
 {
+	if (rows == NULL)
+		return;
 	index_endscan(rows->scan);
 	index_close(rows->index, NoLock);
 	ExecDropSingleTupleTableSlot(rows->row);

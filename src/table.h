@@ -70,6 +70,7 @@ extern bool ChangeRow(TableRows *rows, const int *columns, int n, const Datum *v
  * and nothing was done; likewise.
  */
 extern bool ClaimRow(TableRows *rows, const Datum *values, const bool *nulls);
+/* The last one opened first; NULL is none. */
 extern void CloseRows(TableRows *rows);
 
 /*

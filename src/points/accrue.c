@@ -90,12 +90,6 @@ SumAwards(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 	return list;
 }
 
-static CrmTable account_table = {
-	"points_account", NULL, NULL, NULL, "points_type", 9, {
-		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"balance", NUMERICOID},
-		{"entry_no", INT8OID}, {"settles_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID},
-		{"debt", NUMERICOID}, {"expired_to", TIMESTAMPTZOID}, {"closed", BOOLOID}}};
-
 /* The account after its deposits. */
 static void
 ReadDeposit(Deposit *deposit, int64 balance, int64 entry_no, int64 debt, TimestampTz expired_to,
@@ -134,15 +128,16 @@ MakeRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	if (*kept != type)
 		KeepType(type);
 	*kept = type;
-	values[0] = Int64GetDatum(deposit->member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = PointsDatum(deposit->points, type);
-	values[3] = Int64GetDatum(deposit->entries);
-	values[4] = TimestampTzGetDatum(deposit->settles_at);
-	values[5] = TimestampTzGetDatum(deposit->expires_at);
-	values[6] = PointsDatum(0, type);
-	values[7] = TimestampTzGetDatum(DT_NOBEGIN);
-	values[8] = BoolGetDatum(false);
+	values[ACCOUNT_MEMBER_ID] = Int64GetDatum(deposit->member_id);
+	values[ACCOUNT_POINTS_TYPE] = CStringGetTextDatum(type->name);
+	values[ACCOUNT_BALANCE] = PointsDatum(deposit->points, type);
+	values[ACCOUNT_ENTRY_NO] = Int64GetDatum(deposit->entries);
+	values[ACCOUNT_SETTLES_AT] = TimestampTzGetDatum(deposit->settles_at);
+	values[ACCOUNT_EXPIRES_AT] = TimestampTzGetDatum(deposit->expires_at);
+	values[ACCOUNT_DEBT] = PointsDatum(0, type);
+	values[ACCOUNT_EXPIRED_TO] = TimestampTzGetDatum(DT_NOBEGIN);
+	values[ACCOUNT_HOLD_EXPIRES_AT] = TimestampTzGetDatum(DT_NOEND);
+	values[ACCOUNT_CLOSED] = BoolGetDatum(false);
 	if (!ClaimRow(rows, values, nulls))
 		return false;
 	ReadDeposit(deposit, deposit->points, deposit->entries, 0, DT_NOBEGIN, false);
@@ -153,7 +148,8 @@ MakeRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 static bool
 AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 {
-	static const int changed[] = {2, 3, 4, 5};
+	static const int changed[] = {ACCOUNT_BALANCE, ACCOUNT_ENTRY_NO, ACCOUNT_SETTLES_AT,
+	ACCOUNT_EXPIRES_AT};
 	const PointsType *type = deposit->points_type;
 	Datum		key[2];
 	Datum		values[4];
@@ -165,21 +161,21 @@ AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	key[1] = CStringGetTextDatum(type->name);
 	if (!FindRow(rows, key))
 		return MakeRow(rows, deposit, kept);
-	balance = AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, 2, &isnull)), type->decimals,
+	balance = AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)), type->decimals,
 								  "points"), deposit->points);
-	entry_no = DatumGetInt64(RowColumn(rows, 3, &isnull)) + deposit->entries;
+	entry_no = DatumGetInt64(RowColumn(rows, ACCOUNT_ENTRY_NO, &isnull)) + deposit->entries;
 	values[0] = PointsDatum(balance, type);
 	values[1] = Int64GetDatum(entry_no);
-	values[2] = TimestampTzGetDatum(Max(DatumGetTimestampTz(RowColumn(rows, 4, &isnull)),
+	values[2] = TimestampTzGetDatum(Max(DatumGetTimestampTz(RowColumn(rows, ACCOUNT_SETTLES_AT, &isnull)),
 										deposit->settles_at));
-	values[3] = TimestampTzGetDatum(Min(DatumGetTimestampTz(RowColumn(rows, 5, &isnull)),
+	values[3] = TimestampTzGetDatum(Min(DatumGetTimestampTz(RowColumn(rows, ACCOUNT_EXPIRES_AT, &isnull)),
 										deposit->expires_at));
 	if (!ChangeRow(rows, changed, lengthof(changed), values, NULL))
 		return false;
 	ReadDeposit(deposit, balance, entry_no,
-				ExactMinor(DatumGetNumeric(RowColumn(rows, 6, &isnull)), type->decimals, "points"),
-				DatumGetTimestampTz(RowColumn(rows, 7, &isnull)),
-				DatumGetBool(RowColumn(rows, 8, &isnull)));
+				ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_DEBT, &isnull)), type->decimals, "points"),
+				DatumGetTimestampTz(RowColumn(rows, ACCOUNT_EXPIRED_TO, &isnull)),
+				DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)));
 	return true;
 }
 
