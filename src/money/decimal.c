@@ -312,9 +312,9 @@ DecimalToText(Decimal value, char *buffer)
 	if (value.scale == 0)
 		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT, sign, magnitude);
 	else
-		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*" INT64_MODIFIER "u", sign,
+		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*llu", sign,
 				 magnitude / power_of_ten[value.scale], value.scale,
-				 magnitude % power_of_ten[value.scale]);
+				 (unsigned long long) (magnitude % power_of_ten[value.scale]));
 }
 
 int64

@@ -111,7 +111,7 @@ NumericUnits(Datum value, int scale, int64 *units)
 
 	/* result * 10^power; nothing is left of nine digits below the least power */
 	power = Max(power, -MAX_POWER);
-	for (int i = 0; i < Abs(power) && i < MAX_POWER; i++)
+	for (int i = 0; i < abs(power) && i < MAX_POWER; i++)
 		factor *= 10;
 	if (power >= 0)
 	{
