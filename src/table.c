@@ -46,6 +46,8 @@ typedef struct TableShape
 	bool		readable;
 	bool		insertable;
 	bool		updatable;
+	bool		replaces_insert;	/* the replacement is called after an insert, */
+	bool		replaces_update;	/* after an update */
 	AttrNumber	attnums[TABLE_MAX_COLUMNS];
 	int			natts;
 	bool	   *given;			/* by attribute: a column of the list, and so below */
@@ -79,14 +81,26 @@ TableInit(void)
 	CacheRegisterSyscacheCallback(PROCOID, OnFunctionChange, (Datum) 0);
 }
 
-/* Is it a trigger of ours, or the quiet one? */
 static bool
-IsOurs(Oid function, const char *name)
+IsOurs(Oid function)
 {
 	char	   *schema = get_namespace_name(get_func_namespace(function));
 
-	return schema != NULL && strcmp(schema, CRM_SCHEMA) == 0 &&
-		(name == NULL || strcmp(get_func_name(function), name) == 0);
+	return schema != NULL && strcmp(schema, CRM_SCHEMA) == 0;
+}
+
+static bool
+Calls(const Trigger *trigger, const char *name)
+{
+	return name != NULL && IsOurs(trigger->tgfoid) &&
+		strcmp(get_func_name(trigger->tgfoid), name) == 0;
+}
+
+static bool
+ChecksReference(const Trigger *trigger, const char *referenced)
+{
+	return referenced != NULL && RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_FK &&
+		trigger->tgconstrrelid == CrmRelation(referenced);
 }
 
 /* Who truncates on other servers too keeps the rows there, not here. */
@@ -99,19 +113,21 @@ LookAtTriggers(CrmTable *table, Relation rel, TableShape *shape)
 
 		if (trigger->tgenabled == TRIGGER_DISABLED)
 			continue;
-		if (TRIGGER_FOR_TRUNCATE(trigger->tgtype) && !IsOurs(trigger->tgfoid, NULL))
+		if (TRIGGER_FOR_TRUNCATE(trigger->tgtype) && !IsOurs(trigger->tgfoid))
 			shape->readable = false;
+		if (Calls(trigger, table->replaced))
+		{
+			shape->replaces_insert |= TRIGGER_FOR_INSERT(trigger->tgtype);
+			shape->replaces_update |= TRIGGER_FOR_UPDATE(trigger->tgtype);
+			continue;
+		}
 		/* references are checked when keys change, which here they do not */
 		if (TRIGGER_FOR_UPDATE(trigger->tgtype) &&
 			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE)
 			shape->updatable = false;
-		if (!TRIGGER_FOR_INSERT(trigger->tgtype) ||
-			(table->quiet != NULL && IsOurs(trigger->tgfoid, table->quiet)) ||
-			(table->referenced != NULL &&
-			 RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_FK &&
-			 trigger->tgconstrrelid == CrmRelation(table->referenced)))
-			continue;
-		shape->insertable = false;
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) && !Calls(trigger, table->quiet) &&
+			!ChecksReference(trigger, table->referenced))
+			shape->insertable = false;
 	}
 }
 
@@ -261,7 +277,9 @@ OpenTable(CrmTable *table, AclMode rights, LOCKMODE lock)
 	Relation	rel;
 	bool		possible;
 
-	if (lock != AccessShareLock && (XactReadOnly || IsInParallelMode()))
+	if (lock != AccessShareLock &&
+		(XactReadOnly || IsInParallelMode() ||
+		 SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN))
 		return NULL;
 	rel = table_open(relid, lock);
 	while (!table->valid)
@@ -464,6 +482,12 @@ ChangeRow(TableRows *rows, const int *columns, int n, const Datum *values, const
 	if (result != TM_Ok)
 		elog(ERROR, "a row of \"%s\" was changed twice", RelationGetRelationName(rows->rel));
 	InsertIndexes(rows->target, rows->estate, rows->changed, work);
+	if (rows->shape->replaces_update)
+	{
+		bool		isnull;
+
+		rows->table->replacement(DatumGetInt64(RowColumn(rows, 0, &isnull)));
+	}
 	return true;
 }
 
@@ -496,6 +520,8 @@ ClaimRow(TableRows *rows, const Datum *values, const bool *nulls)
 void
 CloseRows(TableRows *rows)
 {
+	if (rows == NULL)
+		return;
 	index_endscan(rows->scan);
 	index_close(rows->index, NoLock);
 	ExecDropSingleTupleTableSlot(rows->row);
@@ -590,6 +616,8 @@ PutRow(TableInsert *insert, const Datum *values, const bool *nulls)
 	slot = insert->slots[insert->nrows];
 	FillSlot(insert->table, insert->shape, insert->estate, slot, values, nulls);
 	FinishRow(insert->shape, insert->target, insert->estate, slot);
+	if (insert->shape->replaces_insert)
+		insert->table->replacement(DatumGetInt64(values[0]));
 	if (++insert->nrows == FLUSH_ROWS)
 		FlushRows(insert);
 }

@@ -24,10 +24,12 @@ typedef struct CrmTable
 {
 	const char *name;
 	const char *quiet;			/* function of an insert trigger that finds nothing to do for our rows */
+	const char *replaced;		/* function of triggers in whose stead, where they are, ... */
+	void		(*replacement) (int64 key); /* is called with the first column of a row written */
 	const char *referenced;		/* table to which they have a reference that the caller checks */
-	const char *claimed_by;		/* unique index that ClaimRow() goes by; NULL: the primary key */
 	int			ncolumns;		/* that we look at or write; type InvalidOid: coupon_code */
 	BatchColumn columns[TABLE_MAX_COLUMNS];
+	const char *claimed_by;		/* unique index that ClaimRow() goes by; NULL: the primary key */
 
 	/* filled at first use, and again when the table changes */
 	bool		valid;
@@ -72,6 +74,7 @@ extern bool ChangeRow(TableRows *rows, const int *columns, int n, const Datum *v
  * it is, or perhaps is, and nothing was done; likewise.
  */
 extern bool ClaimRow(TableRows *rows, const Datum *values, const bool *nulls);
+/* The last one opened first; NULL is none. */
 extern void CloseRows(TableRows *rows);
 
 /*
