@@ -225,6 +225,12 @@ BuildOffers(Pricing *pricing)
 		offer->optional = candidate->optional;
 		offer->value = UseValue(pricing, candidate);
 		offer->cap = candidate->cap;
+		offer->budget = candidate->budget_left;
+		if (candidate->template->grants_remainder)
+		{
+			offer->cap = Min(offer->cap, offer->budget);
+			offer->budget = PG_INT64_MAX;
+		}
 		offer->rank = foreach_current_index(cell);
 		offer->owner = candidate;
 	}

@@ -135,9 +135,11 @@ TakeTally(int64 member_id, const CouponTemplate *template)
 void
 ReturnTally(int64 member_id, const CouponTemplate *template)
 {
+	/* who was merged counts for its survivor too */
 	static CrmQuery query = {
 		"UPDATE crm_member.coupon_tally SET uses = uses - 1 "
-		"WHERE member_id = $1 AND template_code = $2 AND uses > 0",
+		"WHERE member_id = ANY (ARRAY[$1, (SELECT k.root FROM crm_member.member_kin k "
+		"WHERE k.member_id = $1)]) AND template_code = $2 AND uses > 0",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 
