@@ -38,6 +38,15 @@
 	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL)
 #endif
 
+/* 18 counts what a scan does, for those who want to know. */
+#if PG_VERSION_NUM >= 180000
+#define BeginIndexScan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define BeginIndexScan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
 /* reindex_relation was given the statement it belongs to in 17. */
 #if PG_VERSION_NUM >= 170000
 #define RebuildIndexes(relid, params) reindex_relation(NULL, relid, 0, params)
