@@ -132,7 +132,7 @@ CREATE TABLE crm_member.coupon (
   template_code  text NOT NULL,
   status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'used', 'void')),
   held_by        text
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 90);
 
 CREATE INDEX coupon_member ON crm_member.coupon (member_id) WHERE member_id IS NOT NULL;
 

@@ -378,8 +378,7 @@ TakeUse(Pricing *pricing, Candidate *candidate)
 	const CouponTemplate *t = candidate->template;
 	int			use_no;
 
-	if (TakeCode(candidate->coupon.code, t->uses, pricing->sale->ref,
-				 t->split_value ? candidate->coupon.uses : -1, &use_no) != TAKEN)
+	if (TakeCode(&candidate->coupon, t->uses, pricing->sale->ref, t->split_value, &use_no) != TAKEN)
 		return NOT_TAKEN_CODE;
 	if (!t->split_value)
 		candidate->entry->use_no = use_no;

@@ -12,7 +12,7 @@
  * with digits of base 10000, the first worth 10000^weight.
  */
 #include "crm_member.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "fmgr.h"
 
