@@ -45,6 +45,37 @@
 	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL)
 #endif
 
+/* The same with a conflict that is reported, not raised. */
+#if PG_VERSION_NUM >= 160000
+#define InsertArbitratedIndexTuples(target, row, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, row, estate, false, true, conflict, arbiters, false)
+#else
+#define InsertArbitratedIndexTuples(target, row, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, row, estate, false, true, conflict, arbiters)
+#endif
+
+/* 18 tells a row from itself, asks about deferrable keys, and counts index scans for EXPLAIN. */
+#if PG_VERSION_NUM >= 180000
+#define NoConflict(target, row, estate, there, arbiters) \
+	ExecCheckIndexConstraints(target, row, estate, there, NULL, arbiters)
+#define PrimaryKeyIndex(rel) RelationGetPrimaryKeyIndex(rel, false)
+#define BeginIndexScan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#else
+#define NoConflict(target, row, estate, there, arbiters) \
+	ExecCheckIndexConstraints(target, row, estate, there, arbiters)
+#define PrimaryKeyIndex(rel) RelationGetPrimaryKeyIndex(rel)
+#define BeginIndexScan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, nkeys, 0)
+#endif
+
+/* 18 has constraints that do not constrain. */
+#if PG_VERSION_NUM >= 180000
+#define IsEnforced(check) ((check)->ccenforced)
+#else
+#define IsEnforced(check) true
+#endif
+
 /* reindex_relation was given the statement it belongs to in 17. */
 #if PG_VERSION_NUM >= 170000
 #define RebuildIndexes(relid, params) reindex_relation(NULL, relid, 0, params)

@@ -208,7 +208,7 @@ RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what)
 Numeric
 MinorToNumeric(int64 units, int scale)
 {
-	return int64_div_fast_to_numeric(units, scale);
+	return scale == 0 ? int64_to_numeric(units) : int64_div_fast_to_numeric(units, scale);
 }
 
 Decimal

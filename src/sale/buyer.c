@@ -4,8 +4,11 @@
 #include "crm_member.h"
 #include "query.h"
 #include "sale/sale.h"
+#include "table.h"
+#include "tier/tier.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -50,8 +53,69 @@ ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into)
 	return member;
 }
 
+static CrmTable member_table = {
+	"member", NULL, NULL, NULL, NULL, 10, {
+		{"member_id", INT8OID}, {"status", TEXTOID}, {"kind", TEXTOID}, {"source", TEXTOID},
+		{"store", TEXTOID}, {"channel", TEXTOID}, {"joined_at", TIMESTAMPTZOID},
+		{"tags", TEXTARRAYOID}, {"attrs", JSONBOID}, {"merged_into", INT8OID}}};
+static CrmTable person_table = {
+	"person", NULL, NULL, NULL, NULL, 2, {{"gender", TEXTOID}, {"birthday", DATEOID}}};
+static CrmTable holding_table = {
+	"member_tier", NULL, NULL, NULL, NULL, 3, {
+		{"tier_code", TEXTOID}, {"manual_until", TIMESTAMPTZOID}, {"earned_tier", TEXTOID}}};
+
+/* The columns of the row with this member_id; null where there is none. */
+static void
+ReadCells(TableRows *rows, int64 member_id, Datum *cells, bool *nulls)
+{
+	Datum		key = Int64GetDatum(member_id);
+	bool		found = FindRow(rows, &key);
+
+	for (int i = 0; i < rows->table->ncolumns; i++)
+	{
+		nulls[i] = true;
+		if (found)
+			cells[i] = RowColumn(rows, i, &nulls[i]);
+	}
+}
+
+/* MEMBER_COLUMNS, without a statement. */
 static Member *
-ReadMember(int64 member_id, int64 *merged_into)
+MemberFromRows(TableRows *members, TableRows *persons, TableRows *holdings, int64 member_id,
+			   int64 *merged_into)
+{
+	const Tier *tier = NULL;
+	Datum		cells[MEMBER_COLUMN_COUNT];
+	bool		nulls[MEMBER_COLUMN_COUNT];
+	Datum		holding[3];
+	bool		absent[3];
+
+	ReadCells(members, member_id, cells, nulls);
+	if (nulls[0])
+		return NULL;
+	cells[13] = cells[9];
+	nulls[13] = nulls[9];
+	ReadCells(persons, member_id, &cells[9], &nulls[9]);
+	ReadCells(holdings, member_id, holding, absent);
+	if (!absent[0])
+	{
+		int			held = !absent[1] && DatumGetTimestampTz(holding[1]) <=
+			GetCurrentTransactionStartTimestamp() ? 2 : 0;
+
+		if (!absent[held])
+			tier = FindTier(GetTierSet(), TextDatumGetCString(holding[held]));
+	}
+	nulls[11] = nulls[12] = tier == NULL;
+	if (tier != NULL)
+	{
+		cells[11] = CStringGetTextDatum(tier->code);
+		cells[12] = Int16GetDatum(tier->rank);
+	}
+	return ReadMemberCells(cells, nulls, merged_into);
+}
+
+static Member *
+QueryMember(int64 member_id, int64 *merged_into)
 {
 	static CrmQuery query = {
 		"SELECT " MEMBER_COLUMNS " FROM crm_member.member m " MEMBER_JOINS
@@ -74,6 +138,24 @@ ReadMember(int64 member_id, int64 *merged_into)
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
+	return member;
+}
+
+static Member *
+ReadMember(int64 member_id, int64 *merged_into)
+{
+	TableRows  *members = OpenRows(&member_table, ACL_SELECT);
+	TableRows  *persons = OpenRows(&person_table, ACL_SELECT);
+	TableRows  *holdings = OpenRows(&holding_table, ACL_SELECT);
+	Member	   *member;
+
+	if (members != NULL && persons != NULL && holdings != NULL)
+		member = MemberFromRows(members, persons, holdings, member_id, merged_into);
+	else
+		member = QueryMember(member_id, merged_into);
+	CloseRows(holdings);
+	CloseRows(persons);
+	CloseRows(members);
 	return member;
 }
 
