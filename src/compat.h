@@ -20,6 +20,13 @@
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
+/* stringToQualifiedNameList learnt to return errors in 16. */
+#if PG_VERSION_NUM >= 160000
+#define QualifiedNames(text) stringToQualifiedNameList(text, NULL)
+#else
+#define QualifiedNames(text) stringToQualifiedNameList(text)
+#endif
+
 /*
  * What an update leaves to do for the indexes.  Summarizing ones, which
  * heap-only updates must still reach, came in 16.

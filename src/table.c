@@ -27,6 +27,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -58,6 +59,7 @@ typedef struct TableShape
 	int			nchecks;
 	ExprState **checks;
 	Oid			key;			/* index of the primary key */
+	Oid			claim;			/* index that claims go by */
 	int			nkeys;
 	ScanKeyData keys[INDEX_MAX_KEYS];	/* lacking their arguments */
 } TableShape;
@@ -192,7 +194,9 @@ LookUpColumns(CrmTable *table, Relation rel, TableShape *shape)
 		}
 		att = TupleDescAttr(desc, attnum - 1);
 		shape->given[attnum - 1] = true;
-		if (att->atttypid != table->columns[i].type || att->atttypmod != -1)
+		if (att->atttypmod != -1 ||
+			(OidIsValid(table->columns[i].type) ? att->atttypid != table->columns[i].type
+			 : strcmp(format_type_be_qualified(att->atttypid), CRM_SCHEMA ".coupon_code") != 0))
 			shape->readable = false;
 		if (att->attgenerated != '\0' || att->attidentity != '\0')
 			shape->insertable = false;
@@ -200,7 +204,7 @@ LookUpColumns(CrmTable *table, Relation rel, TableShape *shape)
 }
 
 static void
-LookUpKey(Relation rel, TableShape *shape)
+LookUpKey(const CrmTable *table, Relation rel, TableShape *shape)
 {
 	Relation	index;
 
@@ -210,6 +214,10 @@ LookUpKey(Relation rel, TableShape *shape)
 		shape->readable = false;
 		return;
 	}
+	shape->claim = table->claimed_by == NULL ? shape->key
+		: get_relname_relid(table->claimed_by, RelationGetNamespace(rel));
+	if (!OidIsValid(shape->claim))
+		shape->insertable = false;
 	index = index_open(shape->key, AccessShareLock);
 	shape->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
 	if (index->rd_rel->relam != BTREE_AM_OID)
@@ -247,7 +255,7 @@ LearnShape(CrmTable *table, Relation rel)
 	shape->insertable = shape->updatable = true;
 	LookAtTriggers(table, rel, shape);
 	LookUpColumns(table, rel, shape);
-	LookUpKey(rel, shape);
+	LookUpKey(table, rel, shape);
 	if (shape->readable)
 		CompileExpressions(rel, shape);
 	shape->insertable &= shape->readable;
@@ -342,8 +350,8 @@ InsertIndexes(ResultRelInfo *target, EState *estate, TupleTableSlot *slot, Index
 	ResetPerTupleExprContext(estate);
 }
 
-TableRows *
-OpenRows(CrmTable *table, AclMode rights)
+static TableRows *
+BeginRows(CrmTable *table, AclMode rights, bool anew)
 {
 	LOCKMODE	lock = rights == ACL_SELECT ? AccessShareLock : RowExclusiveLock;
 	Relation	rel = OpenTable(table, rights, lock);
@@ -355,12 +363,29 @@ OpenRows(CrmTable *table, AclMode rights)
 	rows->table = table;
 	rows->shape = table->shape;
 	rows->rel = rel;
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	if (anew)
+	{
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+	}
+	else
+		PushActiveSnapshot(GetActiveSnapshot());
 	rows->index = index_open(rows->shape->key, lock);
 	rows->scan = BeginIndexScan(rel, rows->index, GetActiveSnapshot(), rows->shape->nkeys);
 	rows->row = table_slot_create(rel, NULL);
 	return rows;
+}
+
+TableRows *
+OpenRows(CrmTable *table, AclMode rights)
+{
+	return BeginRows(table, rights, true);
+}
+
+TableRows *
+PeekRows(CrmTable *table)
+{
+	return BeginRows(table, ACL_SELECT, false);
 }
 
 bool
@@ -451,8 +476,8 @@ ChangeRow(TableRows *rows, const int *columns, int n, const Datum *values, const
 	FinishRow(rows->shape, rows->target, rows->estate, rows->changed);
 	result = table_tuple_update(rows->rel, &rows->row->tts_tid, rows->changed,
 								GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
-								true, &failure, &lock, &work);
-	if (result == TM_Updated || result == TM_Deleted)
+								!rows->impatient, &failure, &lock, &work);
+	if (result == TM_Updated || result == TM_Deleted || result == TM_BeingModified)
 		return false;
 	if (result != TM_Ok)
 		elog(ERROR, "a row of \"%s\" was changed twice", RelationGetRelationName(rows->rel));
@@ -471,7 +496,7 @@ bool
 ClaimRow(TableRows *rows, const Datum *values, const bool *nulls)
 {
 	TupleTableSlot *slot;
-	List	   *arbiter = list_make1_oid(rows->shape->key);
+	List	   *arbiter = list_make1_oid(rows->shape->claim);
 	ItemPointerData there;
 	uint32		token;
 	bool		conflict = false;

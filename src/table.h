@@ -27,8 +27,9 @@ typedef struct CrmTable
 	const char *replaced;		/* function of triggers in whose stead, where they are, ... */
 	void		(*replacement) (int64 key); /* is called with the first column of a row written */
 	const char *referenced;		/* table to which they have a reference that the caller checks */
-	int			ncolumns;		/* that we look at or write */
+	int			ncolumns;		/* that we look at or write; type InvalidOid: coupon_code */
 	BatchColumn columns[TABLE_MAX_COLUMNS];
+	const char *claimed_by;		/* unique index that ClaimRow() goes by; NULL: the primary key */
 
 	/* filled at first use, and again when the table changes */
 	bool		valid;
@@ -48,10 +49,13 @@ typedef struct TableRows
 	TupleTableSlot *changed;
 	EState	   *estate;
 	ResultRelInfo *target;
+	bool		impatient;		/* ChangeRow() waits for nobody; the caller's to set */
 } TableRows;
 
 /* rights: ACL_SELECT, and ACL_UPDATE to change, ACL_INSERT to claim.  NULL: use statements. */
 extern TableRows *OpenRows(CrmTable *table, AclMode rights);
+/* The same to look at only, as the calling statement sees them. */
+extern TableRows *PeekRows(CrmTable *table);
 /*
  * The row with this primary key, as a statement begun now would see it: then the
  * columns of the table's list can be looked at; they live until the next call.
@@ -66,8 +70,8 @@ extern bool FetchRow(TableRows *rows, ItemPointer tid);
  */
 extern bool ChangeRow(TableRows *rows, const int *columns, int n, const Datum *values, const bool *nulls);
 /*
- * Insert one row unless its primary key is there.  false: it is, or perhaps is,
- * and nothing was done; likewise.
+ * Insert one row unless its primary key, or that of claimed_by, is there.  false:
+ * it is, or perhaps is, and nothing was done; likewise.
  */
 extern bool ClaimRow(TableRows *rows, const Datum *values, const bool *nulls);
 /* The last one opened first; NULL is none. */
