@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 
 /* Lines there is room for at first. */
-#define FIRST_LINES 8
+#define FIRST_LINES 4
 
 static Datum
 MoneyDatum(int64 units)
@@ -229,41 +229,72 @@ InsertSale(const Sale *sale)
 	SPI_finish();
 }
 
-/* A row taken apart at once: columns of a wide row cost the more the later they stand. */
-typedef struct Cells
-{
-	Datum		values[SALE_COLUMN_COUNT + 1];
-	bool		nulls[SALE_COLUMN_COUNT + 1];
-} Cells;
-
-static void
-ReadCells(uint64 row, Cells *cells)
-{
-	Assert(SPI_tuptable->tupdesc->natts <= lengthof(cells->values));
-	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, cells->values, cells->nulls);
-}
-
 static char *
-TextCell(const Cells *cells, int column)
+TextCell(const Datum *values, const bool *nulls, int cell)
 {
-	return cells->nulls[column - 1] ? NULL : TextDatumGetCString(cells->values[column - 1]);
+	return nulls[cell] ? NULL : TextDatumGetCString(values[cell]);
 }
 
 static int64
-MoneyCell(const Cells *cells, int column)
+MoneyCell(const Datum *values, const bool *nulls, int cell)
 {
-	return cells->nulls[column - 1] ? 0
-		: ExactMinor(DatumGetNumeric(cells->values[column - 1]), GetSetting()->money_scale, "money");
+	return nulls[cell] ? 0
+		: ExactMinor(DatumGetNumeric(values[cell]), GetSetting()->money_scale, "money");
 }
 
 static bool
-DecimalCell(const Cells *cells, int column, Decimal *decimal, const char *what)
+DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, const char *what)
 {
-	bool		known = !cells->nulls[column - 1];
+	if (!nulls[cell])
+		*decimal = NumericToDecimal(DatumGetNumeric(values[cell]), what);
+	return !nulls[cell];
+}
 
-	if (known)
-		*decimal = NumericToDecimal(DatumGetNumeric(cells->values[column - 1]), what);
-	return known;
+void
+ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
+{
+	sale->member_id = DatumGetInt64(values[0]);
+	sale->sale_id = DatumGetInt64(values[1]);
+	sale->source = TextCell(values, nulls, 2);
+	sale->ref = TextCell(values, nulls, 3);
+	sale->store = TextCell(values, nulls, 4);
+	sale->channel = TextCell(values, nulls, 5);
+	sale->sold_at = DatumGetTimestampTz(values[6]);
+	sale->shipping = MoneyCell(values, nulls, 7);
+	sale->attrs = DatumGetJsonbPCopy(values[8]);
+	sale->actor = TextCell(values, nulls, 9);
+	sale->settled_at = nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(values[10]);
+	sale->amount = sale->discount = 0;
+	sale->nlines = 0;
+	sale->lines = NULL;
+}
+
+void
+ReadLineCells(const Datum *values, const bool *nulls, Sale *sale)
+{
+	SaleLine   *line;
+
+	if (sale->nlines == 0)
+		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
+	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
+		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
+
+	line = &sale->lines[sale->nlines++];
+	memset(line, 0, sizeof(*line));
+	line->line_no = DatumGetInt32(values[0]);
+	line->sku = TextCell(values, nulls, 1);
+	line->category = TextCell(values, nulls, 2);
+	line->brand = TextCell(values, nulls, 3);
+	DecimalCell(values, nulls, 4, &line->quantity, "quantity");
+	DecimalCell(values, nulls, 5, &line->price, "price");
+	line->amount = MoneyCell(values, nulls, 6);
+	line->discount = MoneyCell(values, nulls, 7);
+	line->has_min_price = DecimalCell(values, nulls, 8, &line->min_price, "min_price");
+	line->has_tax_rate = DecimalCell(values, nulls, 9, &line->tax_rate, "tax_rate");
+	line->attrs = DatumGetJsonbPCopy(values[10]);
+	line->points_paid = MoneyCell(values, nulls, 11);
+	sale->amount = AddMinor(sale->amount, line->amount);
+	sale->discount = AddMinor(sale->discount, line->discount);
 }
 
 /*
@@ -274,51 +305,18 @@ DecimalCell(const Cells *cells, int column, Decimal *decimal, const char *what)
 bool
 ReadSaleRow(uint64 row, Sale *sale)
 {
-	Cells		cells;
-	int64		member_id;
-	int64		sale_id;
-	SaleLine   *line;
+	/* taken apart at once: columns of a wide row cost the more the later they stand */
+	Datum		values[SALE_COLUMN_COUNT + 1];
+	bool		nulls[SALE_COLUMN_COUNT + 1];
 
-	ReadCells(row, &cells);
-	member_id = DatumGetInt64(cells.values[0]);
-	sale_id = DatumGetInt64(cells.values[1]);
-	if (sale->nlines > 0 && (sale->member_id != member_id || sale->sale_id != sale_id))
+	Assert(SPI_tuptable->tupdesc->natts <= lengthof(values));
+	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
+	if (sale->nlines > 0 && (sale->member_id != DatumGetInt64(values[0]) ||
+							 sale->sale_id != DatumGetInt64(values[1])))
 		return false;
 	if (sale->nlines == 0)
-	{
-		sale->member_id = member_id;
-		sale->sale_id = sale_id;
-		sale->source = TextCell(&cells, 3);
-		sale->ref = TextCell(&cells, 4);
-		sale->store = TextCell(&cells, 5);
-		sale->channel = TextCell(&cells, 6);
-		sale->sold_at = DatumGetTimestampTz(cells.values[6]);
-		sale->shipping = MoneyCell(&cells, 8);
-		sale->attrs = DatumGetJsonbPCopy(cells.values[8]);
-		sale->actor = TextCell(&cells, 10);
-		sale->settled_at = cells.nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(cells.values[10]);
-		sale->amount = sale->discount = 0;
-		sale->lines = palloc0(sizeof(SaleLine) * FIRST_LINES);
-	}
-	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
-		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
-
-	line = &sale->lines[sale->nlines++];
-	memset(line, 0, sizeof(*line));
-	line->line_no = DatumGetInt32(cells.values[11]);
-	line->sku = TextCell(&cells, 13);
-	line->category = TextCell(&cells, 14);
-	line->brand = TextCell(&cells, 15);
-	DecimalCell(&cells, 16, &line->quantity, "quantity");
-	DecimalCell(&cells, 17, &line->price, "price");
-	line->amount = MoneyCell(&cells, 18);
-	line->discount = MoneyCell(&cells, 19);
-	line->has_min_price = DecimalCell(&cells, 20, &line->min_price, "min_price");
-	line->has_tax_rate = DecimalCell(&cells, 21, &line->tax_rate, "tax_rate");
-	line->attrs = DatumGetJsonbPCopy(cells.values[21]);
-	line->points_paid = MoneyCell(&cells, 23);
-	sale->amount = AddMinor(sale->amount, line->amount);
-	sale->discount = AddMinor(sale->discount, line->discount);
+		ReadSaleCells(values, nulls, sale);
+	ReadLineCells(values + SALE_HEADER_COUNT, nulls + SALE_HEADER_COUNT, sale);
 	return true;
 }
 
