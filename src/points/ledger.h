@@ -101,6 +101,11 @@ extern Account AddToAccount(int64 member_id, const PointsType *type, int64 point
 							TimestampTz available_at, TimestampTz expires_at);
 /* Lock the account; false: there is none. */
 extern bool LockAccount(int64 member_id, const PointsType *type, Account *account);
+/*
+ * Lock accounts of a member for several PointsTypes, made where they are missing,
+ * in the order that everybody keeps who locks more than one: by the types' names.
+ */
+extern void LockAccounts(int64 member_id, List *types);
 extern void InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 					  TimestampTz earned_at, TimestampTz available_at, TimestampTz expires_at);
 /* Account, entry and lots in one; the account is as after it. */

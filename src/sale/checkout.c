@@ -117,7 +117,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 		earned.awards = EvaluateSale(set, sale, use, NULL);
 		ClimbTiers(set, use, standing, &earned);
 	} while (!PostRuleUse(use));
-	PostTender(sale);
+	PostTender(sale, earned.awards);
 	PostAwards(set, &earned, 1);
 	PostClimbs(&earned, 1);
 	InsertSale(sale);
