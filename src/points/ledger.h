@@ -101,6 +101,26 @@ extern void BookExpired(int64 member_id, const PointsType *type, int64 points, T
 extern void SettleCredit(int64 member_id, const PointsType *type, int64 swept, TimestampTz at);
 
 /* lot.c */
+typedef struct LotScan LotScan;
+typedef struct OpenLot
+{
+	int64		lot_no;
+	int64		remaining;
+	TimestampTz available_at;
+} OpenLot;
+
+/*
+ * Open lots in the order they are spent in: those of an account (ScanLots, again
+ * and again) that expire after some moment.  The index knows of rows that are not
+ * there any more, for which FetchLot is false; with_expiry lets NextLot tell when
+ * a row, there or not, expires.
+ */
+extern LotScan *OpenLotScan(bool with_expiry);
+extern void ScanLots(LotScan *scan, int64 member_id, const PointsType *type, TimestampTz after);
+extern bool NextLot(LotScan *scan, TimestampTz *expires_at);
+extern bool FetchLot(LotScan *scan, OpenLot *lot);
+extern void CloseLotScan(LotScan *scan);
+
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*
  * Lots to draw on for so many points, under the account's lock: those that can

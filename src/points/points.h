@@ -235,6 +235,12 @@ extern const PointsType *EntryType(int64 member_id, const char *ref);
 
 /* balance.c */
 /*
+ * What SpendableBalance would say, by one probe and as the calling statement sees
+ * it, where that tells: the member need not have been looked at.
+ */
+extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
+						  TimestampTz known_at, int64 *balance);
+/*
  * What can be spent at a moment, as known at another.  read_only: as the calling
  * statement sees it; else with what this transaction did since.
  */
