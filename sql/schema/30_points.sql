@@ -54,7 +54,7 @@ CREATE TABLE crm_member.points_rule (
   stack_group      text,
   stackable        boolean NOT NULL DEFAULT true,
   pending          interval CHECK (pending >= interval '0'),
-  expiry           text CHECK (crm_member.is_expiry(expiry)),
+  expiry           text CHECK (crm_member.is_expiry(expiry) AND expiry !~* '^inactive'),
   CHECK (valid_from <= valid_to),
   CHECK (points = round(points, 4) AND per = round(per, 4)),
   CHECK (award <> 'multiplier' OR points >= 1),

@@ -64,6 +64,7 @@ GrantLot(const Act *act)
 		return FirstResult(act, act->points);
 	InsertLot(act->member_id, act->type, account.entry_no, act->points, act->earned_at,
 			  act->available_at, act->expires_at);
+	KeepAlive(act->member_id, act->type, act->kind, act->at);
 	if (account.debt > 0 || act->expires_at <= account.expired_to)
 		SettleCredit(act->member_id, act->type,
 					 act->expires_at <= account.expired_to ? act->points : 0, act->at);
@@ -153,7 +154,10 @@ TakePoints(Act *act, LotUse *use, bool *done)
 	*done = !DoneByKin(act, -act->points) &&
 		InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance);
 	if (*done)
+	{
 		DrawOnLots(act->member_id, act->type, use);
+		KeepAlive(act->member_id, act->type, act->kind, act->at);
+	}
 	else
 		account.balance = FirstResult(act, -act->points);
 	return account;

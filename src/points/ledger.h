@@ -174,6 +174,12 @@ extern List *LoadSaleEntries(int64 member_id, int64 sale_id);
 extern bool FindAct(const Act *act, int64 points, int64 *balance);
 extern void ReferenceReused(const char *ref);
 
+/* activity.c; both do nothing where the points type does not expire by inactivity */
+/* An entry of a kind was made at that time, under the account's lock: if it is activity, lots last. */
+extern void KeepAlive(int64 member_id, const PointsType *type, const char *kind, TimestampTz at);
+/* Points are about to come back to these lots: those that are empty did not hear of it. */
+extern void ReviveLots(int64 member_id, const PointsType *type, const LotUse *use);
+
 /* act.c */
 /* Grant a lot, or take from lots; they return the first result where act->ref is there already. */
 extern int64 GrantLot(const Act *act);

@@ -19,6 +19,7 @@ typedef enum ExpiryKind
 {
 	EXPIRY_NEVER,
 	EXPIRY_AFTER,				/* so long after they were earned */
+	EXPIRY_INACTIVE,			/* so long after the member last earned or spent any */
 	EXPIRY_END_OF_MONTH,		/* of the n-th month after */
 	EXPIRY_END_OF_YEAR,			/* of the n-th year after */
 	EXPIRY_DATE					/* a fixed last day */
@@ -28,7 +29,7 @@ typedef struct Expiry
 {
 	ExpiryKind	kind;
 	int			count;			/* EXPIRY_END_OF_... */
-	Interval	after;			/* EXPIRY_AFTER */
+	Interval	after;			/* EXPIRY_AFTER, EXPIRY_INACTIVE */
 	DateADT		date;			/* EXPIRY_DATE */
 } Expiry;
 
