@@ -379,6 +379,34 @@ BEGIN
       ON (e.member_id, e.points_type, e.entry_no) = (r.member_id, r.points_type, r.entry_no)
    WHERE coalesce(r.taken, 0) > greatest(e.points, 0) OR coalesce(r.given, 0) > greatest(-e.points, 0)
   UNION ALL
+  SELECT e.member_id, e.points_type, 'entry undoes none that it could',
+         format('entry %s is a "%s" of %s, a "%s"', e.entry_no, e.kind, coalesce(e.of_entry::text, 'none'), o.kind)
+    FROM crm_member.points_entry e
+    LEFT JOIN crm_member.points_entry o
+      ON (o.member_id, o.points_type, o.entry_no) = (e.member_id, e.points_type, e.of_entry)
+   WHERE e.kind = 'reverse' AND coalesce(o.kind NOT IN ('earn', 'award', 'adjust'), true)
+      OR e.kind = 'return' AND coalesce(o.kind <> 'spend', true)
+      OR e.kind = 'release' AND coalesce(o.kind <> 'hold', true)
+  UNION ALL
+  SELECT t.member_id, t.points_type, 'what one gave another did not get',
+         format('to member %s: %s more than from there', t.other_member, t.points)
+    FROM (SELECT g.member_id, g.other_member, g.points_type, sum(g.points) AS points
+            FROM (SELECT e.member_id, e.other_member, e.points_type, -e.points AS points
+                    FROM crm_member.points_entry e WHERE e.kind IN ('transfer_out', 'merge_out')
+                  UNION ALL
+                  SELECT e.other_member, e.member_id, e.points_type, -e.points
+                    FROM crm_member.points_entry e WHERE e.kind IN ('transfer_in', 'merge_in')) g
+           GROUP BY 1, 2, 3) t
+   WHERE t.points <> 0
+  UNION ALL
+  SELECT coalesce(h.member_id, e.member_id), coalesce(h.points_type, e.points_type), 'hold without entry, or entry without hold',
+         format('hold %s of %s, entry %s of %s', h.hold_no, h.points, e.entry_no, e.points)
+    FROM crm_member.points_hold h
+    FULL JOIN (SELECT e.member_id, e.points_type, e.entry_no, e.points
+                 FROM crm_member.points_entry e WHERE e.kind = 'hold') e
+      ON (e.member_id, e.points_type, e.entry_no) = (h.member_id, h.points_type, h.hold_no)
+   WHERE h.points IS DISTINCT FROM -e.points
+  UNION ALL
   SELECT h.member_id, h.points_type, 'hold and entries disagree',
          format('hold %s holds %s of %s, %s were released or captured', h.hold_no, h.held, h.points, coalesce(r.released, 0))
     FROM crm_member.points_hold h
