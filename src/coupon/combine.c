@@ -26,6 +26,7 @@ typedef struct Search
 	CartState	fresh;
 	CartState  *states;			/* by offers applied */
 	int64	   *units_bounds;	/* of offers on units, in the fresh cart */
+	int			rooms;			/* of these and those above there are */
 	int64	  **bounds;			/* what each offer can take off at most, by offers applied */
 	int64	   *lefts;			/* what is left to pay, likewise */
 	int		   *groups;			/* by offer: the first of its stack group */
@@ -198,6 +199,17 @@ Consider(Search *search, int64 discount)
 				   &search->results[search->path[i]]);
 }
 
+/* For paths of so many offers. */
+static void
+MakeRoom(Search *search, int napplied)
+{
+	for (; search->rooms <= napplied; search->rooms++)
+	{
+		InitState(search->cart, &search->states[search->rooms]);
+		search->bounds[search->rooms] = palloc(sizeof(int64) * Max(search->n, 1));
+	}
+}
+
 static void
 Explore(Search *search, int next, int64 discount)
 {
@@ -226,6 +238,7 @@ Explore(Search *search, int next, int64 discount)
 	result = &search->results[next];
 	if (offer->template->exclusive != EXCLUSIVE_WINS && DisplacedBy(search, next) == NULL)
 	{
+		MakeRoom(search, napplied + 1);
 		CopyState(search->cart, after, &search->states[napplied]);
 		ApplyOffer(search->cart, after, offer, result);
 		if (result->outcome == OUTCOME_APPLIED)
@@ -347,15 +360,12 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 	search.best = best;
 	search.best_options = PG_INT32_MAX;
 	search.states = palloc(sizeof(CartState) * (n + 2));
-	for (int i = 0; i < n + 2; i++)
-		InitState(cart, &search.states[i]);
 	InitState(cart, &search.fresh);
 	search.results = palloc0(sizeof(OfferResult) * Max(n, 1));
 	search.units_bounds = palloc(sizeof(int64) * Max(n, 1));
 	search.lefts = palloc(sizeof(int64) * (n + 1));
-	search.bounds = palloc(sizeof(int64 *) * (n + 1));
-	for (int i = 0; i <= n; i++)
-		search.bounds[i] = palloc(sizeof(int64) * Max(n, 1));
+	search.bounds = palloc(sizeof(int64 *) * (n + 2));
+	MakeRoom(&search, 1);
 	search.groups = palloc(sizeof(int) * Max(n, 1));
 	search.path = palloc(sizeof(int) * Max(n, 1));
 	search.all_optional = true;
