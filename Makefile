@@ -34,7 +34,7 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
 
 # points
-OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
+OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o \
 	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
 	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
