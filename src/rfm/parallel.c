@@ -12,7 +12,7 @@
 #include "job/progress.h"
 #include "rfm/day.h"
 #include "rfm/source.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "access/parallel.h"
 #include "access/relscan.h"
