@@ -6,6 +6,7 @@
 #include "rfm/picture.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 Language
@@ -18,6 +19,16 @@ ParseLanguage(const char *name)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("there are no pictures in language \"%s\"", name),
 					errhint("Languages are en and zh.")));
+}
+
+int
+DisplayWidth(const char *s)
+{
+	int			width = 0;
+
+	for (; *s != '\0'; s += pg_mblen(s))
+		width += Max(pg_dsplen(s), 0);
+	return width;
 }
 
 void
@@ -66,7 +77,7 @@ ReadBars(const char *model, Language language, Bar **bars)
 {
 	static CrmQuery query = {
 		"SELECT coalesce(CASE WHEN $2 THEN name_zh ELSE name_en END, '-'), members, "
-		"coalesce(member_share, 0)::float8, greatest(coalesce(monetary_share, 0), 0)::float8 "
+		"coalesce(member_share, 0)::float8, coalesce(monetary_share, 0)::float8 "
 		"FROM crm_member.rfm_segment WHERE model_code = $1 ORDER BY position NULLS LAST",
 		2, {TEXTOID, BOOLOID}};
 	Datum		values[] = {CStringGetTextDatum(model), BoolGetDatum(language == LANGUAGE_ZH)};
