@@ -89,7 +89,7 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	Datum		values[4];
 	int64		balance = 0;
 
-	if (current && !read_only && ProbeBalance(member_id, type, as_of, &balance))
+	if (IsCurrent(as_of, known_at) && !read_only && ProbeBalance(member_id, type, as_of, &balance))
 		return balance;
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
