@@ -12,14 +12,14 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/table.o src/setting.o src/new_id.o
 
 # exact decimals
-OBJS += src/money/decimal.o src/money/allocate.o
+OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o
 
 # the condition language
 OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/layout.o \
-	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o src/condition/key.o
+	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o src/condition/axis.o src/condition/index.o
 
 # text
 OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/similar.o
@@ -34,17 +34,17 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answe
 	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
 
 # points
-OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
+OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o \
 	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
-	src/points/index.o src/points/limit.o src/points/bracket.o src/points/simulate.o
+	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 
 # tiers
 OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o src/tier/review.o \
 	src/tier/progress.o
 
 # RFM
-OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \
+OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \

@@ -121,56 +121,13 @@ COMMENT ON FUNCTION crm_member.release_timed_out(bigint, text, timestamptz) IS
   'Book as released the holds of an account that timed out until then; spending does so by itself, expire_points() for all. Error RM302 unknown points type';
 
 CREATE FUNCTION crm_member.expire_step(as_of timestamptz, after_member bigint, accounts int,
-  OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off
-AS $$
-BEGIN
-  PERFORM crm_member.release_timed_out(h.member_id, h.points_type, expire_step.as_of)
-  FROM (SELECT DISTINCT d.member_id, d.points_type
-        FROM (SELECT h.member_id, h.points_type FROM crm_member.points_hold h
-              WHERE h.held > 0 AND h.expires_at <= expire_step.as_of
-              ORDER BY h.expires_at LIMIT expire_step.accounts) d
-        ORDER BY 1, 2) h;
-
-  -- An account that changed since it was read is left for the next pass: entry_no says so.
-  WITH account AS (
-    SELECT a.ctid AS tid, a.member_id, a.points_type, a.entry_no, a.expired_to
-    FROM crm_member.points_account a
-    WHERE a.member_id > expire_step.after_member AND a.expires_at <= expire_step.as_of
-    ORDER BY a.member_id, a.points_type LIMIT expire_step.accounts
-  ), lapsed AS MATERIALIZED (
-    SELECT a.tid, a.entry_no,
-           (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l
-            WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
-              AND l.expires_at > a.expired_to AND l.expires_at <= expire_step.as_of) AS points,
-           (SELECT l.expires_at FROM crm_member.points_lot l
-            WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
-              AND l.expires_at > greatest(a.expired_to, expire_step.as_of)
-            ORDER BY l.expires_at LIMIT 1) AS next_expiry
-    FROM account a
-  ), changed AS (
-    UPDATE crm_member.points_account a
-       SET balance = a.balance - l.points,
-           entry_no = a.entry_no + (l.points > 0)::int,
-           expired_to = greatest(a.expired_to, expire_step.as_of),
-           expires_at = coalesce(l.next_expiry, 'infinity')
-      FROM lapsed l
-     WHERE a.ctid = l.tid AND a.entry_no = l.entry_no
-    RETURNING a.member_id, a.points_type, a.entry_no, a.balance, l.points
-  ), entry AS (
-    INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at)
-    SELECT c.member_id, c.points_type, c.entry_no, 'expire', -c.points, c.balance, expire_step.as_of
-      FROM changed c WHERE c.points > 0
-  )
-  SELECT (SELECT count(*) FROM account), count(*), coalesce(sum(c.points), 0), (SELECT max(a.member_id) FROM account a)
-    INTO due, booked, points, last_member
-    FROM changed c;
-END
-$$;
+  OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint, OUT holds bigint)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS 'MODULE_PATHNAME', 'crm_expire_step';
 
 COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
-  'One step of expire_points(): so many accounts after a member. due: accounts looked at, booked: those that had not changed meanwhile, points: that expired';
+  'One step of expire_points(): so many accounts after a member. due: accounts looked at, booked: those that had not changed meanwhile, points: that expired, last_member: of the accounts looked at, NULL: there were none, holds: that had timed out and are released, of so many at most with all others of their accounts';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
@@ -261,8 +218,8 @@ BEGIN
     IF step.due OPERATOR(pg_catalog.>) 0 THEN
       -- a member's accounts may lie on both sides of the cut
       after_member := step.last_member OPERATOR(pg_catalog.-) 1;
-      CONTINUE WHEN step.due OPERATOR(pg_catalog.=) batch;
     END IF;
+    CONTINUE WHEN step.due OPERATOR(pg_catalog.=) batch OR step.holds OPERATOR(pg_catalog.=) batch;
     EXIT WHEN skipped OPERATOR(pg_catalog.=) 0;
     skipped := 0;
     after_member := -1;

@@ -225,6 +225,12 @@ BuildOffers(Pricing *pricing)
 		offer->optional = candidate->optional;
 		offer->value = UseValue(pricing, candidate);
 		offer->cap = candidate->cap;
+		offer->budget = candidate->budget_left;
+		if (candidate->template->grants_remainder)
+		{
+			offer->cap = Min(offer->cap, offer->budget);
+			offer->budget = PG_INT64_MAX;
+		}
 		offer->rank = foreach_current_index(cell);
 		offer->owner = candidate;
 	}
@@ -372,8 +378,7 @@ TakeUse(Pricing *pricing, Candidate *candidate)
 	const CouponTemplate *t = candidate->template;
 	int			use_no;
 
-	if (TakeCode(candidate->coupon.code, t->uses, pricing->sale->ref,
-				 t->split_value ? candidate->coupon.uses : -1, &use_no) != TAKEN)
+	if (TakeCode(&candidate->coupon, t->uses, pricing->sale->ref, t->split_value, &use_no) != TAKEN)
 		return NOT_TAKEN_CODE;
 	if (!t->split_value)
 		candidate->entry->use_no = use_no;

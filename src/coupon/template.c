@@ -23,7 +23,7 @@ static CrmQuery all_templates = {
 	"t.redistribute, t.percent_base, t.allocation, t.rounding, t.max_discount, t.max_units, "
 	"t.min_spend, t.min_quantity, t.min_basis, t.min_tax, t.priority, t.stack_group, t.exclusive, "
 	"t.uses, t.split_value, t.total_limit, t.member_limit, t.budget, t.last_use, t.valid_from, "
-	"t.valid_to, t.valid_days, t.release_on_refund, "
+	"t.valid_to, t.valid_days, t.release_on_refund, t.stop_lines, "
 	"(SELECT count(*) FROM crm_member.coupon_share s WHERE s.template_code = t.template_code) "
 	"FROM crm_member.coupon_template t ORDER BY t.template_code COLLATE \"C\"", 0};
 
@@ -181,6 +181,7 @@ ReadTemplate(TemplateSet *set, CouponTemplate *t, uint64 n)
 		: StartOfBusinessDay(DatumGetDateADT(value) + 1);
 	t->valid_days = NextInt(&row, -1);
 	t->release_on_refund = NextBool(&row);
+	t->stop_lines = NextBool(&row);
 	t->shares = (int) DatumGetInt64(Next(&row, &isnull));
 }
 

@@ -84,6 +84,7 @@ typedef struct CouponTemplate
 	DateADT		first_day;		/* of validity, where valid_from is finite */
 	int			valid_days;		/* -1: none */
 	bool		release_on_refund;
+	bool		stop_lines;		/* later offers leave its lines alone */
 } CouponTemplate;
 
 typedef struct TemplateSet

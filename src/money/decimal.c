@@ -204,7 +204,7 @@ RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what)
 Numeric
 MinorToNumeric(int64 units, int scale)
 {
-	return int64_div_fast_to_numeric(units, scale);
+	return scale == 0 ? int64_to_numeric(units) : int64_div_fast_to_numeric(units, scale);
 }
 
 Decimal
@@ -312,9 +312,9 @@ DecimalToText(Decimal value, char *buffer)
 	if (value.scale == 0)
 		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT, sign, magnitude);
 	else
-		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*" INT64_MODIFIER "u", sign,
+		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*llu", sign,
 				 magnitude / power_of_ten[value.scale], value.scale,
-				 magnitude % power_of_ten[value.scale]);
+				 (unsigned long long) (magnitude % power_of_ten[value.scale]));
 }
 
 int64
@@ -348,6 +348,20 @@ DivideRounded(int128 numerator, int128 denominator, Rounding rounding)
 	if (denominator <= 0)
 		ereport(ERROR, (errcode(ERRCODE_DIVISION_BY_ZERO),
 						errmsg("division by a number that is not positive")));
+
+	/* most of them: 64 bits, nothing negative */
+	if (numerator >= 0 && numerator <= PG_INT64_MAX && denominator <= PG_INT64_MAX)
+	{
+		int64		small = (int64) numerator / (int64) denominator;
+		int64		small_rest = (int64) numerator % (int64) denominator;
+		int64		small_gap = (int64) denominator - small_rest;
+
+		if (small_rest != 0 &&
+			RoundsAway(rounding, false, small % 2 != 0, true,
+					   (small_rest > small_gap) - (small_rest < small_gap)))
+			small++;
+		return small;
+	}
 
 	/* C truncates towards zero */
 	quotient = numerator / denominator;

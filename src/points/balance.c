@@ -61,6 +61,8 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	bool		current = as_of >= now && known_at >= now;
 	int64		balance = 0;
 
+	if (current && !read_only && ProbeBalance(member_id, type, as_of, &balance))
+		return balance;
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
 	values[2] = TimestampTzGetDatum(as_of);

@@ -73,7 +73,7 @@ DrawGrid(StringInfo out, const char *model, Language language)
 		{
 			const char *shade = ShadeOf(grid.cells[r][f], grid.largest);
 
-			appendStringInfo(out, " %8" INT64_MODIFIER "d", grid.cells[r][f]);
+			appendStringInfo(out, " %8lld", (long long) grid.cells[r][f]);
 			if (shade[0] != ' ')
 				appendStringInfo(out, " %s", shade);
 			else if (f < grid.bins)
@@ -108,7 +108,7 @@ DrawBars(StringInfo out, const char *model, Language language)
 	for (int i = 0; i < nbars; i++)
 	{
 		AppendPadded(out, bars[i].name, width);
-		appendStringInfo(out, " %9" INT64_MODIFIER "d %5.1f%%", bars[i].members,
+		appendStringInfo(out, " %9lld %5.1f%%", (long long) bars[i].members,
 						 100 * bars[i].member_share);
 		for (int b = 0; b < (int) (bars[i].member_share * BAR_WIDTH + 0.5); b++)
 			appendStringInfoString(out, b == 0 ? " █" : "█");

@@ -10,7 +10,7 @@
 #include "job/progress.h"
 #include "rfm/day.h"
 #include "rfm/source.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "common/int.h"
 #include "executor/spi.h"

@@ -9,7 +9,7 @@
 #include "rfm/dictionary.h"
 #include "rfm/day.h"
 #include "rfm/source.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "catalog/pg_type.h"
 #include "common/int.h"

@@ -4,12 +4,17 @@
 #include "crm_member.h"
 #include "points/points.h"
 #include "query.h"
+#include "rfm/change.h"
 #include "sale/row.h"
 #include "setting.h"
+#include "table.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
 /* Lines there is room for at first. */
 #define FIRST_LINES 8
@@ -27,44 +32,94 @@ DecimalOrNull(Decimal value, bool known, bool *isnull)
 	return known ? NumericGetDatum(DecimalToNumeric(value)) : (Datum) 0;
 }
 
+/* attrs, {} where there are none */
 static Datum
-JsonbOrNull(Jsonb *value, bool *isnull)
+AttrsDatum(Jsonb *attrs)
 {
-	*isnull = value == NULL;
-	return JsonbPGetDatum(value);
+	static Jsonb *none = NULL;
+
+	if (attrs != NULL)
+		return JsonbPGetDatum(attrs);
+	if (none == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		none = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+		MemoryContextSwitchTo(old);
+	}
+	return JsonbPGetDatum(none);
+}
+
+static CrmTable sale_ref = {
+	"sale_ref", NULL, NULL, NULL, NULL, 5, {
+		{"source", TEXTOID}, {"ref", TEXTOID}, {"member_id", INT8OID}, {"sale_id", INT8OID},
+		{"digest", INT8OID}}};
+
+/* What the directory says of source and ref, by its row or by the statement that looks for it. */
+typedef struct Registered
+{
+	int64		member_id;
+	int64		sale_id;
+	bool		has_digest;
+	int64		digest;
+} Registered;
+
+static bool
+LookUpRef(const Datum *key, Registered *found)
+{
+	static CrmQuery query = {
+		"SELECT source, ref, member_id, sale_id, digest FROM crm_member.sale_ref "
+		"WHERE source = $1 AND ref = $2",
+		2, {TEXTOID, TEXTOID}};
+	TableRows  *rows = OpenRows(&sale_ref, ACL_SELECT);
+	bool		there;
+	bool		isnull;
+
+	if (rows != NULL)
+	{
+		there = FindRow(rows, key);
+		if (there)
+		{
+			found->member_id = DatumGetInt64(RowColumn(rows, 2, &isnull));
+			found->sale_id = DatumGetInt64(RowColumn(rows, 3, &isnull));
+			found->digest = DatumGetInt64(RowColumn(rows, 4, &isnull));
+			found->has_digest = !isnull;
+		}
+		CloseRows(rows);
+		return there;
+	}
+	SPI_connect();
+	there = RunQuery(&query, unconstify(Datum *, key), NULL, false, 1) == 1;
+	if (there)
+	{
+		found->member_id = DatumGetInt64(QueryColumn(0, 3, &isnull));
+		found->sale_id = DatumGetInt64(QueryColumn(0, 4, &isnull));
+		found->digest = DatumGetInt64(QueryColumn(0, 5, &isnull));
+		found->has_digest = !isnull;
+	}
+	SPI_finish();
+	return there;
 }
 
 bool
 FindSale(Sale *sale, int64 digest)
 {
-	static CrmQuery query = {
-		"SELECT member_id, sale_id, digest FROM crm_member.sale_ref "
-		"WHERE source = $1 AND ref = $2",
-		2, {TEXTOID, TEXTOID}};
-	Datum		values[2];
-	bool		found;
+	Datum		key[2];
+	Registered	found;
 
-	values[0] = CStringGetTextDatum(sale->source);
-	values[1] = CStringGetTextDatum(sale->ref);
-	SPI_connect();
-	found = RunQuery(&query, values, NULL, false, 1) == 1;
-	if (found)
-	{
-		bool		isnull;
-		int64		first;
-
-		sale->member_id = DatumGetInt64(QueryColumn(0, 1, &isnull));
-		sale->sale_id = DatumGetInt64(QueryColumn(0, 2, &isnull));
-		first = DatumGetInt64(QueryColumn(0, 3, &isnull));
-		if (!isnull && first != digest)
-			ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-							errmsg("sale \"%s\" of source \"%s\" was rung up with other content",
-								   sale->ref, sale->source),
-							errhint("A retry must send what the first call sent; another sale "
-									"needs another \"ref\".")));
-	}
-	SPI_finish();
-	return found;
+	key[0] = CStringGetTextDatum(sale->source);
+	key[1] = CStringGetTextDatum(sale->ref);
+	if (!LookUpRef(key, &found))
+		return false;
+	sale->member_id = found.member_id;
+	sale->sale_id = found.sale_id;
+	if (found.has_digest && found.digest != digest)
+		ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+						errmsg("sale \"%s\" of source \"%s\" was rung up with other content",
+							   sale->ref, sale->source),
+						errhint("A retry must send what the first call sent; another sale "
+								"needs another \"ref\".")));
+	return true;
 }
 
 bool
@@ -75,6 +130,8 @@ ClaimSale(Sale *sale, int64 digest)
 		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source, ref) DO NOTHING",
 		5, {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID}};
 	Datum		values[5];
+	bool		nulls[5] = {false};
+	TableRows  *rows;
 	bool		claimed;
 
 	sale->sale_id = NewId();
@@ -83,6 +140,12 @@ ClaimSale(Sale *sale, int64 digest)
 	values[2] = Int64GetDatum(sale->member_id);
 	values[3] = Int64GetDatum(sale->sale_id);
 	values[4] = Int64GetDatum(digest);
+	rows = OpenRows(&sale_ref, ACL_SELECT | ACL_INSERT);
+	claimed = rows != NULL && ClaimRow(rows, values, nulls);
+	if (rows != NULL)
+		CloseRows(rows);
+	if (claimed)
+		return true;
 	SPI_connect();
 	claimed = RunQuery(&query, values, NULL, false, 0) == 1;
 	SPI_finish();
@@ -91,70 +154,62 @@ ClaimSale(Sale *sale, int64 digest)
 	return claimed;
 }
 
+/*
+ * Lines go first and the header is settled, so that neither insert looks like a
+ * sale that waits for settlement: their triggers are quiet.
+ */
+static CrmTable sale_line = {
+	"sale_line", "settle_sale_line", "note_purchase", NotePurchase, NULL, 13, {
+		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"line_no", INT4OID}, {"sku", TEXTOID},
+		{"category", TEXTOID}, {"brand", TEXTOID}, {"quantity", NUMERICOID}, {"price", NUMERICOID},
+		{"discount", NUMERICOID}, {"min_price", NUMERICOID}, {"tax_rate", NUMERICOID},
+		{"attrs", JSONBOID}, {"points_paid", NUMERICOID}}};
+static CrmTable sale_table = {
+	"sale", "settle_sale", "note_purchase", NotePurchase, NULL, 14, {
+		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"source", TEXTOID}, {"ref", TEXTOID},
+		{"store", TEXTOID}, {"channel", TEXTOID}, {"sold_at", TIMESTAMPTZOID},
+		{"shipping", NUMERICOID}, {"attrs", JSONBOID}, {"actor", TEXTOID}, {"amount", NUMERICOID},
+		{"discount", NUMERICOID}, {"payable", NUMERICOID}, {"settled_at", TIMESTAMPTZOID}}};
+
 static void
 InsertLines(const Sale *sale)
 {
-	static const BatchColumn columns[] = {
-		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
-		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"discount", NUMERICOID},
-		{"min_price", NUMERICOID}, {"tax_rate", NUMERICOID}, {"attrs", JSONBOID},
-		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"points_paid", NUMERICOID}};
-	static CrmQuery query = {
-		"INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, sku, category, brand, "
-		"quantity, price, discount, min_price, tax_rate, attrs, points_paid) "
-		"SELECT member_id, sale_id, line_no, sku, category, brand, quantity, price, discount, "
-		"min_price, tax_rate, coalesce(attrs, '{}'), points_paid FROM batch", 0};
-	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
+	TableInsert *insert = BeginInsert(&sale_line);
 
 	for (int i = 0; i < sale->nlines; i++)
 	{
 		const SaleLine *line = &sale->lines[i];
-		Datum		values[lengthof(columns)];
-		bool		nulls[lengthof(columns)] = {false};
+		Datum		values[TABLE_MAX_COLUMNS];
+		bool		nulls[TABLE_MAX_COLUMNS] = {false};
 
-		values[0] = Int32GetDatum(line->line_no);
-		values[1] = TextOrNull(line->sku, &nulls[1]);
-		values[2] = TextOrNull(line->category, &nulls[2]);
-		values[3] = TextOrNull(line->brand, &nulls[3]);
-		values[4] = NumericGetDatum(DecimalToNumeric(line->quantity));
-		values[5] = NumericGetDatum(DecimalToNumeric(line->price));
-		values[6] = MoneyDatum(line->discount);
-		values[7] = DecimalOrNull(line->min_price, line->has_min_price, &nulls[7]);
-		values[8] = DecimalOrNull(line->tax_rate, line->has_tax_rate, &nulls[8]);
-		values[9] = JsonbOrNull(line->attrs, &nulls[9]);
-		values[10] = Int64GetDatum(sale->member_id);
-		values[11] = Int64GetDatum(sale->sale_id);
+		values[0] = Int64GetDatum(sale->member_id);
+		values[1] = Int64GetDatum(sale->sale_id);
+		values[2] = Int32GetDatum(line->line_no);
+		values[3] = TextOrNull(line->sku, &nulls[3]);
+		values[4] = TextOrNull(line->category, &nulls[4]);
+		values[5] = TextOrNull(line->brand, &nulls[5]);
+		values[6] = NumericGetDatum(DecimalToNumeric(line->quantity));
+		values[7] = NumericGetDatum(DecimalToNumeric(line->price));
+		values[8] = MoneyDatum(line->discount);
+		values[9] = DecimalOrNull(line->min_price, line->has_min_price, &nulls[9]);
+		values[10] = DecimalOrNull(line->tax_rate, line->has_tax_rate, &nulls[10]);
+		values[11] = AttrsDatum(line->attrs);
 		values[12] = MoneyDatum(line->points_paid);
-		AddRow(batch, values, nulls);
+		PutRow(insert, values, nulls);
 	}
-	RunBatch(&query, batch);
-	EndBatch(batch);
+	EndInsert(insert);
 }
 
-/*
- * A settled sale with its lines.  The lines go first, so that neither insert
- * looks like a sale that waits for settlement.
- */
 void
 InsertSale(const Sale *sale)
 {
-	static const BatchColumn columns[] = {
-		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"source", TEXTOID}, {"ref", TEXTOID},
-		{"store", TEXTOID}, {"channel", TEXTOID}, {"sold_at", TIMESTAMPTZOID},
-		{"shipping", NUMERICOID}, {"attrs", JSONBOID}, {"actor", TEXTOID},
-		{"amount", NUMERICOID}, {"discount", NUMERICOID}, {"payable", NUMERICOID}};
-	static CrmQuery query = {
-		"INSERT INTO crm_member.sale (member_id, sale_id, source, ref, store, channel, sold_at, "
-		"shipping, attrs, actor, amount, discount, payable, settled_at) "
-		"SELECT member_id, sale_id, source, ref, store, channel, sold_at, shipping, "
-		"coalesce(attrs, '{}'), actor, amount, discount, payable, now() FROM batch", 0};
-	RowBatch   *batch;
-	Datum		values[lengthof(columns)];
-	bool		nulls[lengthof(columns)] = {false};
+	TableInsert *insert;
+	Datum		values[TABLE_MAX_COLUMNS];
+	bool		nulls[TABLE_MAX_COLUMNS] = {false};
 
 	SPI_connect();
 	InsertLines(sale);
-	batch = BeginBatch(columns, lengthof(columns));
+	insert = BeginInsert(&sale_table);
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	values[2] = CStringGetTextDatum(sale->source);
@@ -163,14 +218,14 @@ InsertSale(const Sale *sale)
 	values[5] = TextOrNull(sale->channel, &nulls[5]);
 	values[6] = TimestampTzGetDatum(sale->sold_at);
 	values[7] = MoneyDatum(sale->shipping);
-	values[8] = JsonbOrNull(sale->attrs, &nulls[8]);
+	values[8] = AttrsDatum(sale->attrs);
 	values[9] = TextOrNull(sale->actor, &nulls[9]);
 	values[10] = MoneyDatum(sale->amount);
 	values[11] = MoneyDatum(sale->discount);
 	values[12] = MoneyDatum(SalePayable(sale));
-	AddRow(batch, values, nulls);
-	RunBatch(&query, batch);
-	EndBatch(batch);
+	values[13] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	PutRow(insert, values, nulls);
+	EndInsert(insert);
 	SPI_finish();
 }
 

@@ -109,6 +109,17 @@ typedef struct SaleDocument
 extern SaleDocument *ReadSaleDocument(Jsonb *jsonb);
 
 /* buyer.c: who buys */
+/* What this reads, of member m; in the current context. */
+#define MEMBER_COLUMNS \
+	"m.member_id, m.status, m.kind, m.source, m.store, m.channel, m.joined_at, m.tags, " \
+	"m.attrs, p.gender, p.birthday, t.tier_code, t.rank, m.merged_into"
+#define MEMBER_COLUMN_COUNT 14
+#define MEMBER_JOINS \
+	"LEFT JOIN crm_member.person p ON p.member_id = m.member_id " \
+	"LEFT JOIN crm_member.member_tier mt ON mt.member_id = m.member_id " \
+	"LEFT JOIN crm_member.tier t ON t.tier_code = " \
+	"CASE WHEN mt.manual_until <= now() THEN mt.earned_tier ELSE mt.tier_code END "
+extern Member *ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into);
 /* A merged member's number gives its survivor; NULL where there is none.  In the caller's context. */
 extern Member *LoadMember(int64 member_id);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */

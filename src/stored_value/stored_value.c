@@ -285,7 +285,7 @@ SplitValueLike(ValueAct *act, const ValueAct *of, int64 done, int64 left)
 		act->amount = left;
 	if (act->amount > left || act->amount == 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_VALUE_EXCEEDS),
-						errmsg("no so much stored value is left of \"%s\"", of->ref),
+						errmsg("less stored value is left of \"%s\"", of->ref),
 						errdetail("Of %s, %s are left.", MoneyText(of->amount), MoneyText(left))));
 	act->split.principal =
 		MulDivMinor(of->split.principal, done + act->amount, of->amount, ROUNDING_FLOOR) -
@@ -388,8 +388,8 @@ GiftOf(const ValueAct *act, TimestampTz *expires_at)
 {
 	static CrmQuery query = {
 		"WITH paid AS (SELECT p.*, (SELECT coalesce(sum(a.amount), 0) "
-		"FROM crm_member.stored_value_act a WHERE p.basis = 'cumulative' AND a.member_id = $1 "
-		"AND a.kind = 'top_up' AND a.at BETWEEN p.valid_from AND p.valid_to) AS before "
+		"FROM crm_member.stored_value_act a WHERE p.basis = 'cumulative' "
+		"AND a.member_id = " VALUE_FAMILY " AND a.kind = 'top_up' AND a.at BETWEEN p.valid_from AND p.valid_to) AS before "
 		"FROM crm_member.stored_value_policy p "
 		"WHERE p.active AND $2 BETWEEN p.valid_from AND p.valid_to), "
 		"times AS (SELECT p.*, CASE WHEN p.repeats "
