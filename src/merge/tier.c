@@ -116,10 +116,15 @@ ReadTiers(Kin *kin, const TierSet *set)
 						   (wrote != NULL && tier->present.manual_until != wrote_until)) &&
 			!(tier->present.manual == NULL && wrote_until <= GetCurrentTransactionStartTimestamp()))
 		{
+			const Tier *held = tier->own.held;
+			TimestampTz since = tier->own.since;
+
 			tier->own.manual = tier->present.manual;
 			tier->own.manual_until = tier->present.manual_until;
 			tier->own.at_least = tier->present.at_least;
 			SettleHeld(&tier->own, tier->present.since);
+			if (tier->own.held == held)
+				tier->own.since = since;
 		}
 	}
 	return tiers;
@@ -334,7 +339,8 @@ MergeTiers(const Kin *kin, const MergeAct *act, StringInfo report)
 			const Tier *recomputed;
 			int			way;
 
-			if (!member->family && !tiers[i].kept)
+			/* who comes back may have reached more by what was done with it meanwhile */
+			if (!member->family && !tiers[i].kept && !(is_root && member->old_root != member->root))
 				continue;
 			if (member->family)
 			{
