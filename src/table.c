@@ -24,6 +24,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -296,6 +297,23 @@ OpenTable(CrmTable *table, AclMode rights, LOCKMODE lock)
 	return NULL;
 }
 
+/* Say which constraint a row breaks. */
+static void pg_attribute_noreturn()
+RefuseRow(ResultRelInfo *target, EState *estate, TupleTableSlot *slot)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	List	   *rights = NIL;
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = RelationGetRelid(target->ri_RelationDesc);
+	rte->relkind = RELKIND_RELATION;
+	rte->rellockmode = RowExclusiveLock;
+	SetRangeTable(estate, rte, &rights);
+	ExecConstraints(target, slot, estate);
+	elog(ERROR, "a row of \"%s\" breaks a constraint",
+		 RelationGetRelationName(target->ri_RelationDesc));
+}
+
 /* Columns that are computed, and whether all is as it must be. */
 static void
 FinishRow(const TableShape *shape, ResultRelInfo *target, EState *estate, TupleTableSlot *slot)
@@ -323,12 +341,7 @@ FinishRow(const TableShape *shape, ResultRelInfo *target, EState *estate, TupleT
 		valid = ExecCheck(shape->checks[i], econtext);
 	MemoryContextSwitchTo(old);
 	if (!valid)
-	{
-		/* which says what is wrong */
-		ExecConstraints(target, slot, estate);
-		elog(ERROR, "a row of \"%s\" breaks a constraint",
-			 RelationGetRelationName(target->ri_RelationDesc));
-	}
+		RefuseRow(target, estate, slot);
 	ResetPerTupleExprContext(estate);
 }
 
