@@ -83,7 +83,7 @@ struct History
 	MemoryContext context;		/* of the window */
 	RecordedSale *sales;
 	int			n;
-	slots_hash *slots;			/* by the keys the rows read next carry */
+	slots_hash *slots;			/* of sales */
 	HTAB	   *buyers;
 	HTAB	   *holders;
 	List	   *merged;			/* of Buyer: those whose member lives on as another */
@@ -232,11 +232,11 @@ ReadHeaders(History *history)
 
 /*
  * Rows of a relation that carry the member and number of a sale: by key, or all
- * of them.  survivor: they carry who the member lives on as.
+ * of them.  Like the sale, they keep the member they were written for.
  */
 static void
 VisitSaleRows(History *history, const char *relation, KeyQuery *by_key, KeyQuery *whole,
-			  bool survivor, RowVisitor visit)
+			  RowVisitor visit)
 {
 	int			n = history->n;
 	Datum	   *members = palloc(sizeof(Datum) * n);
@@ -251,8 +251,6 @@ VisitSaleRows(History *history, const char *relation, KeyQuery *by_key, KeyQuery
 		SaleKey		key = {sale->member_id, sale->sale_id};
 		bool		found;
 
-		if (survivor && sale->member != NULL)
-			key.member_id = sale->member->member_id;
 		slots_insert(history->slots, key, &found)->number = i;
 		members[i] = Int64GetDatum(key.member_id);
 		numbers[i] = Int64GetDatum(key.sale_id);
@@ -307,7 +305,7 @@ ReadLines(History *history)
 	static KeyQuery whole = {
 		"SELECT l.member_id, l.sale_id, " SALE_LINE_COLUMNS " FROM crm_member.sale_line l", 0};
 
-	VisitSaleRows(history, "sale_line", &by_key, &whole, false, VisitLine);
+	VisitSaleRows(history, "sale_line", &by_key, &whole, VisitLine);
 	for (int i = 0; i < history->n; i++)
 	{
 		Sale	   *sale = &history->sales[i].sale;
@@ -551,7 +549,7 @@ ReadGiven(History *history)
 		"FROM crm_member.points_entry e WHERE e.kind = 'earn' AND e.sale_id IS NOT NULL", 0};
 
 	if (history->with_given)
-		VisitSaleRows(history, "points_entry", &by_key, &whole, true, VisitGiven);
+		VisitSaleRows(history, "points_entry", &by_key, &whole, VisitGiven);
 }
 
 int
