@@ -236,20 +236,8 @@ LookUpKey(const CrmTable *table, Relation rel, TableShape *shape)
 }
 
 static void
-LearnShape(CrmTable *table, Relation rel)
+LookAtTable(CrmTable *table, Relation rel, TableShape *shape)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member table",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old;
-	TableShape *shape;
-
-	if (table->shape == NULL && ntables < MAX_TABLES)
-		tables[ntables++] = table;
-	WatchRelations(&table->valid, &table->name, 1);
-	table->valid = true;		/* before looking: a change meanwhile must not be lost */
-	old = MemoryContextSwitchTo(context);
-	shape = palloc0(sizeof(TableShape));
-	shape->context = context;
 	shape->readable = rel->rd_rel->relkind == RELKIND_RELATION &&
 		rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relispartition &&
 		!rel->rd_rel->relhassubclass && !rel->rd_rel->relrowsecurity && rel->rd_rules == NULL;
@@ -261,6 +249,46 @@ LearnShape(CrmTable *table, Relation rel)
 		CompileExpressions(rel, shape);
 	shape->insertable &= shape->readable;
 	shape->updatable &= shape->readable;
+}
+
+static void
+RememberTable(CrmTable *table)
+{
+	for (int i = 0; i < ntables; i++)
+	{
+		if (tables[i] == table)
+			return;
+	}
+	if (ntables == MAX_TABLES)
+		elog(ERROR, "too many tables");
+	tables[ntables++] = table;
+}
+
+static void
+LearnShape(CrmTable *table, Relation rel)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member table",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old;
+	TableShape *shape;
+
+	if (table->shape == NULL)
+		RememberTable(table);
+	WatchRelations(&table->valid, &table->name, 1);
+	table->valid = true;		/* before looking: a change meanwhile must not be lost */
+	old = MemoryContextSwitchTo(context);
+	shape = palloc0(sizeof(TableShape));
+	shape->context = context;
+	PG_TRY();
+	{
+		LookAtTable(table, rel, shape);
+	}
+	PG_CATCH();
+	{
+		table->valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -283,11 +311,9 @@ OpenTable(CrmTable *table, AclMode rights, LOCKMODE lock)
 		 SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN))
 		return NULL;
 	rel = table_open(relid, lock);
-	while (!table->valid)
-	{
-		table->valid = true;
+	/* once is enough where caches are made to forget at every step */
+	for (int i = 0; !table->valid && i < 3; i++)
 		LearnShape(table, rel);
-	}
 	possible = table->shape->readable && ((rights & ACL_INSERT) == 0 || table->shape->insertable) &&
 		((rights & ACL_UPDATE) == 0 || table->shape->updatable);
 	if (possible && ExecutorCheckPerms_hook == NULL &&
