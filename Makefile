@@ -54,7 +54,9 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
 	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
-	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_evidence.o src/merge/match_member.o
+	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_evidence.o src/merge/match_member.o \
+	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
+	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o

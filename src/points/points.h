@@ -299,6 +299,12 @@ typedef struct EarnedSale
 	struct TierChange *climb;	/* the tier it reached; NULL: none */
 } EarnedSale;
 
+/*
+ * limit.c: what sales took of members' limits, also with whom they are booked
+ * where he is merged into the buyer: so that he has used it should that be undone.
+ */
+extern void AttributeUse(const EarnedSale *sales, int n);
+
 extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);

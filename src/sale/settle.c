@@ -120,6 +120,7 @@ PostBatch(Settlement *settlement)
 		for (int i = 0; i < settlement->n; i++)
 			JudgeSale(settlement, i);
 	}
+	AttributeUse(settlement->sales, settlement->n);
 	PostAwards(settlement->set, settlement->sales, settlement->n);
 	PostClimbs(settlement->sales, settlement->n);
 	MarkSettled(settlement->sales, settlement->n);

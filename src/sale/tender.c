@@ -120,7 +120,7 @@ PointsAct(const Sale *sale)
 		.points = sale->points_spent, .at = sale->sold_at, .actor = sale->actor,
 		.sale_id = sale->sale_id};
 
-	act.member_id = sale->member_id;
+	act.member_id = sale->member->member_id;
 	return act;
 }
 
@@ -135,7 +135,7 @@ CheckTender(const Sale *sale)
 			Insufficient(&act);
 	}
 	if (sale->stored_value != 0)
-		CheckValue(sale->member_id, sale->stored_value, sale->sold_at);
+		CheckValue(sale->member->member_id, sale->stored_value, sale->sold_at);
 }
 
 static void
@@ -202,7 +202,7 @@ PostTender(Sale *sale, List *awards)
 	}
 	if (sale->stored_value != 0)
 	{
-		SpendValueOnSale(sale->member_id, sale->sale_id, sale->stored_value, sale->sold_at,
+		SpendValueOnSale(sale->member->member_id, sale->sale_id, sale->stored_value, sale->sold_at,
 						 sale->actor);
 		InsertTender(sale, "stored_value", NULL, 0, sale->stored_value);
 	}
