@@ -270,17 +270,20 @@ BEGIN
     coupon_code := coupon_history.code::crm_member.coupon_code;
   END IF;
   RETURN QUERY
-  SELECT c.issued_at, 'generate', coalesce(c.member_id, 0), NULL::numeric, NULL, c.template_code, NULL
-    FROM crm_member.coupon c WHERE c.code OPERATOR(crm_member.=) coupon_code
-     AND NOT EXISTS (SELECT FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code AND e.act IN ('issue', 'import'))
-  UNION ALL
-  SELECT e.at, e.act, e.member_id, NULL, e.ref, e.reason, e.actor
-    FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code
-  UNION ALL
-  SELECT u.booked_at, 'redeem', u.member_id, u.discount,
-         coalesce(u.ref, (SELECT s.ref FROM crm_member.sale s WHERE s.member_id = u.member_id AND s.sale_id = u.sale_id)), NULL, u.actor
-    FROM crm_member.coupon_use u WHERE u.code OPERATOR(crm_member.=) coupon_code
-  ORDER BY 1, 2;
+  SELECT h.at, h.act, h.member_id, h.discount, h.ref, h.reason, h.actor
+  FROM (
+    SELECT c.issued_at, 'generate', coalesce(c.member_id, 0), NULL::numeric, NULL, c.template_code, NULL, 0::bigint
+      FROM crm_member.coupon c WHERE c.code OPERATOR(crm_member.=) coupon_code
+       AND NOT EXISTS (SELECT FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code AND e.act IN ('issue', 'import'))
+    UNION ALL
+    SELECT e.at, e.act, e.member_id, NULL, e.ref, e.reason, e.actor, e.event_id
+      FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code
+    UNION ALL
+    SELECT u.booked_at, 'redeem', u.member_id, u.discount,
+           coalesce(u.ref, (SELECT s.ref FROM crm_member.sale s WHERE s.member_id = u.member_id AND s.sale_id = u.sale_id)), NULL, u.actor, u.use_id
+      FROM crm_member.coupon_use u WHERE u.code OPERATOR(crm_member.=) coupon_code
+  ) h (at, act, member_id, discount, ref, reason, actor, id)
+  ORDER BY h.at, h.id;
 END
 $$;
 

@@ -291,7 +291,7 @@ TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
 		return 0.0;
 	if (shorter >= 4 && memcmp(x, y, shorter * sizeof(Rune)) == 0)
 		return 0.9;
-	if (x[0] != y[0] && Abs(nx - ny) > 2)
+	if (x[0] != y[0] && abs(nx - ny) > 2)
 		return 0.0;
 	similarity = JaroWinkler(x, nx, y, ny);
 	return similarity >= 0.9 ? similarity * similarity : 0.0;

@@ -89,6 +89,8 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	Datum		values[4];
 	int64		balance = 0;
 
+	if (IsCurrent(as_of, known_at) && !read_only && ProbeBalance(member_id, type, as_of, &balance))
+		return balance;
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
 	values[2] = TimestampTzGetDatum(as_of);

@@ -43,16 +43,16 @@ typedef struct DueList
 	int64		max;
 } DueList;
 
-/* Columns of points_account. */
+/* Places of columns in points_account. */
 enum
 {
-	ACCOUNT_MEMBER_ID,
-	ACCOUNT_POINTS_TYPE,
-	ACCOUNT_BALANCE,
-	ACCOUNT_ENTRY_NO,
-	ACCOUNT_EXPIRES_AT = 5,
-	ACCOUNT_EXPIRED_TO = 8,
-	ACCOUNT_COLUMNS = 10
+	PLACE_MEMBER_ID,
+	PLACE_POINTS_TYPE,
+	PLACE_BALANCE,
+	PLACE_ENTRY_NO,
+	PLACE_EXPIRES_AT = 5,
+	PLACE_EXPIRED_TO = 8,
+	PLACE_COLUMNS = 10
 };
 
 /* Columns of points_entry, of which an expiry fills the first. */
@@ -107,8 +107,8 @@ AddDue(DueList *list, const RuleSet *set, TupleTableSlot *slot, TimestampTz as_o
 {
 	Due		   *due;
 
-	slot_getsomeattrs(slot, ACCOUNT_COLUMNS);
-	if (DatumGetTimestampTz(slot->tts_values[ACCOUNT_EXPIRES_AT]) > as_of)
+	slot_getsomeattrs(slot, PLACE_COLUMNS);
+	if (DatumGetTimestampTz(slot->tts_values[PLACE_EXPIRES_AT]) > as_of)
 		return;
 	if (list->n == list->max)
 	{
@@ -118,12 +118,12 @@ AddDue(DueList *list, const RuleSet *set, TupleTableSlot *slot, TimestampTz as_o
 	}
 	due = &list->items[list->n++];
 	due->row = ExecCopySlotHeapTuple(slot);
-	due->member_id = DatumGetInt64(slot->tts_values[ACCOUNT_MEMBER_ID]);
-	due->type = FindPointsType(set, TextDatumGetCString(slot->tts_values[ACCOUNT_POINTS_TYPE]));
-	due->balance = ExactMinor(DatumGetNumeric(slot->tts_values[ACCOUNT_BALANCE]),
+	due->member_id = DatumGetInt64(slot->tts_values[PLACE_MEMBER_ID]);
+	due->type = FindPointsType(set, TextDatumGetCString(slot->tts_values[PLACE_POINTS_TYPE]));
+	due->balance = ExactMinor(DatumGetNumeric(slot->tts_values[PLACE_BALANCE]),
 							  due->type->decimals, "points");
-	due->entry_no = DatumGetInt64(slot->tts_values[ACCOUNT_ENTRY_NO]);
-	due->expired_to = DatumGetTimestampTz(slot->tts_values[ACCOUNT_EXPIRED_TO]);
+	due->entry_no = DatumGetInt64(slot->tts_values[PLACE_ENTRY_NO]);
+	due->expired_to = DatumGetTimestampTz(slot->tts_values[PLACE_EXPIRED_TO]);
 	due->points = 0;
 	due->next = DT_NOEND;
 	due->booked = false;
@@ -219,10 +219,10 @@ PostAccounts(Writer *accounts, DueList *list, TimestampTz as_of)
 		MemoryContext old = MemoryContextSwitchTo(accounts->context);
 
 		heap_deform_tuple(due->row, RelationGetDescr(accounts->rel), row->tts_values, row->tts_isnull);
-		row->tts_values[ACCOUNT_BALANCE] = PointsDatum(due->balance - due->points, due->type);
-		row->tts_values[ACCOUNT_ENTRY_NO] = Int64GetDatum(due->entry_no + (due->points > 0));
-		row->tts_values[ACCOUNT_EXPIRED_TO] = TimestampTzGetDatum(Max(due->expired_to, as_of));
-		row->tts_values[ACCOUNT_EXPIRES_AT] = TimestampTzGetDatum(due->next);
+		row->tts_values[PLACE_BALANCE] = PointsDatum(due->balance - due->points, due->type);
+		row->tts_values[PLACE_ENTRY_NO] = Int64GetDatum(due->entry_no + (due->points > 0));
+		row->tts_values[PLACE_EXPIRED_TO] = TimestampTzGetDatum(Max(due->expired_to, as_of));
+		row->tts_values[PLACE_EXPIRES_AT] = TimestampTzGetDatum(due->next);
 		MemoryContextSwitchTo(old);
 		due->booked = TryUpdateRow(accounts, due->row->t_self);
 		booked += due->booked;
@@ -301,7 +301,7 @@ crm_expire_step(PG_FUNCTION_ARGS)
 	SPI_connect();
 	results[4] = Int64GetDatum(ReleaseHolds(as_of, limit));
 	PushActiveSnapshot(GetTransactionSnapshot());
-	OpenWriter(&accounts, "points_account", ACCOUNT_COLUMNS);
+	OpenWriter(&accounts, "points_account", PLACE_COLUMNS);
 	next = LoadDue(&accounts, block, as_of, limit, &list);
 	SumLots(&list, as_of);
 	results[0] = Int64GetDatum(list.n);

@@ -168,7 +168,7 @@ FindPart(const Act *act, const char *kind, const PastEntry *hold)
 
 	if (part != NULL &&
 		(strcmp(part->kind, kind) != 0 || part->type != hold->type ||
-		 part->of_entry != hold->entry_no || (act->points != 0 && Abs(part->points) != act->points)))
+		 part->of_entry != hold->entry_no || (act->points != 0 && llabs(part->points) != act->points)))
 		ReferenceReused(act->ref);
 	return part;
 }

@@ -75,6 +75,24 @@ typedef struct PastEntry
 
 /* ledger.c */
 
+extern struct CrmTable account_table;
+enum
+{
+	ACCOUNT_MEMBER_ID,
+	ACCOUNT_POINTS_TYPE,
+	ACCOUNT_BALANCE,
+	ACCOUNT_ENTRY_NO,
+	ACCOUNT_SETTLES_AT,
+	ACCOUNT_EXPIRES_AT,
+	ACCOUNT_DEBT,
+	ACCOUNT_EXPIRED_TO,
+	ACCOUNT_HOLD_EXPIRES_AT,
+	ACCOUNT_CLOSED,
+	ACCOUNT_COLUMNS
+};
+/* What can be spent at a moment from now on, where the account's row alone tells. */
+extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *balance);
+
 /*
  * Add n entries with points together to the account, which is made where it is
  * missing, and lock it until the end of the transaction.
@@ -83,6 +101,11 @@ extern Account AddToAccount(int64 member_id, const PointsType *type, int64 point
 							TimestampTz available_at, TimestampTz expires_at);
 /* Lock the account; false: there is none. */
 extern bool LockAccount(int64 member_id, const PointsType *type, Account *account);
+/*
+ * Lock accounts of a member for several PointsTypes, made where they are missing,
+ * in the order that everybody keeps who locks more than one: by the types' names.
+ */
+extern void LockAccounts(int64 member_id, List *types);
 extern void InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 					  TimestampTz earned_at, TimestampTz available_at, TimestampTz expires_at);
 /* Account, entry and lots in one; the account is as after it. */

@@ -69,12 +69,28 @@ typedef enum AwardKind
 	AWARD_BRACKETS
 } AwardKind;
 
+/* An exact number; the denominator is positive. */
+typedef struct Rational
+{
+	int128		numerator;
+	int128		denominator;
+} Rational;
+
+/* Minor units of points for each so much. */
+typedef struct Rate
+{
+	Rational	each;
+	Decimal		per;			/* 0: the points are given once */
+	Rational	for_one;		/* each / per */
+} Rate;
+
 /* bracket.c: awards that depend on how much was bought */
 typedef struct Step
 {
 	Decimal		from;
 	Decimal		points;
 	Decimal		per;			/* 0: the points are given once */
+	Rate		rate;
 } Step;
 
 typedef struct Brackets
@@ -103,11 +119,13 @@ typedef struct Rule
 	const PointsType *type;
 	bool		line_scope;
 	bool		uses_line;		/* the condition looks at lines */
+	bool		undecided;		/* the index does not judge all of it */
 	Condition  *condition;		/* NULL: always true */
 
 	AwardKind	award;
 	Decimal		points;
 	Decimal		per;
+	Rate		rate;			/* of points and per */
 	Rounding	rounding;
 	bool		whole_multiples;
 	Brackets	brackets;
@@ -120,7 +138,15 @@ typedef struct Rule
 	bool		stackable;
 	Interval   *pending;		/* NULL: at once */
 	const Expiry *expiry;
+	int			lot;			/* the same for the same type, pending and expiry: 0 .. nlots - 1 */
 } Rule;
+
+/* What some rule of a points type does. */
+typedef struct TypeUse
+{
+	bool		multiplied;
+	bool		displaces[2];	/* or may be displaced, among base rules and among multipliers */
+} TypeUse;
 
 typedef struct RuleSet
 {
@@ -129,10 +155,13 @@ typedef struct RuleSet
 	int			nrules;
 	PointsType *types;
 	int			ntypes;
+	TypeUse    *uses_type;
 	int			ngroups;
+	int			nlots;
+	const Rule **lot_rules;		/* a rule of each */
 	bool		limited;		/* some rule has a member_limit or budget */
 	bool		uses[ATTRIBUTE_COUNT];	/* some rule looks at the attribute */
-	struct RuleIndex *index;
+	struct ConditionIndex *index;	/* over the rules, with their validity */
 } RuleSet;
 
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
@@ -141,11 +170,9 @@ extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
 /* A set from an array of objects like rows of points_rule, in a context below the current one. */
 extern const RuleSet *DraftRuleSet(Jsonb *rules);
 
-/* index.c: the rules a sale can match, as a bitmap; line_facts are those of its lines */
-typedef struct RuleIndex RuleIndex;
-
-extern RuleIndex *BuildRuleIndex(const RuleSet *set);
-extern uint64 *CandidateRules(const RuleSet *set, const Sale *sale, const Facts *line_facts);
+/* award.c; paid and units: of the lines a rule works on */
+extern void PrepareAward(Rule *rule);
+extern int64 BasePoints(const Rule *rule, Decimal paid, Decimal units);
 
 /* limit.c: what limited rules have given */
 typedef struct RuleUse RuleUse;
@@ -271,6 +298,12 @@ typedef struct EarnedSale
 	List	   *awards;			/* from EvaluateSale */
 	struct TierChange *climb;	/* the tier it reached; NULL: none */
 } EarnedSale;
+
+/*
+ * limit.c: what sales took of members' limits, also with whom they are booked
+ * where he is merged into the buyer: so that he has used it should that be undone.
+ */
+extern void AttributeUse(const EarnedSale *sales, int n);
 
 extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */

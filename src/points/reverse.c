@@ -290,7 +290,7 @@ FindReversal(const Act *act, List *entries)
 
 		if (entry->entry_no == past->of_entry && entry->type == past->type &&
 			strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
-			(act->points == 0 || act->points == Abs(past->points) + past->shortfall))
+			(act->points == 0 || act->points == llabs(past->points) + past->shortfall))
 			return past;
 	}
 	ReferenceReused(act->ref);
