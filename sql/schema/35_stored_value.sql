@@ -36,7 +36,7 @@ CREATE TABLE crm_member.stored_value_policy (
   reach        numeric NOT NULL CHECK (reach > 0 AND reach < 1e12),
   gift         numeric NOT NULL CHECK (gift > 0 AND gift < 1e12 AND gift = round(gift, :money_scale)),
   repeats      boolean NOT NULL DEFAULT false,
-  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry)),
+  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry) AND expiry !~* '^inactive'),
   CHECK (valid_from <= valid_to)
 );
 
