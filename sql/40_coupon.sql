@@ -366,7 +366,7 @@ CREATE FUNCTION crm_member.split_coupon_limits() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  most CONSTANT int := 64;
+  most CONSTANT int := 128;
   scale int;
   used bigint;
   spent numeric;
