@@ -269,7 +269,7 @@ CREATE TABLE crm_member.coupon_share (
   PRIMARY KEY (template_code, share)
 ) WITH (fillfactor = 10);
 
-COMMENT ON TABLE crm_member.coupon_share IS 'Total limit and budget of each template that has one, split into shares; a share that does not suffice is made up from the others';
+COMMENT ON TABLE crm_member.coupon_share IS 'Total limit and budget of each template that has one, split into shares, of which a redemption takes one that nobody is at; where none suffices they are made up from one another';
 COMMENT ON COLUMN crm_member.coupon_share.uses_left IS 'Redemptions left in this share; NULL: no total limit';
 COMMENT ON COLUMN crm_member.coupon_share.budget_left IS 'Money left in this share; NULL: no budget';
 COMMENT ON COLUMN crm_member.coupon_share.uses IS 'Redemptions in force booked here';
