@@ -300,7 +300,7 @@ LEFT JOIN (SELECT c.template_code, count(*) AS codes, count(c.member_id) AS issu
 LEFT JOIN (SELECT u.template_code, count(*) FILTER (WHERE u.returned_at IS NULL) AS used,
                   count(u.returned_at) AS returned,
                   count(DISTINCT nullif(u.member_id, 0)) FILTER (WHERE u.returned_at IS NULL) AS buyers,
-                  sum(u.discount + u.shipping) FILTER (WHERE u.returned_at IS NULL) AS discount,
+                  sum(u.discount) FILTER (WHERE u.returned_at IS NULL) AS discount,
                   count(DISTINCT u.sale_id) FILTER (WHERE u.returned_at IS NULL) AS sales
              FROM crm_member.coupon_use u GROUP BY 1) u USING (template_code);
 
