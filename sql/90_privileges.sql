@@ -62,8 +62,9 @@ AS $$
   -- a match model names a query that find_duplicates() runs as whoever calls it
   ('admin', 'change', '{setting,points_type,stored_value_setting,merge_part,match_model}'),
 
-  -- secrets
-  ('nobody', 'select', '{coupon_secret,erasure_salt}')
+  -- secrets: who knows the key of codes can foresee them
+  ('admin', 'select', '{coupon_secret}'),
+  ('nobody', 'select', '{erasure_salt}')
 $$;
 
 COMMENT ON FUNCTION crm_member.access_rule() IS

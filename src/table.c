@@ -376,7 +376,7 @@ OpenTarget(Relation rel, bool speculative)
 {
 	ResultRelInfo *target = makeNode(ResultRelInfo);
 
-	InitResultRelInfo(target, rel, 1, NULL, 0);
+	InitResultRelInfo(target, rel, 0, NULL, 0);	/* of no range table */
 	ExecOpenIndices(target, speculative);
 	return target;
 }

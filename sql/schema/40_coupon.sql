@@ -269,7 +269,7 @@ CREATE TABLE crm_member.coupon_share (
   PRIMARY KEY (template_code, share)
 ) WITH (fillfactor = 10);
 
-COMMENT ON TABLE crm_member.coupon_share IS 'Total limit and budget of each template that has one, split into shares; a share that does not suffice is made up from the others';
+COMMENT ON TABLE crm_member.coupon_share IS 'Total limit and budget of each template that has one, split into shares, of which a redemption takes one that nobody is at; where none suffices they are made up from one another';
 COMMENT ON COLUMN crm_member.coupon_share.uses_left IS 'Redemptions left in this share; NULL: no total limit';
 COMMENT ON COLUMN crm_member.coupon_share.budget_left IS 'Money left in this share; NULL: no budget';
 COMMENT ON COLUMN crm_member.coupon_share.uses IS 'Redemptions in force booked here';
@@ -300,7 +300,7 @@ LEFT JOIN (SELECT c.template_code, count(*) AS codes, count(c.member_id) AS issu
 LEFT JOIN (SELECT u.template_code, count(*) FILTER (WHERE u.returned_at IS NULL) AS used,
                   count(u.returned_at) AS returned,
                   count(DISTINCT nullif(u.member_id, 0)) FILTER (WHERE u.returned_at IS NULL) AS buyers,
-                  sum(u.discount + u.shipping) FILTER (WHERE u.returned_at IS NULL) AS discount,
+                  sum(u.discount) FILTER (WHERE u.returned_at IS NULL) AS discount,
                   count(DISTINCT u.sale_id) FILTER (WHERE u.returned_at IS NULL) AS sales
              FROM crm_member.coupon_use u GROUP BY 1) u USING (template_code);
 

@@ -212,7 +212,7 @@ InsertPlain(Relation relation, const CouponTemplate *template, const int64 *code
 	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * BATCH);
 	HeapTuple	tuples[BATCH];
 
-	InitResultRelInfo(result, relation, 1, NULL, 0);
+	InitResultRelInfo(result, relation, 0, NULL, 0);	/* of no range table */
 	ExecOpenIndices(result, false);
 	for (int i = 0; i < nslots; i++)
 	{

@@ -153,7 +153,10 @@ LookAtLimits(Pricing *pricing, Candidate *candidate)
 	if (t->member_limit >= 0 && pricing->sale->member != NULL)
 		candidate->member_left = t->member_limit -
 			UsesByMember(pricing->sale->member->member_id, t);
-	if (t->shares > 0)
+	/* exactly only where it could matter to this sale */
+	if (t->shares > 0 && !ShareHas(t, MAX_OFFERS, Max(SalePayable(pricing->sale), 1),
+								   &candidate->uses_left, &candidate->budget_left,
+								   pricing->read_only))
 		LeftInShares(t, &candidate->uses_left, &candidate->budget_left, pricing->read_only);
 
 	if (candidate->member_left < 1)

@@ -75,6 +75,9 @@ extern void ReturnShare(const CouponTemplate *template, int64 n, int64 spend);
 /* What is left, as the calling statement sees it; PG_INT64_MAX where there is no limit. */
 extern void LeftInShares(const CouponTemplate *template, int64 *uses, int64 *budget,
 						 bool read_only);
+/* Has a single share that much left already?  Then that is what is left at least. */
+extern bool ShareHas(const CouponTemplate *template, int64 enough_uses, int64 enough_budget,
+					 int64 *uses, int64 *budget, bool read_only);
 extern int64 UsesByMember(int64 member_id, const CouponTemplate *template);
 
 #endif

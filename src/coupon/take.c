@@ -301,6 +301,46 @@ TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 	return TAKEN;
 }
 
+enum {SHARE_TEMPLATE, SHARE_NUMBER, SHARE_USES_LEFT, SHARE_BUDGET_LEFT, SHARE_USES, SHARE_SPENT};
+
+static CrmTable share_table = {
+	"coupon_share", .ncolumns = 6, .columns = {
+		{"template_code", TEXTOID}, {"share", INT4OID}, {"uses_left", INT8OID},
+		{"budget_left", NUMERICOID}, {"uses", INT8OID}, {"spent", NUMERICOID}
+	}
+};
+
+/* The share that served this session last. */
+static uint32 home = 0;
+
+bool
+ShareHas(const CouponTemplate *template, int64 enough_uses, int64 enough_budget, int64 *uses,
+		 int64 *budget, bool read_only)
+{
+	TableRows  *rows = read_only ? PeekRows(&share_table) : OpenRows(&share_table, ACL_SELECT);
+	Datum		key[2];
+	bool		has = false;
+
+	if (rows == NULL)
+		return false;
+	key[0] = CStringGetTextDatum(template->code);
+	key[1] = Int32GetDatum(home % template->shares);
+	if (FindRow(rows, key))
+	{
+		bool		no_limit;
+		bool		no_budget;
+		Datum		uses_left = RowColumn(rows, SHARE_USES_LEFT, &no_limit);
+		Datum		budget_left = RowColumn(rows, SHARE_BUDGET_LEFT, &no_budget);
+
+		*uses = no_limit ? PG_INT64_MAX : DatumGetInt64(uses_left);
+		*budget = no_budget ? PG_INT64_MAX
+			: ExactMinor(DatumGetNumeric(budget_left), GetSetting()->money_scale, "budget");
+		has = *uses >= enough_uses && *budget >= enough_budget;
+	}
+	CloseRows(rows);
+	return has;
+}
+
 /*
  * From whichever share has enough and nobody is at, beginning with the one that
  * served this session last, so that sessions settle on shares of their own.  A
@@ -310,15 +350,7 @@ TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 static bool
 TakeFromFree(const CouponTemplate *template, int64 n, int64 spend, int *busy)
 {
-	enum {TEMPLATE, SHARE, USES_LEFT, BUDGET_LEFT, USES, SPENT};
-	static CrmTable share_table = {
-		"coupon_share", .ncolumns = 6, .columns = {
-			{"template_code", TEXTOID}, {"share", INT4OID}, {"uses_left", INT8OID},
-			{"budget_left", NUMERICOID}, {"uses", INT8OID}, {"spent", NUMERICOID}
-		}
-	};
-	static const int changed[] = {USES_LEFT, BUDGET_LEFT, USES, SPENT};
-	static uint32 home = 0;
+	static const int changed[] = {SHARE_USES_LEFT, SHARE_BUDGET_LEFT, SHARE_USES, SHARE_SPENT};
 	int			scale = GetSetting()->money_scale;
 	TableRows  *rows = OpenRows(&share_table, ACL_SELECT | ACL_UPDATE);
 	Datum		key[2];
@@ -344,8 +376,8 @@ TakeFromFree(const CouponTemplate *template, int64 n, int64 spend, int *busy)
 		key[1] = Int32GetDatum(share % template->shares);
 		if (!FindRow(rows, key))
 			continue;
-		values[0] = RowColumn(rows, USES_LEFT, &nulls[0]);
-		values[1] = RowColumn(rows, BUDGET_LEFT, &nulls[1]);
+		values[0] = RowColumn(rows, SHARE_USES_LEFT, &nulls[0]);
+		values[1] = RowColumn(rows, SHARE_BUDGET_LEFT, &nulls[1]);
 		if (!nulls[0])
 		{
 			if (DatumGetInt64(values[0]) < n)
@@ -360,8 +392,8 @@ TakeFromFree(const CouponTemplate *template, int64 n, int64 spend, int *busy)
 				continue;
 			values[1] = MoneyDatum(left - spend);
 		}
-		values[2] = Int64GetDatum(DatumGetInt64(RowColumn(rows, USES, &isnull)) + n);
-		values[3] = MoneyDatum(AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, SPENT, &isnull)),
+		values[2] = Int64GetDatum(DatumGetInt64(RowColumn(rows, SHARE_USES, &isnull)) + n);
+		values[3] = MoneyDatum(AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, SHARE_SPENT, &isnull)),
 												   scale, "budget"), spend));
 		nulls[2] = nulls[3] = false;
 		taken = ChangeRow(rows, changed, lengthof(changed), values, nulls);
