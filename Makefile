@@ -30,11 +30,11 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 	src/member/register_member.o src/member/import.o src/member/privilege.o
 
 # sales
-OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/document.o src/sale/answer.o src/sale/row.o \
 	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
 
 # points
-OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o \
+OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
 	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
 	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
@@ -64,7 +64,7 @@ OBJS += src/job/progress.o src/job/cron.o
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
 	src/coupon/unit.o src/coupon/combine.o src/coupon/row.o src/coupon/take.o src/coupon/judge.o \
-	src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
+	src/coupon/candidate.o src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
 	src/coupon/generate.o
 
 # stored value

@@ -1,12 +1,13 @@
 /*
  * decimal.c: exact decimals in int64 units, conversion and rounding.
  *
- * A numeric is read through its text, which has no exponent and no limit on
- * digits: what does not fit is seen, never lost.  Products and quotients go
+ * A numeric that is not read at once is read through its text, which has no
+ * exponent and no limit on digits: what does not fit is seen, never lost.  Products and quotients go
  * through int128, where the product of any two int64 fits.
  */
 #include "crm_member.h"
 #include "money/money.h"
+#include "money/units.h"
 
 #include "common/int.h"
 #include "utils/builtins.h"
@@ -177,9 +178,12 @@ NumericText(Numeric value)
 int64
 ExactMinor(Numeric value, int scale, const char *what)
 {
-	char	   *text = NumericText(value);
+	char	   *text;
 	int64		units;
 
+	if (NumericUnits(NumericGetDatum(value), scale, &units) == UNITS_EXACT)
+		return units;
+	text = NumericText(value);
 	units = TextToUnits(text, scale, ROUNDING_HALF_UP, what);
 	if (CountDecimals(text) > scale)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -210,9 +214,20 @@ MinorToNumeric(int64 units, int scale)
 Decimal
 NumericToDecimal(Numeric value, const char *what)
 {
-	char	   *text = NumericText(value);
+	char	   *text;
 	Decimal		result;
 
+	result.scale = 2;
+	if (NumericUnits(NumericGetDatum(value), result.scale, &result.units) == UNITS_EXACT)
+	{
+		while (result.scale > 0 && result.units % 10 == 0)
+		{
+			result.units /= 10;
+			result.scale--;
+		}
+		return result;
+	}
+	text = NumericText(value);
 	result.scale = CountDecimals(text);
 	if (result.scale > DECIMAL_MAX_SCALE)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),

@@ -123,7 +123,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 		ClimbTiers(set, use, standing, &earned);
 	} while (!PostRuleUse(use));
 	AttributeUse(&earned, 1);
-	PostTender(sale);
+	PostTender(sale, earned.awards);
 	PostAwards(set, &earned, 1);
 	PostClimbs(&earned, 1);
 	InsertSale(sale);

@@ -67,6 +67,8 @@ IsFirstPurchase(const Sale *sale)
 	Datum		values[4];
 	bool		first;
 
+	if (sale->first_purchase != FIRST_PURCHASE_UNKNOWN)
+		return sale->first_purchase == FIRST_PURCHASE;
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = TimestampTzGetDatum(sale->sold_at);
 	values[2] = CStringGetTextDatum(sale->source);

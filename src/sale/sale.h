@@ -65,6 +65,12 @@ typedef struct Sale
 	int64		sale_id;		/* 0: not written yet */
 	ItemPointerData tid;		/* of the row of a sale that is being settled */
 	const Member *member;		/* NULL for a guest */
+	enum
+	{
+		FIRST_PURCHASE_UNKNOWN,
+		FIRST_PURCHASE,
+		NO_FIRST_PURCHASE
+	}			first_purchase; /* looked up where a rule asks for it */
 	const char *named_by;		/* how the buyer was, where member_id is merged into him */
 	char	   *source;
 	char	   *ref;

@@ -447,6 +447,9 @@ TopUpValue(ValueAct *act, bool gift_said)
 	TimestampTz gift_expires_at = DT_NOEND;
 	int64		said = act->split.gift;
 
+	LoadValueSetting(&setting);
+	if (setting.points_per.units > 0)
+		LockAccounts(act->member_id, list_make1((void *) FindPointsType(GetRuleSet(), MAIN_TYPE)));
 	LockValue(act);
 	if (FindValueAct(act))
 	{
@@ -463,7 +466,6 @@ TopUpValue(ValueAct *act, bool gift_said)
 	GrantLot(&principal);
 	if (gift.points > 0)
 		GrantLot(&gift);
-	LoadValueSetting(&setting);
 	if (setting.points_per.units > 0)
 	{
 		Act			earned = ValuePart(act, "award", false, 0);
