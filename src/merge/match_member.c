@@ -537,6 +537,8 @@ crm_match_member(PG_FUNCTION_ARGS)
 			}
 			DropNicknames(model, cells);
 		}
+		for (int c = 0; c < NCOLUMNS; c++)
+			WeighTokens(&model->fields[c]);
 		model->prior = Min(BEFOREHAND / members, 0.25);
 		model->related = Min(model->prior * related_per_match, 0.25);
 		SetFrequencies(model, &data, members);
