@@ -33,7 +33,7 @@ AS $$
     value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,
     store_performance,member_consumption,member_root,stored_value_%,job,job_run,job_state,job_progress}'::text[]),
-  ('reader', 'execute', '{require_setup,allocate,round_decimal,condition_attributes,condition_sql,condition_matches,condition_explain,
+  ('reader', 'execute', '{require_setup,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
     compare_values,
     canonical_member,member_360,mask,may_see_person,card_expiry,

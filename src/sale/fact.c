@@ -94,11 +94,46 @@ FillScores(Facts *facts, int64 member_id)
 	SetText(facts, MEMBER_SEGMENT, segment);
 }
 
+/* Days from a day to the nearest birthday; the 29th of February is kept on the 28th in a common year. */
+static int
+DaysToBirthday(DateADT birthday, DateADT day)
+{
+	int			year;
+	int			born_year;
+	int			month;
+	int			mday;
+	int			nearest = PG_INT32_MAX;
+
+	j2date(birthday + POSTGRES_EPOCH_JDATE, &born_year, &month, &mday);
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &(int) {0}, &(int) {0});
+	for (int y = year + 1; y >= year - 1; y--)
+	{
+		int			kept = month == 2 && mday == 29 && !isleap(y) ? 28 : mday;
+		int			days = date2j(y, month, kept) - POSTGRES_EPOCH_JDATE - day;
+
+		if (Abs(days) < Abs(nearest))
+			nearest = days;
+	}
+	return nearest;
+}
+
+PG_FUNCTION_INFO_V1(crm_days_to_birthday);
+Datum
+crm_days_to_birthday(PG_FUNCTION_ARGS)
+{
+	DateADT		birthday = PG_GETARG_DATEADT(0);
+	DateADT		day = PG_GETARG_DATEADT(1);
+
+	if (DATE_NOT_FINITE(birthday) || DATE_NOT_FINITE(day))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(DaysToBirthday(birthday, day));
+}
+
 static void
-FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
+FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses, DateADT date,
+				const struct pg_tm *now)
 {
 	const Member *member = sale->member;
-	struct pg_tm now;
 	struct pg_tm born;
 
 	facts->attrs[SUBJECT_MEMBER] = member->attrs;
@@ -114,8 +149,8 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
 	SetText(facts, MEMBER_CHANNEL, member->channel);
 	SetText(facts, MEMBER_GENDER, member->gender);
 	SetTimestamp(facts, MEMBER_JOINED_AT, member->joined_at);
-	SetNumber(facts, MEMBER_DAYS_SINCE_JOIN,
-			  BusinessDate(sale->sold_at) - BusinessDate(member->joined_at), 0);
+	if (uses[MEMBER_DAYS_SINCE_JOIN])
+		SetNumber(facts, MEMBER_DAYS_SINCE_JOIN, date - BusinessDate(member->joined_at), 0);
 	if (uses[MEMBER_FIRST_PURCHASE])
 		SetBoolean(facts, MEMBER_FIRST_PURCHASE, IsFirstPurchase(sale));
 
@@ -125,19 +160,20 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
 	if (!member->has_birthday)
 		return;
 	SetDate(facts, MEMBER_BIRTHDAY, member->birthday);
-	BusinessTime(sale->sold_at, &now);
+	if (uses[MEMBER_DAYS_TO_BIRTHDAY])
+		SetNumber(facts, MEMBER_DAYS_TO_BIRTHDAY, DaysToBirthday(member->birthday, date), 0);
 	j2date(member->birthday + POSTGRES_EPOCH_JDATE, &born.tm_year, &born.tm_mon, &born.tm_mday);
-	SetBoolean(facts, MEMBER_BIRTHDAY_MONTH, born.tm_mon == now.tm_mon);
+	SetBoolean(facts, MEMBER_BIRTHDAY_MONTH, born.tm_mon == now->tm_mon);
 	SetBoolean(facts, MEMBER_IS_BIRTHDAY,
-			   born.tm_mon == now.tm_mon &&
-			   (born.tm_mday == now.tm_mday ||
+			   born.tm_mon == now->tm_mon &&
+			   (born.tm_mday == now->tm_mday ||
 			/* the 29th of February is kept on the 28th in a common year */
-				(born.tm_mon == 2 && born.tm_mday == 29 && now.tm_mday == 28 &&
-				 !isleap(now.tm_year))));
+				(born.tm_mon == 2 && born.tm_mday == 29 && now->tm_mday == 28 &&
+				 !isleap(now->tm_year))));
 	SetNumber(facts, MEMBER_AGE,
-			  now.tm_year - born.tm_year -
-			  (now.tm_mon < born.tm_mon ||
-			   (now.tm_mon == born.tm_mon && now.tm_mday < born.tm_mday)), 0);
+			  now->tm_year - born.tm_year -
+			  (now->tm_mon < born.tm_mon ||
+			   (now->tm_mon == born.tm_mon && now->tm_mday < born.tm_mday)), 0);
 }
 
 int64
@@ -156,14 +192,15 @@ FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
 	int			scale = GetSetting()->money_scale;
 	int64		quantity = 0;
 	struct pg_tm tm;
-	DateADT		date = BusinessDate(sale->sold_at);
+	DateADT		date;
 
+	BusinessTime(sale->sold_at, &tm);
+	date = date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 	if (sale->member != NULL)
-		FillMemberFacts(facts, sale, uses);
+		FillMemberFacts(facts, sale, uses, date, &tm);
 
 	for (int i = 0; i < sale->nlines; i++)
 		quantity = AddMinor(quantity, QuantityUnits(&sale->lines[i]));
-	BusinessTime(sale->sold_at, &tm);
 
 	facts->attrs[SUBJECT_SALE] = sale->attrs;
 	SetNumber(facts, SALE_AMOUNT, sale->amount, scale);
