@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 
 /* Lines there is room for at first. */
-#define FIRST_LINES 4
+#define FIRST_LINES 8
 
 static Datum
 MoneyDatum(int64 units)
@@ -250,6 +250,20 @@ DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, 
 	return !nulls[cell];
 }
 
+/* NULL: nothing in it */
+static Jsonb *
+AttrsCell(Datum value)
+{
+	Jsonb	   *attrs = DatumGetJsonbP(value);
+	Jsonb	   *copy;
+
+	if (JB_ROOT_COUNT(attrs) == 0)
+		return NULL;
+	copy = palloc(VARSIZE(attrs));
+	memcpy(copy, attrs, VARSIZE(attrs));
+	return copy;
+}
+
 void
 ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
 {
@@ -261,7 +275,7 @@ ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
 	sale->channel = TextCell(values, nulls, 5);
 	sale->sold_at = DatumGetTimestampTz(values[6]);
 	sale->shipping = MoneyCell(values, nulls, 7);
-	sale->attrs = DatumGetJsonbPCopy(values[8]);
+	sale->attrs = AttrsCell(values[8]);
 	sale->actor = TextCell(values, nulls, 9);
 	sale->settled_at = nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(values[10]);
 	sale->amount = sale->discount = 0;
@@ -270,16 +284,8 @@ ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
 }
 
 void
-ReadLineCells(const Datum *values, const bool *nulls, Sale *sale)
+ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line)
 {
-	SaleLine   *line;
-
-	if (sale->nlines == 0)
-		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
-	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
-		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
-
-	line = &sale->lines[sale->nlines++];
 	memset(line, 0, sizeof(*line));
 	line->line_no = DatumGetInt32(values[0]);
 	line->sku = TextCell(values, nulls, 1);
@@ -291,8 +297,9 @@ ReadLineCells(const Datum *values, const bool *nulls, Sale *sale)
 	line->discount = MoneyCell(values, nulls, 7);
 	line->has_min_price = DecimalCell(values, nulls, 8, &line->min_price, "min_price");
 	line->has_tax_rate = DecimalCell(values, nulls, 9, &line->tax_rate, "tax_rate");
-	line->attrs = DatumGetJsonbPCopy(values[10]);
+	line->attrs = AttrsCell(values[10]);
 	line->points_paid = MoneyCell(values, nulls, 11);
+	sale->nlines++;
 	sale->amount = AddMinor(sale->amount, line->amount);
 	sale->discount = AddMinor(sale->discount, line->discount);
 }
@@ -316,7 +323,12 @@ ReadSaleRow(uint64 row, Sale *sale)
 		return false;
 	if (sale->nlines == 0)
 		ReadSaleCells(values, nulls, sale);
-	ReadLineCells(values + SALE_HEADER_COUNT, nulls + SALE_HEADER_COUNT, sale);
+	if (sale->nlines == 0)
+		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
+	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
+		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
+	ReadLineCells(values + SALE_HEADER_COUNT, nulls + SALE_HEADER_COUNT, sale,
+				  &sale->lines[sale->nlines]);
 	return true;
 }
 

@@ -32,8 +32,8 @@ extern void LoadSale(Sale *sale);
 #define SALE_COLUMN_COUNT (SALE_HEADER_COUNT + 12)
 
 extern void ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale);
-/* Add a line. */
-extern void ReadLineCells(const Datum *values, const bool *nulls, Sale *sale);
+/* The next line of a sale, into its place. */
+extern void ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line);
 extern bool ReadSaleRow(uint64 row, Sale *sale);
 
 #endif
