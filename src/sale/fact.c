@@ -1,8 +1,8 @@
 /*
  * fact.c: what conditions are judged by, filled from a sale and its member.
  *
- * "uses" says which attributes some rule looks at, so that what costs a query
- * is only looked up where it matters.
+ * "uses" says which attributes some rule looks at: those are filled, the others
+ * only where that costs nothing.
  */
 #include "crm_member.h"
 #include "query.h"
@@ -32,6 +32,13 @@ SetText(Facts *facts, Attribute attribute, const char *text)
 	fact->known = text != NULL;
 	fact->value.text.data = text;
 	fact->value.text.length = text ? strlen(text) : 0;
+}
+
+static inline void
+SetUsed(Facts *facts, const bool *uses, Attribute attribute, const char *text)
+{
+	if (uses[attribute])
+		SetText(facts, attribute, text);
 }
 
 static void
@@ -139,15 +146,15 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses, DateADT date,
 	facts->attrs[SUBJECT_MEMBER] = member->attrs;
 	facts->tags = member->tags;
 	SetNumber(facts, MEMBER_ID, member->member_id, 0);
-	SetText(facts, MEMBER_STATUS, member->status);
-	SetText(facts, MEMBER_KIND, member->kind);
-	SetText(facts, MEMBER_TIER, member->tier);
+	SetUsed(facts, uses, MEMBER_STATUS, member->status);
+	SetUsed(facts, uses, MEMBER_KIND, member->kind);
+	SetUsed(facts, uses, MEMBER_TIER, member->tier);
 	if (member->tier != NULL)
 		SetNumber(facts, MEMBER_TIER_RANK, member->tier_rank, 0);
-	SetText(facts, MEMBER_SOURCE, member->source);
-	SetText(facts, MEMBER_STORE, member->store);
-	SetText(facts, MEMBER_CHANNEL, member->channel);
-	SetText(facts, MEMBER_GENDER, member->gender);
+	SetUsed(facts, uses, MEMBER_SOURCE, member->source);
+	SetUsed(facts, uses, MEMBER_STORE, member->store);
+	SetUsed(facts, uses, MEMBER_CHANNEL, member->channel);
+	SetUsed(facts, uses, MEMBER_GENDER, member->gender);
 	SetTimestamp(facts, MEMBER_JOINED_AT, member->joined_at);
 	if (uses[MEMBER_DAYS_SINCE_JOIN])
 		SetNumber(facts, MEMBER_DAYS_SINCE_JOIN, date - BusinessDate(member->joined_at), 0);
@@ -209,9 +216,9 @@ FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
 	SetNumber(facts, SALE_SHIPPING, sale->shipping, scale);
 	SetNumber(facts, SALE_QUANTITY, quantity, QUANTITY_SCALE);
 	SetNumber(facts, SALE_LINES, sale->nlines, 0);
-	SetText(facts, SALE_SOURCE, sale->source);
-	SetText(facts, SALE_STORE, sale->store);
-	SetText(facts, SALE_CHANNEL, sale->channel);
+	SetUsed(facts, uses, SALE_SOURCE, sale->source);
+	SetUsed(facts, uses, SALE_STORE, sale->store);
+	SetUsed(facts, uses, SALE_CHANNEL, sale->channel);
 	SetTimestamp(facts, SALE_SOLD_AT, sale->sold_at);
 	SetDate(facts, SALE_DATE, date);
 	SetNumber(facts, SALE_YEAR, tm.tm_year, 0);
