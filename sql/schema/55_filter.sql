@@ -38,6 +38,7 @@ CREATE VIEW crm_member.member_fact AS
          extract(month FROM p.birthday) = (SELECT extract(month FROM today) FROM crm_member.member_context) AS birthday_month,
          to_char(p.birthday, 'MMDD') = ANY ((SELECT CASE to_char(today, 'MMDD') || to_char(today + 1, 'MMDD')
            WHEN '02280301' THEN '{0228,0229}' ELSE ARRAY[to_char(today, 'MMDD')] END FROM crm_member.member_context)::text[]) AS is_birthday,
+         crm_member.days_to_birthday(p.birthday, (SELECT today FROM crm_member.member_context)) AS days_to_birthday,
          (SELECT extract(year FROM today) FROM crm_member.member_context) - extract(year FROM p.birthday)
            - (to_char(p.birthday, 'MMDD') > (SELECT to_char(today, 'MMDD') FROM crm_member.member_context))::int AS age,
          m.joined_at,

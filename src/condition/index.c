@@ -19,7 +19,7 @@
 struct ConditionIndex
 {
 	int			nwords;
-	Axis	   *axes;			/* by attribute, so those of lines last */
+	Axis	   *axes;			/* those of lines last */
 	int			naxes;
 	int			nsale_axes;
 	Axis	   *tags;			/* NULL: no condition needs one */
@@ -166,13 +166,21 @@ GatherClauses(ConditionIndex *index, const IndexedCondition *conditions, int n, 
 	return clauses;
 }
 
-/* Lines' attributes last: they are the last of the enumeration. */
+static bool
+IsLineAxis(int attribute)
+{
+	return attribute != TAGS && attribute_table[attribute].subject == SUBJECT_LINE;
+}
+
+/* By attribute, those of lines last. */
 static int
 CompareClauses(const void *a, const void *b)
 {
 	const Clause *x = a;
 	const Clause *y = b;
 
+	if (IsLineAxis(x->attribute) != IsLineAxis(y->attribute))
+		return IsLineAxis(x->attribute) ? 1 : -1;
 	if (x->attribute != y->attribute)
 		return x->attribute < y->attribute ? -1 : 1;
 	return (x->condition > y->condition) - (x->condition < y->condition);
@@ -205,10 +213,13 @@ BuildConditionIndex(const IndexedCondition *conditions, int n)
 				  : attribute_table[clauses[i].attribute].type,
 				  &clauses[i], same, index->all, index->nwords);
 		if (axis->attribute == TAGS)
-			index->tags = axis;
-		else
-			index->naxes++;
-		if (axis->attribute < LINE_SKU)
+		{
+			index->tags = palloc(sizeof(Axis));
+			*index->tags = *axis;
+			continue;
+		}
+		index->naxes++;
+		if (!IsLineAxis(axis->attribute))
 			index->nsale_axes++;
 	}
 	for (int i = 0; i < nclauses; i++)

@@ -51,6 +51,7 @@ typedef struct Evaluation
 	int			nwords;
 	TypeState  *types;
 	Award	  **lots;			/* by rule->lot: where its points go */
+	bool		spread;			/* line_points are wanted */
 	bool	   *matching;		/* lines the current rule works on */
 	bool		all_matching;
 	int64		all_paid;		/* what all lines earn by */
@@ -196,7 +197,8 @@ FindAward(Evaluation *eval, const Rule *rule)
 	award->type = rule->type;
 	award->available_at = available;
 	award->expires_at = expires;
-	award->line_points = palloc0(sizeof(int64) * eval->sale->nlines);
+	if (eval->spread)
+		award->line_points = palloc0(sizeof(int64) * eval->sale->nlines);
 	eval->awards = lappend(eval->awards, award);
 	return eval->lots[rule->lot] = award;
 }
@@ -238,12 +240,16 @@ GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64
 	Award	   *award = FindAward(eval, rule);
 	Grant	   *grant = palloc(sizeof(Grant));
 
-	SpreadPoints(eval, state, rule, points);
-	for (int i = 0; i < eval->sale->nlines; i++)
+	if (eval->spread || state->earned != NULL)
 	{
-		award->line_points[i] += eval->shares[i];
-		if (rule->award != AWARD_MULTIPLIER && state->earned != NULL)
-			state->earned[i] += eval->shares[i];
+		SpreadPoints(eval, state, rule, points);
+		for (int i = 0; i < eval->sale->nlines; i++)
+		{
+			if (eval->spread)
+				award->line_points[i] += eval->shares[i];
+			if (rule->award != AWARD_MULTIPLIER && state->earned != NULL)
+				state->earned[i] += eval->shares[i];
+		}
 	}
 	award->points = AddMinor(award->points, points);
 	if (rule->award != AWARD_MULTIPLIER)
@@ -504,8 +510,8 @@ MakeTypeStates(const RuleSet *set, int n)
 	return states;
 }
 
-List *
-EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
+static List *
+Evaluate(const RuleSet *set, const Sale *sale, RuleUse *use, bool spread, List **explain)
 {
 	Evaluation	eval;
 	int			n = sale->nlines;
@@ -517,6 +523,7 @@ EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
 	eval.set = set;
 	eval.sale = sale;
 	eval.use = use;
+	eval.spread = spread;
 	eval.explain = explain;
 	eval.awards = NIL;
 	eval.nwords = ConditionIndexWords(set->index);
@@ -543,4 +550,16 @@ EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
 			EvaluateRule(&eval, &set->rules[r]);
 	}
 	return eval.awards;
+}
+
+List *
+EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
+{
+	return Evaluate(set, sale, use, true, explain);
+}
+
+List *
+EvaluateTotals(const RuleSet *set, const Sale *sale, RuleUse *use)
+{
+	return Evaluate(set, sale, use, false, NULL);
 }

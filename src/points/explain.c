@@ -24,7 +24,7 @@ EvaluateQuoted(const RuleSet *set, Sale *sale)
 	RuleUse    *use = BeginRuleUse(set, false, true);
 	EarnedSale	earned = {sale};
 
-	earned.awards = EvaluateSale(set, sale, use, NULL);
+	earned.awards = EvaluateTotals(set, sale, use);
 	ClimbTiers(set, use, BeginClimb(sale->member, sale->sold_at, false), &earned);
 	return earned.awards;
 }

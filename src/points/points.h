@@ -229,6 +229,8 @@ typedef struct Explanation
 
 /* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit. */
 extern List *EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain);
+/* The same without line_points, for who does not look at them. */
+extern List *EvaluateTotals(const RuleSet *set, const Sale *sale, RuleUse *use);
 
 /*
  * The ledger.  An act by hand carries a reference; repeated with the same

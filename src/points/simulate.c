@@ -354,7 +354,7 @@ SimulateSales(Simulation *simulation, TimestampTz from, TimestampTz to)
 			CHECK_FOR_INTERRUPTS();
 			if (sales[i].sale.member == NULL || sales[i].sale.nlines == 0)
 				continue;
-			AddSimulated(simulation, EvaluateSale(simulation->set, &sales[i].sale, use, NULL));
+			AddSimulated(simulation, EvaluateTotals(simulation->set, &sales[i].sale, use));
 			AddGiven(simulation, &sales[i]);
 			AddToTotals(simulation, &sales[i].sale);
 			MemoryContextReset(simulation->sale_context);

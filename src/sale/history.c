@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #define WINDOW_SALES  20000
+#define LINES_AT_ONCE 5000
 #define ROWS_FOR_SCAN 20			/* a table of fewer rows for each key is read as a whole */
 
 /* A tier the buyer came to hold. */
@@ -84,6 +85,8 @@ struct History
 	RecordedSale *sales;
 	int			n;
 	slots_hash *slots;			/* of sales */
+	SaleLine   *lines;			/* where the next line goes, and how many there is room for */
+	int			room;
 	HTAB	   *buyers;
 	HTAB	   *holders;
 	List	   *merged;			/* of Buyer: those whose member lives on as another */
@@ -279,13 +282,35 @@ SaleOfRow(History *history, const Datum *values)
 
 /* ---- lines ---- */
 
+/*
+ * Lines of a sale mostly come one after the other, and are one array where they
+ * come to lie; those of a sale that is come back to move to where there is room.
+ */
 static void
 VisitLine(History *history, const Datum *values, const bool *nulls)
 {
 	RecordedSale *recorded = SaleOfRow(history, values);
+	Sale	   *sale;
 
-	if (recorded != NULL)
-		ReadLineCells(values + 2, nulls + 2, &recorded->sale);
+	if (recorded == NULL)
+		return;
+	sale = &recorded->sale;
+	if (history->room == 0 || sale->nlines == 0 || sale->lines + sale->nlines != history->lines)
+	{
+		if (history->room <= sale->nlines)
+		{
+			history->room = Max(LINES_AT_ONCE, 2 * (sale->nlines + 1));
+			history->lines = palloc_extended(sizeof(SaleLine) * history->room, MCXT_ALLOC_HUGE);
+		}
+		if (sale->nlines > 0)
+			memcpy(history->lines, sale->lines, sizeof(SaleLine) * sale->nlines);
+		sale->lines = history->lines;
+		history->lines += sale->nlines;
+		history->room -= sale->nlines;
+	}
+	ReadLineCells(values + 2, nulls + 2, sale, history->lines);
+	history->lines++;
+	history->room--;
 }
 
 static int
@@ -305,6 +330,7 @@ ReadLines(History *history)
 	static KeyQuery whole = {
 		"SELECT l.member_id, l.sale_id, " SALE_LINE_COLUMNS " FROM crm_member.sale_line l", 0};
 
+	history->room = 0;
 	VisitSaleRows(history, "sale_line", &by_key, &whole, VisitLine);
 	for (int i = 0; i < history->n; i++)
 	{

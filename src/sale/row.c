@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 
 /* Lines there is room for at first. */
-#define FIRST_LINES 4
+#define FIRST_LINES 8
 
 static Datum
 MoneyDatum(int64 units)
@@ -252,6 +252,20 @@ DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, 
 	return !nulls[cell];
 }
 
+/* NULL: nothing in it */
+static Jsonb *
+AttrsCell(Datum value)
+{
+	Jsonb	   *attrs = DatumGetJsonbP(value);
+	Jsonb	   *copy;
+
+	if (JB_ROOT_COUNT(attrs) == 0)
+		return NULL;
+	copy = palloc(VARSIZE(attrs));
+	memcpy(copy, attrs, VARSIZE(attrs));
+	return copy;
+}
+
 void
 ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
 {
@@ -263,7 +277,7 @@ ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
 	sale->channel = TextCell(values, nulls, 5);
 	sale->sold_at = DatumGetTimestampTz(values[6]);
 	sale->shipping = MoneyCell(values, nulls, 7);
-	sale->attrs = DatumGetJsonbPCopy(values[8]);
+	sale->attrs = AttrsCell(values[8]);
 	sale->actor = TextCell(values, nulls, 9);
 	sale->settled_at = nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(values[10]);
 	sale->amount = sale->discount = 0;
@@ -272,16 +286,8 @@ ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
 }
 
 void
-ReadLineCells(const Datum *values, const bool *nulls, Sale *sale)
+ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line)
 {
-	SaleLine   *line;
-
-	if (sale->nlines == 0)
-		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
-	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
-		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
-
-	line = &sale->lines[sale->nlines++];
 	memset(line, 0, sizeof(*line));
 	line->line_no = DatumGetInt32(values[0]);
 	line->sku = TextCell(values, nulls, 1);
@@ -293,10 +299,22 @@ ReadLineCells(const Datum *values, const bool *nulls, Sale *sale)
 	line->discount = MoneyCell(values, nulls, 7);
 	line->has_min_price = DecimalCell(values, nulls, 8, &line->min_price, "min_price");
 	line->has_tax_rate = DecimalCell(values, nulls, 9, &line->tax_rate, "tax_rate");
-	line->attrs = DatumGetJsonbPCopy(values[10]);
+	line->attrs = AttrsCell(values[10]);
 	line->points_paid = MoneyCell(values, nulls, 11);
+	sale->nlines++;
 	sale->amount = AddMinor(sale->amount, line->amount);
 	sale->discount = AddMinor(sale->discount, line->discount);
+}
+
+/* The next line of a sale, whose lines grow. */
+static void
+AddLine(const Datum *values, const bool *nulls, Sale *sale)
+{
+	if (sale->nlines == 0)
+		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
+	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
+		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
+	ReadLineCells(values, nulls, sale, &sale->lines[sale->nlines]);
 }
 
 static CrmTable recorded_line = {
@@ -335,7 +353,7 @@ QueryLines(Sale *sale)
 		bool		nulls[SALE_LINE_COUNT];
 
 		heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
-		ReadLineCells(values, nulls, sale);
+		AddLine(values, nulls, sale);
 	}
 	MemoryContextSwitchTo(old);
 	SPI_finish();
@@ -359,7 +377,7 @@ LoadLines(TableRows *lines, Sale *sale)
 	while (FindNext(lines))
 	{
 		RowColumns(lines, values, nulls);
-		ReadLineCells(values, nulls, sale);
+		AddLine(values, nulls, sale);
 	}
 }
 

@@ -31,8 +31,8 @@ extern void LoadSale(Sale *sale);
 #define SALE_LINE_COUNT 12
 
 extern void ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale);
-/* Add a line. */
-extern void ReadLineCells(const Datum *values, const bool *nulls, Sale *sale);
+/* The next line of a sale, into its place. */
+extern void ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line);
 
 /* Lines of recorded sales, where rows can be read without statements: else NULL, which LoadLines knows. */
 extern struct TableRows *OpenLines(void);

@@ -69,3 +69,51 @@ WHERE NOT EXISTS (SELECT FROM crm_member.explain_points(b.sale) e WHERE e.rule_c
 -- why not: the clause and the value it saw
 SELECT DISTINCT verdict, clause IS NOT NULL AS has_clause, displaced_by IS NOT NULL AS has_displacer FROM public.basket b, crm_member.explain_points(b.sale) e ORDER BY 1, 2, 3;
 DROP TABLE public.basket;
+
+-- rules of extreme size: lists of 30,000 articles, a thousand alternatives, conditions as deep as they may be
+DELETE FROM crm_member.points_rule;
+INSERT INTO crm_member.points_rule (rule_code, award, points, condition)
+SELECT 'in' || r, 'fixed', 1, ('line.sku in (' || (SELECT string_agg('''sku' || g || '''', ', ') FROM generate_series(r, 90000, 3) g) || ')')::crm_member.condition FROM generate_series(1, 3) r
+UNION ALL SELECT 'not in', 'fixed', 1, ('line.sku not in (' || (SELECT string_agg('''sku' || g || '''', ', ') FROM generate_series(1, 30000) g) || ')')::crm_member.condition
+UNION ALL SELECT 'numbers', 'fixed', 1, ('member.id in (' || (SELECT string_agg((g * 0.5)::text, ', ') FROM generate_series(1, 30000) g) || ')')::crm_member.condition
+UNION ALL SELECT 'or', 'fixed', 1, (SELECT string_agg(format('line.price = %s.25', g), ' or ') FROM generate_series(1, 1000) g)::crm_member.condition
+UNION ALL SELECT 'and', 'fixed', 1, (SELECT string_agg(format('line.price <> %s', g), ' and ') FROM generate_series(1, 1000) g)::crm_member.condition
+UNION ALL SELECT 'deep', 'fixed', 1, (repeat('not (', 49) || 'line.price >= 7 and line.price < 8' || repeat(')', 49))::crm_member.condition
+UNION ALL SELECT 'wild', 'fixed', 1, 'line.sku = ''%'' or line.sku like ''sku4%'' and line.sku <> ''sku40'''::crm_member.condition
+UNION ALL SELECT 'never', 'fixed', 1, 'sale.amount > 10 and sale.amount < 5'::crm_member.condition
+UNION ALL SELECT 'contradiction', 'fixed', 1, 'line.sku in (''sku1'', ''sku2'') and line.sku = ''sku3'''::crm_member.condition
+UNION ALL SELECT 'backwards', 'fixed', 1, 'line.price between 9 and 3'::crm_member.condition;
+CREATE FUNCTION pg_temp.who(sku text, price numeric) RETURNS TABLE (indexed text, judged text) LANGUAGE sql AS $$
+  WITH sale AS (SELECT jsonb_build_object('member_id', 1, 'lines', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('sku', sku, 'price', price)))) AS s)
+  SELECT (SELECT string_agg(e.rule_code, ' ' ORDER BY e.rule_code COLLATE "C") FROM sale, crm_member.evaluate_points(s) e),
+         (SELECT string_agg(e.rule_code, ' ' ORDER BY e.rule_code COLLATE "C") FROM sale, crm_member.explain_points(s) e WHERE e.verdict = 'matched')
+$$;
+SELECT sku, price, w.* FROM (VALUES ('sku1', 7.00), ('sku2', 7.25), ('sku90000', 8), ('sku90001', 1000.25), ('sku40', 3), ('sku41', 1001), (NULL, 6.99), ('other', 7.99), ('%', 0)) v (sku, price), pg_temp.who(sku, price) w;
+
+-- edits are seen at the next statement, also by a prepared one; what is rolled back leaves no trace
+DELETE FROM crm_member.points_rule;
+INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('a', 'fixed', 1);
+PREPARE given AS SELECT coalesce(sum(points), 0) AS given FROM crm_member.evaluate_points('{"member_id": 1, "lines": [{"price": 1}]}');
+EXECUTE given;
+BEGIN;
+UPDATE crm_member.points_rule SET points = 10;
+EXECUTE given;
+SAVEPOINT s;
+INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('b', 'fixed', 100);
+EXECUTE given;
+ROLLBACK TO s;
+EXECUTE given;
+TRUNCATE crm_member.points_rule;
+EXECUTE given;
+ROLLBACK;
+EXECUTE given;
+\set VERBOSITY sqlstate
+UPDATE crm_member.points_rule SET points = 2, name = NULL, condition = NULL, brackets = NULL, valid_from = NULL, stack_group = NULL, expiry = NULL, max_points = NULL;
+UPDATE crm_member.points_rule SET points = 2, condition = NULL, brackets = NULL, valid_from = NULL, stack_group = NULL, expiry = NULL, max_points = NULL;
+EXECUTE given;
+EXECUTE given;
+EXECUTE given;
+EXECUTE given;
+EXECUTE given;
+UPDATE crm_member.points_rule SET active = false;
+EXECUTE given;
