@@ -34,7 +34,7 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/docume
 	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
 
 # points
-OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o \
+OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
 	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
 	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
@@ -54,7 +54,9 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
 	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
-	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_evidence.o src/merge/match_member.o
+	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_evidence.o src/merge/match_member.o \
+	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
+	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o
@@ -62,7 +64,7 @@ OBJS += src/job/progress.o src/job/cron.o
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
 	src/coupon/unit.o src/coupon/combine.o src/coupon/row.o src/coupon/take.o src/coupon/judge.o \
-	src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
+	src/coupon/candidate.o src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
 	src/coupon/generate.o
 
 # stored value

@@ -30,7 +30,7 @@ AS $$
     points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,points_rule_use,ledger_run,
     coupon_template,coupon_use,coupon_tally,coupon_share,coupon_limit,coupon_funnel,
     rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
-    value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,member_kin,
+    value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,merge_field,merge_source,merge_conflict,merged_sale,merged_tier,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,
     store_performance,member_consumption,member_root,stored_value_%,job,job_run,job_state,job_progress}'::text[]),
   ('reader', 'execute', '{require_setup,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
@@ -57,7 +57,7 @@ AS $$
     merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,coupon_template,stored_value_policy,
-    rfm_model,segment,segment_set,member_filter}'),
+    rfm_model,segment,segment_set,member_filter,merge_field,merge_source}'),
 
   -- a match model names a query that find_duplicates() runs as whoever calls it
   ('admin', 'change', '{setting,points_type,stored_value_setting,merge_part,match_model}'),

@@ -34,12 +34,14 @@
 #if PG_VERSION_NUM >= 160000
 #define IndexWork TU_UpdateIndexes
 #define INDEX_WORK_ALL TU_All
+#define INDEX_WORK_NONE TU_None
 #define HasIndexWork(work) ((work) != TU_None)
 #define InsertIndexTuples(target, row, estate, work) \
 	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL, (work) == TU_Summarizing)
 #else
 #define IndexWork bool
 #define INDEX_WORK_ALL true
+#define INDEX_WORK_NONE false
 #define HasIndexWork(work) (work)
 #define InsertIndexTuples(target, row, estate, work) \
 	ExecInsertIndexTuples(target, row, estate, false, false, NULL, NIL)

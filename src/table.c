@@ -38,7 +38,7 @@
 #include "utils/syscache.h"
 
 #define MAX_TABLES	32
-#define FLUSH_ROWS	500
+#define FLUSH_ROWS	100
 
 typedef struct TableShape
 {
@@ -371,7 +371,8 @@ BeginRows(CrmTable *table, AclMode rights, bool anew)
 	else
 		PushActiveSnapshot(GetActiveSnapshot());
 	rows->index = index_open(rows->shape->key, lock);
-	rows->scan = BeginIndexScan(rel, rows->index, GetActiveSnapshot(), rows->shape->nkeys);
+	rows->snapshot = GetActiveSnapshot();
+	rows->context = CurrentMemoryContext;
 	rows->row = table_slot_create(rel, NULL);
 	return rows;
 }
@@ -388,23 +389,48 @@ PeekRows(CrmTable *table)
 	return BeginRows(table, ACL_SELECT, false);
 }
 
+void
+FindRows(TableRows *rows, const Datum *key, int nkeys)
+{
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	MemoryContext old;
+
+	memcpy(keys, rows->shape->keys, sizeof(ScanKeyData) * nkeys);
+	for (int i = 0; i < nkeys; i++)
+		keys[i].sk_argument = key[i];
+	if (rows->scan == NULL || rows->scan->numberOfKeys != nkeys)
+	{
+		if (rows->scan != NULL)
+			index_endscan(rows->scan);
+		old = MemoryContextSwitchTo(rows->context);
+		rows->scan = BeginIndexScan(rows->rel, rows->index, rows->snapshot, nkeys);
+		MemoryContextSwitchTo(old);
+	}
+	index_rescan(rows->scan, keys, nkeys, NULL, 0);
+}
+
+bool
+FindNext(TableRows *rows)
+{
+	/* the index may keep what it allocates */
+	MemoryContext old = MemoryContextSwitchTo(rows->context);
+	bool		found = index_getnext_slot(rows->scan, ForwardScanDirection, rows->row);
+
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
 bool
 FindRow(TableRows *rows, const Datum *key)
 {
-	ScanKeyData keys[INDEX_MAX_KEYS];
-	int			n = rows->shape->nkeys;
-
-	memcpy(keys, rows->shape->keys, sizeof(ScanKeyData) * n);
-	for (int i = 0; i < n; i++)
-		keys[i].sk_argument = key[i];
-	index_rescan(rows->scan, keys, n, NULL, 0);
-	return index_getnext_slot(rows->scan, ForwardScanDirection, rows->row);
+	FindRows(rows, key, rows->shape->nkeys);
+	return FindNext(rows);
 }
 
 bool
 FetchRow(TableRows *rows, ItemPointer tid)
 {
-	return table_tuple_fetch_row_version(rows->rel, tid, GetActiveSnapshot(), rows->row);
+	return table_tuple_fetch_row_version(rows->rel, tid, rows->snapshot, rows->row);
 }
 
 Datum
@@ -443,11 +469,26 @@ FillSlot(CrmTable *table, const TableShape *shape, EState *estate, TupleTableSlo
 static void
 BeginWrites(TableRows *rows)
 {
+	MemoryContext old;
+
 	if (rows->estate != NULL)
 		return;
+	old = MemoryContextSwitchTo(rows->context);
 	rows->estate = CreateExecutorState();
 	rows->target = OpenTarget(rows->rel, true);
 	rows->changed = MakeSingleTupleTableSlot(RelationGetDescr(rows->rel), &TTSOpsVirtual);
+	MemoryContextSwitchTo(old);
+}
+
+void
+RowColumns(TableRows *rows, Datum *values, bool *nulls)
+{
+	slot_getallattrs(rows->row);
+	for (int i = 0; i < rows->table->ncolumns; i++)
+	{
+		values[i] = rows->row->tts_values[rows->shape->attnums[i] - 1];
+		nulls[i] = rows->row->tts_isnull[rows->shape->attnums[i] - 1];
+	}
 }
 
 bool
@@ -475,7 +516,7 @@ ChangeRow(TableRows *rows, const int *columns, int n, const Datum *values, const
 	ExecStoreVirtualTuple(rows->changed);
 	FinishRow(rows->shape, rows->target, rows->estate, rows->changed);
 	result = table_tuple_update(rows->rel, &rows->row->tts_tid, rows->changed,
-								GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
+								GetCurrentCommandId(true), rows->snapshot, InvalidSnapshot,
 								!rows->impatient, &failure, &lock, &work);
 	if (result == TM_Updated || result == TM_Deleted || result == TM_BeingModified)
 		return false;
@@ -522,7 +563,8 @@ CloseRows(TableRows *rows)
 {
 	if (rows == NULL)
 		return;
-	index_endscan(rows->scan);
+	if (rows->scan != NULL)
+		index_endscan(rows->scan);
 	index_close(rows->index, NoLock);
 	ExecDropSingleTupleTableSlot(rows->row);
 	if (rows->estate != NULL)

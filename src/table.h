@@ -17,6 +17,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/execnodes.h"
 #include "storage/itemptr.h"
+#include "utils/snapshot.h"
 
 #define TABLE_MAX_COLUMNS 20
 
@@ -44,6 +45,8 @@ typedef struct TableRows
 	const struct TableShape *shape;
 	Relation	rel;
 	Relation	index;
+	Snapshot	snapshot;
+	MemoryContext context;
 	struct IndexScanDescData *scan;
 	TupleTableSlot *row;		/* found */
 	TupleTableSlot *changed;
@@ -62,6 +65,11 @@ extern TableRows *PeekRows(CrmTable *table);
  */
 extern bool FindRow(TableRows *rows, const Datum *key);
 extern Datum RowColumn(TableRows *rows, int column, bool *isnull);
+/* All columns of the list. */
+extern void RowColumns(TableRows *rows, Datum *values, bool *nulls);
+/* The rows whose primary key begins so, in its order: FindNext() finds them one by one. */
+extern void FindRows(TableRows *rows, const Datum *key, int nkeys);
+extern bool FindNext(TableRows *rows);
 /* The row at a tid, likewise. */
 extern bool FetchRow(TableRows *rows, ItemPointer tid);
 /*

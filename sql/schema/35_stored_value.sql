@@ -36,14 +36,14 @@ CREATE TABLE crm_member.stored_value_policy (
   reach        numeric NOT NULL CHECK (reach > 0 AND reach < 1e12),
   gift         numeric NOT NULL CHECK (gift > 0 AND gift < 1e12 AND gift = round(gift, :money_scale)),
   repeats      boolean NOT NULL DEFAULT false,
-  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry)),
+  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry) AND expiry !~* '^inactive'),
   CHECK (valid_from <= valid_to)
 );
 
 COMMENT ON TABLE crm_member.stored_value_policy IS 'What is given with a top-up; configuration. Of the policies of one basis, the one with the highest reach that is met applies';
 COMMENT ON COLUMN crm_member.stored_value_policy.valid_from IS 'First moment, by the time of the top-up';
 COMMENT ON COLUMN crm_member.stored_value_policy.valid_to IS 'Last moment, by the time of the top-up';
-COMMENT ON COLUMN crm_member.stored_value_policy.basis IS 'single: the top-up must reach the amount; cumulative: the member''s top-ups within the validity together pass it with this one';
+COMMENT ON COLUMN crm_member.stored_value_policy.basis IS 'single: the top-up must reach the amount; cumulative: the top-ups of the member, and of those merged into it, within the validity together pass it with this one';
 COMMENT ON COLUMN crm_member.stored_value_policy.reach IS 'Amount to be reached, money';
 COMMENT ON COLUMN crm_member.stored_value_policy.gift IS 'What is given, money';
 COMMENT ON COLUMN crm_member.stored_value_policy.repeats IS 'Given for each whole multiple of the amount';

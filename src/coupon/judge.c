@@ -128,17 +128,6 @@ JudgeValidity(const Pricing *pricing, Candidate *candidate)
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_EXPIRED, "until %s", DayText(BusinessDate(until) - 1));
 }
 
-static Facts *
-SaleFacts(Pricing *pricing)
-{
-	if (pricing->facts == NULL)
-	{
-		pricing->facts = palloc0(sizeof(Facts));
-		FillSaleFacts(pricing->facts, pricing->sale, pricing->set->uses);
-	}
-	return pricing->facts;
-}
-
 static void
 JudgeRequirement(Pricing *pricing, Candidate *candidate)
 {

@@ -135,17 +135,22 @@ TakeTally(int64 member_id, const CouponTemplate *template)
 void
 ReturnTally(int64 member_id, const CouponTemplate *template)
 {
-	/* who was merged counts for its survivor too */
-	static CrmQuery query = {
+	static CrmQuery own = {
 		"UPDATE crm_member.coupon_tally SET uses = uses - 1 "
-		"WHERE member_id = ANY (ARRAY[$1, (SELECT k.root FROM crm_member.member_kin k "
-		"WHERE k.member_id = $1)]) AND template_code = $2 AND uses > 0",
+		"WHERE member_id = $1 AND template_code = $2 AND uses > 0",
+		2, {INT8OID, TEXTOID}};
+	/* who was merged, even while we waited, counts for its survivor too */
+	static CrmQuery survivor = {
+		"UPDATE crm_member.coupon_tally SET uses = uses - 1 "
+		"WHERE member_id = (SELECT k.root FROM crm_member.member_kin k "
+		"WHERE k.member_id = $1 AND k.root <> $1) AND template_code = $2 AND uses > 0",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(template->code);
-	Run(&query, values, NULL);
+	Run(&own, values, NULL);
+	Run(&survivor, values, NULL);
 }
 
 int64

@@ -185,6 +185,28 @@ ReadTemplate(TemplateSet *set, CouponTemplate *t, uint64 n)
 	t->shares = (int) DatumGetInt64(Next(&row, &isnull));
 }
 
+/* So that a sale looks at the promotions it can have, not at all there are. */
+static void
+IndexPromotions(TemplateSet *set)
+{
+	IndexedCondition *requires = palloc(sizeof(IndexedCondition) * Max(set->nautomatic, 1));
+	IndexedCondition *eligible = palloc(sizeof(IndexedCondition) * Max(set->nautomatic, 1));
+
+	for (int i = 0; i < set->nautomatic; i++)
+	{
+		const CouponTemplate *t = set->automatic[i];
+
+		requires[i] = (IndexedCondition) {t->requires, t->valid_from, t->valid_until};
+		if (t->valid_until != DT_NOEND)
+			requires[i].to--;	/* which the index includes */
+		eligible[i] = (IndexedCondition) {t->eligible, DT_NOBEGIN, DT_NOEND};
+	}
+	set->requires = BuildConditionIndex(requires, set->nautomatic);
+	set->eligible = BuildConditionIndex(eligible, set->nautomatic);
+	pfree(requires);
+	pfree(eligible);
+}
+
 static void
 LoadTemplates(TemplateSet *set)
 {
@@ -200,6 +222,7 @@ LoadTemplates(TemplateSet *set)
 		if (set->templates[i].active && set->templates[i].automatic)
 			set->automatic[set->nautomatic++] = &set->templates[i];
 	}
+	IndexPromotions(set);
 	MemoryContextSwitchTo(old);
 }
 

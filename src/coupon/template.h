@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "condition/condition.h"
+#include "condition/index.h"
 #include "money/money.h"
 
 typedef enum CouponKind
@@ -94,6 +95,8 @@ typedef struct TemplateSet
 	int			ntemplates;
 	CouponTemplate **automatic; /* active automatic promotions */
 	int			nautomatic;
+	ConditionIndex *requires;	/* of the automatic ones, with their validity */
+	ConditionIndex *eligible;
 	bool		uses[ATTRIBUTE_COUNT];	/* some condition looks at the attribute */
 } TemplateSet;
 

@@ -7,6 +7,8 @@
 #include "crm_member.h"
 #include "coupon/offer.h"
 
+#define FEW_SOURCES 4
+
 typedef struct Source
 {
 	int			line;
@@ -40,6 +42,25 @@ CompareSourceDown(const void *a, const void *b)
 	if (p != q)
 		return p > q ? -1 : 1;
 	return x->line - y->line;
+}
+
+/* The first few in their order, in front. */
+static void
+SelectSources(Source *sources, int n, int few, int (*compare) (const void *, const void *))
+{
+	for (int i = 0; i < few && i < n; i++)
+	{
+		int			first = i;
+		Source		swap = sources[i];
+
+		for (int j = i + 1; j < n; j++)
+		{
+			if (compare(&sources[j], &sources[first]) < 0)
+				first = j;
+		}
+		sources[i] = sources[first];
+		sources[first] = swap;
+	}
 }
 
 static int
@@ -259,7 +280,11 @@ DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *dis
 	memset(discounts, 0, sizeof(int64) * cart->n);
 	if (outcome == OUTCOME_APPLIED)
 	{
-		qsort(sources, n, sizeof(Source), dearest ? CompareSourceDown : CompareSource);
+		/* a few are found sooner than all are sorted, and each has a unit at least */
+		if (t->kind != KIND_BUY_X_GET_Y && wanted <= FEW_SOURCES)
+			SelectSources(sources, n, (int) wanted, dearest ? CompareSourceDown : CompareSource);
+		else
+			qsort(sources, n, sizeof(Source), dearest ? CompareSourceDown : CompareSource);
 		for (int i = 0; i < n && wanted > 0; i++)
 		{
 			int			line = sources[i].line;
@@ -295,7 +320,8 @@ DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *dis
 			if (t->kind == KIND_GIFT)
 				state->gifts[line] += units;
 		}
-		UseBought(cart, state, offer, bought, sources);
+		if (bought > 0)
+			UseBought(cart, state, offer, bought, sources);
 	}
 	pfree(taken);
 	pfree(sources);

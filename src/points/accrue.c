@@ -347,6 +347,20 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 	EndInsert(lots);
 }
 
+/* Buyers are active, sale by sale. */
+static void
+KeepBuyersAlive(const EarnedSale *sales, int n)
+{
+	ListCell   *cell;
+
+	for (int i = 0; i < n; i++)
+	{
+		foreach(cell, sales[i].awards)
+			KeepAlive(sales[i].sale->member_id, ((Award *) lfirst(cell))->type, "earn",
+					  sales[i].sale->sold_at);
+	}
+}
+
 /* What is earned pays a debt first; what is expired already is booked so. */
 static void
 SettleDeposits(List *deposits)
@@ -379,6 +393,7 @@ PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 		SPI_connect();
 		PostDeposits(ordered);
 		InsertEntriesAndLots(deposits, set, sales, n);
+		KeepBuyersAlive(sales, n);
 		SettleDeposits(ordered);
 		SPI_finish();
 	}

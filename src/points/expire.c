@@ -1,36 +1,31 @@
 /*
  * expire.c: a step of expire_points(): what expired, booked for many accounts.
  *
- * Accounts are read without a lock, then their open lots, each account's in one
- * descent of the index: those that expired are summed up, and the first that did
- * not says when to look again.  No lot is written.  Whatever changes lots of an
- * account numbers an entry in it, so an account whose entry_no is another by the
- * time it is written has changed meanwhile, and is left for the next step.
+ * Accounts are read page by page without a lock, then their open lots, each
+ * account's in one descent of the index: those that expired are summed up, and
+ * the first that did not says when to look again.  No lot is written.  Whatever
+ * changes lots of an account numbers an entry in it, so an account that is not as
+ * it was read by the time it is written has changed meanwhile: it is left alone,
+ * and the next pass over the table finds it.
  */
 #include "crm_member.h"
-#include "catalog.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "rfm/writer.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/relation.h"
-#include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 /* An account that may have something to expire. */
 typedef struct Due
 {
-	ItemPointerData tid;
+	HeapTuple	row;			/* as it was read */
 	int64		member_id;
 	const PointsType *type;
 	int64		balance;
@@ -38,7 +33,27 @@ typedef struct Due
 	TimestampTz expired_to;
 	int64		points;			/* that expired */
 	TimestampTz next;			/* when the first of the rest does */
+	bool		booked;
 } Due;
+
+typedef struct DueList
+{
+	Due		   *items;
+	int64		n;
+	int64		max;
+} DueList;
+
+/* Places of columns in points_account. */
+enum
+{
+	PLACE_MEMBER_ID,
+	PLACE_POINTS_TYPE,
+	PLACE_BALANCE,
+	PLACE_ENTRY_NO,
+	PLACE_EXPIRES_AT = 5,
+	PLACE_EXPIRED_TO = 8,
+	PLACE_COLUMNS = 10
+};
 
 /* Columns of points_entry, of which an expiry fills the first. */
 enum
@@ -86,155 +101,148 @@ ReleaseHolds(TimestampTz as_of, int limit)
 	return holds;
 }
 
-static Due *
-LoadDue(TimestampTz as_of, int64 after_member, int limit, int64 *n)
+/* A row that may be due, if it is. */
+static void
+AddDue(DueList *list, const RuleSet *set, TupleTableSlot *slot, TimestampTz as_of)
 {
-	static CrmQuery query = {
-		"SELECT ctid, member_id, points_type, balance, entry_no, expired_to "
-		"FROM crm_member.points_account WHERE member_id > $1 AND expires_at <= $2 "
-		"ORDER BY member_id, points_type LIMIT $3",
-		3, {INT8OID, TIMESTAMPTZOID, INT4OID}};
-	Datum		values[3] = {Int64GetDatum(after_member), TimestampTzGetDatum(as_of), Int32GetDatum(limit)};
-	uint64		found = RunQuery(&query, values, NULL, false, 0);
-	SPITupleTable *table = SPI_tuptable;
-	Due		   *dues = palloc_extended(sizeof(Due) * Max(found, 1), MCXT_ALLOC_HUGE);
-	const RuleSet *set = GetRuleSet();
+	Due		   *due;
 
-	for (uint64 row = 0; row < found; row++)
+	slot_getsomeattrs(slot, PLACE_COLUMNS);
+	if (DatumGetTimestampTz(slot->tts_values[PLACE_EXPIRES_AT]) > as_of)
+		return;
+	if (list->n == list->max)
 	{
-		Due		   *due = &dues[row];
-		bool		isnull;
-
-		SPI_tuptable = table;
-		due->tid = *(ItemPointer) DatumGetPointer(QueryColumn(row, 1, &isnull));
-		due->member_id = DatumGetInt64(QueryColumn(row, 2, &isnull));
-		due->type = FindPointsType(set, QueryText(row, 3));
-		due->balance = PointsColumn(row, 4, due->type);
-		due->entry_no = DatumGetInt64(QueryColumn(row, 5, &isnull));
-		due->expired_to = DatumGetTimestampTz(QueryColumn(row, 6, &isnull));
-		due->points = 0;
-		due->next = DT_NOEND;
+		list->max = list->max == 0 ? 256 : list->max * 2;
+		list->items = list->items == NULL ? palloc(sizeof(Due) * list->max)
+			: repalloc_huge(list->items, sizeof(Due) * list->max);
 	}
-	SPI_freetuptable(table);
-	*n = found;
-	return dues;
+	due = &list->items[list->n++];
+	due->row = ExecCopySlotHeapTuple(slot);
+	due->member_id = DatumGetInt64(slot->tts_values[PLACE_MEMBER_ID]);
+	due->type = FindPointsType(set, TextDatumGetCString(slot->tts_values[PLACE_POINTS_TYPE]));
+	due->balance = ExactMinor(DatumGetNumeric(slot->tts_values[PLACE_BALANCE]),
+							  due->type->decimals, "points");
+	due->entry_no = DatumGetInt64(slot->tts_values[PLACE_ENTRY_NO]);
+	due->expired_to = DatumGetTimestampTz(slot->tts_values[PLACE_EXPIRED_TO]);
+	due->points = 0;
+	due->next = DT_NOEND;
+	due->booked = false;
 }
 
-/* Sum up what expired until as_of; later statements see no less than this does. */
-static void
-SumLots(Due *dues, int64 n, TimestampTz as_of)
+/* In the order accounts are locked in. */
+static int
+CompareDues(const void *a, const void *b)
 {
-	Relation	lots = table_open(CrmRelation("points_lot"), AccessShareLock);
-	Relation	index = index_open(CrmRelation("points_lot_open"), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(lots, NULL);
-	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	IndexScanDesc scan = BeginIndexScan(lots, index, snapshot, 3);
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member lots",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old;
-	int			remaining = get_attnum(RelationGetRelid(lots), "remaining");
+	const Due  *x = a;
+	const Due  *y = b;
 
-	scan->xs_want_itup = true;
-	for (int64 i = 0; i < n; i++)
+	if (x->member_id != y->member_id)
+		return x->member_id < y->member_id ? -1 : 1;
+	return strcmp(x->type->name, y->type->name);
+}
+
+/*
+ * Whole pages of accounts from a block on, until there are so many due; returns
+ * the block to go on with, InvalidBlockNumber at the end.
+ */
+static BlockNumber
+LoadDue(Writer *accounts, BlockNumber block, TimestampTz as_of, int limit, DueList *list)
+{
+	const RuleSet *set = GetRuleSet();
+	TupleTableSlot *slot = table_slot_create(accounts->rel, NULL);
+	BlockNumber next = InvalidBlockNumber;
+	ItemPointerData from;
+	ItemPointerData to;
+	TableScanDesc scan;
+
+	ItemPointerSet(&from, block, FirstOffsetNumber);
+	ItemPointerSet(&to, MaxBlockNumber, MaxOffsetNumber);
+	scan = table_beginscan_tidrange(accounts->rel, GetActiveSnapshot(), &from, &to);
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
 	{
-		Due		   *due = &dues[i];
-		ScanKeyData keys[3];
-		Datum		type;
-		bool		isnull;
+		BlockNumber at = ItemPointerGetBlockNumber(&slot->tts_tid);
 
 		CHECK_FOR_INTERRUPTS();
-		MemoryContextReset(context);
-		old = MemoryContextSwitchTo(context);
-		type = CStringGetTextDatum(due->type->name);
-		MemoryContextSwitchTo(old);
-		ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(due->member_id));
-		ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
-							   index->rd_indcollation[1], F_TEXTEQ, type);
-		ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT,
-					TimestampTzGetDatum(due->expired_to));
-		index_rescan(scan, keys, 3, NULL, 0);
-		while (index_getnext_tid(scan, ForwardScanDirection) != NULL)
+		if (list->n >= limit && at != block)
 		{
-			TimestampTz expires_at =
-				DatumGetTimestampTz(index_getattr(scan->xs_itup, 3, scan->xs_itupdesc, &isnull));
+			next = at;
+			break;
+		}
+		block = at;
+		AddDue(list, set, slot, as_of);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	if (list->n > 0)
+		qsort(list->items, list->n, sizeof(Due), CompareDues);
+	return next;
+}
 
-			/* what a dead row says comes too soon at worst: then it is looked at again */
+/* Sum up what expired until as_of. */
+static void
+SumLots(DueList *list, TimestampTz as_of)
+{
+	LotScan    *scan = OpenLotScan(true);
+
+	for (int64 i = 0; i < list->n; i++)
+	{
+		Due		   *due = &list->items[i];
+		TimestampTz expires_at;
+		OpenLot		lot;
+
+		ScanLots(scan, due->member_id, due->type, due->expired_to);
+		while (NextLot(scan, &expires_at))
+		{
+			/* what a row says that is not there comes too soon at worst: then it is looked at again */
 			if (expires_at > as_of)
 			{
 				due->next = expires_at;
 				break;
 			}
-			if (!index_fetch_heap(scan, slot))
-				continue;
-			old = MemoryContextSwitchTo(context);
-			due->points = AddMinor(due->points,
-								   ExactMinor(DatumGetNumeric(slot_getattr(slot, remaining, &isnull)),
-											  due->type->decimals, "points"));
-			MemoryContextSwitchTo(old);
+			if (FetchLot(scan, &lot))
+				due->points = AddMinor(due->points, lot.remaining);
 		}
 	}
-	MemoryContextDelete(context);
-	index_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, AccessShareLock);
-	table_close(lots, AccessShareLock);
+	CloseLotScan(scan);
 }
 
-/* Write the accounts; booked[i]: it was as it had been read. */
+/* Write the accounts that are as they were read; returns how many. */
 static int64
-PostDue(const Due *dues, int64 n, TimestampTz as_of, bool *booked)
+PostAccounts(Writer *accounts, DueList *list, TimestampTz as_of)
 {
-	static const BatchColumn columns[] = {
-		{"place", INT8OID}, {"tid", TIDOID}, {"old_entry_no", INT8OID}, {"balance", NUMERICOID},
-		{"entry_no", INT8OID}, {"expired_to", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}};
-	static CrmQuery query = {
-		"UPDATE crm_member.points_account a SET balance = b.balance, entry_no = b.entry_no, "
-		"expired_to = b.expired_to, expires_at = b.expires_at "
-		"FROM batch b WHERE a.ctid = b.tid AND a.entry_no = b.old_entry_no RETURNING b.place", 0};
-	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
-	uint64		written;
+	int64		booked = 0;
 
-	for (int64 i = 0; i < n; i++)
+	for (int64 i = 0; i < list->n; i++)
 	{
-		const Due  *due = &dues[i];
-		Datum		values[lengthof(columns)];
-		bool		nulls[lengthof(columns)] = {false};
+		Due		   *due = &list->items[i];
+		TupleTableSlot *row = UpdatedRow(accounts);
+		MemoryContext old = MemoryContextSwitchTo(accounts->context);
 
-		values[0] = Int64GetDatum(i);
-		values[1] = PointerGetDatum(&due->tid);
-		values[2] = Int64GetDatum(due->entry_no);
-		values[3] = PointsDatum(due->balance - due->points, due->type);
-		values[4] = Int64GetDatum(due->entry_no + (due->points > 0));
-		values[5] = TimestampTzGetDatum(Max(due->expired_to, as_of));
-		values[6] = TimestampTzGetDatum(due->next);
-		AddRow(batch, values, nulls);
+		heap_deform_tuple(due->row, RelationGetDescr(accounts->rel), row->tts_values, row->tts_isnull);
+		row->tts_values[PLACE_BALANCE] = PointsDatum(due->balance - due->points, due->type);
+		row->tts_values[PLACE_ENTRY_NO] = Int64GetDatum(due->entry_no + (due->points > 0));
+		row->tts_values[PLACE_EXPIRED_TO] = TimestampTzGetDatum(Max(due->expired_to, as_of));
+		row->tts_values[PLACE_EXPIRES_AT] = TimestampTzGetDatum(due->next);
+		MemoryContextSwitchTo(old);
+		due->booked = TryUpdateRow(accounts, due->row->t_self);
+		booked += due->booked;
 	}
-	written = RunBatch(&query, batch);
-	EndBatch(batch);
-	for (uint64 row = 0; row < written; row++)
-	{
-		bool		isnull;
-
-		booked[DatumGetInt64(QueryColumn(row, 1, &isnull))] = true;
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return written;
+	return booked;
 }
 
 static void
-PostEntries(const Due *dues, int64 n, TimestampTz as_of, const bool *booked)
+PostEntries(const DueList *list, TimestampTz as_of)
 {
 	Writer		writer;
 	MemoryContext old;
 
 	OpenWriter(&writer, "points_entry", ENTRY_COLUMNS);
-	for (int64 i = 0; i < n; i++)
+	for (int64 i = 0; i < list->n; i++)
 	{
-		const Due  *due = &dues[i];
+		const Due  *due = &list->items[i];
 		TupleTableSlot *row;
 
-		if (!booked[i] || due->points == 0)
+		if (!due->booked || due->points == 0)
 			continue;
 		row = NextRow(&writer);
 		old = MemoryContextSwitchTo(writer.context);
@@ -256,48 +264,54 @@ PostEntries(const Due *dues, int64 n, TimestampTz as_of, const bool *booked)
 
 /* What expired, in whatever decimals. */
 static Numeric
-SumPoints(const Due *dues, int64 n, const bool *booked)
+SumPoints(const DueList *list)
 {
 	Datum		sum = NumericGetDatum(MinorToNumeric(0, 0));
 
-	for (int64 i = 0; i < n; i++)
+	for (int64 i = 0; i < list->n; i++)
 	{
-		if (booked[i])
-			sum = DirectFunctionCall2(numeric_add, sum, PointsDatum(dues[i].points, dues[i].type));
+		const Due  *due = &list->items[i];
+
+		if (due->booked)
+			sum = DirectFunctionCall2(numeric_add, sum, PointsDatum(due->points, due->type));
 	}
 	return DatumGetNumeric(sum);
 }
 
-/* expire_step(as_of, after_member, accounts) -> (due, booked, points, last_member, holds) */
+/* expire_step(as_of, block, accounts) -> (due, booked, points, next_block, holds) */
 PG_FUNCTION_INFO_V1(crm_expire_step);
 Datum
 crm_expire_step(PG_FUNCTION_ARGS)
 {
 	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(0);
+	int64		block = PG_GETARG_INT64(1);
 	int			limit = PG_GETARG_INT32(2);
 	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc	desc;
 	Datum		results[5];
 	bool		nulls[5] = {false};
-	Due		   *dues;
-	bool	   *booked;
-	int64		n;
-	int64		holds;
+	DueList		list = {0};
+	Writer		accounts;
+	BlockNumber next;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	if (block < 0 || block > MaxBlockNumber)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("no such block")));
 	SPI_connect();
-	holds = ReleaseHolds(as_of, limit);
-	dues = LoadDue(as_of, PG_GETARG_INT64(1), limit, &n);
-	SumLots(dues, n, as_of);
-	booked = palloc0(sizeof(bool) * Max(n, 1));
-	results[0] = Int64GetDatum(n);
-	results[1] = Int64GetDatum(PostDue(dues, n, as_of, booked));
-	PostEntries(dues, n, as_of, booked);
-	results[2] = NumericGetDatum(SumPoints(dues, n, booked));
-	nulls[3] = n == 0;
-	results[3] = Int64GetDatum(n == 0 ? 0 : dues[n - 1].member_id);
-	results[4] = Int64GetDatum(holds);
+	results[4] = Int64GetDatum(ReleaseHolds(as_of, limit));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	OpenWriter(&accounts, "points_account", PLACE_COLUMNS);
+	next = LoadDue(&accounts, block, as_of, limit, &list);
+	SumLots(&list, as_of);
+	results[0] = Int64GetDatum(list.n);
+	results[1] = Int64GetDatum(PostAccounts(&accounts, &list, as_of));
+	CloseWriter(&accounts);
+	PopActiveSnapshot();
+	PostEntries(&list, as_of);
+	results[2] = NumericGetDatum(SumPoints(&list));
+	nulls[3] = next == InvalidBlockNumber;
+	results[3] = Int64GetDatum(next);
 
 	MemoryContextSwitchTo(caller);
 	results[0] = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), results, nulls));

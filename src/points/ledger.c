@@ -150,6 +150,26 @@ LockAccount(int64 member_id, const PointsType *type, Account *account)
 	return true;
 }
 
+static int
+CompareTypes(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((const PointsType *) lfirst(a))->name, ((const PointsType *) lfirst(b))->name);
+}
+
+void
+LockAccounts(int64 member_id, List *types)
+{
+	Account		account;
+	ListCell   *cell;
+
+	list_sort(types, CompareTypes);
+	foreach(cell, types)
+	{
+		if (!LockAccount(member_id, lfirst(cell), &account))
+			AddToAccount(member_id, lfirst(cell), 0, 0, DT_NOBEGIN, DT_NOEND);
+	}
+}
+
 void
 InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 		  TimestampTz earned_at, TimestampTz available_at, TimestampTz expires_at)

@@ -273,11 +273,14 @@ Datum
 crm_points_balance(PG_FUNCTION_ARGS)
 {
 	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 1));
-	int64		member_id = RequireMember(PG_GETARG_INT64(0), all_members);
+	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(2);
+	TimestampTz known_at = PG_GETARG_TIMESTAMPTZ(3);
+	int64		balance;
 
-	PG_RETURN_NUMERIC(MinorToNumeric(SpendableBalance(member_id, type, PG_GETARG_TIMESTAMPTZ(2),
-													  PG_GETARG_TIMESTAMPTZ(3), true),
-									 type->decimals));
+	if (!StoredBalance(PG_GETARG_INT64(0), type, as_of, known_at, &balance))
+		balance = SpendableBalance(RequireMember(PG_GETARG_INT64(0), all_members), type, as_of,
+								   known_at, true);
+	return Balance(balance, type);
 }
 
 /* Trigger on a journal: nothing in it is changed or removed. */

@@ -19,6 +19,7 @@ typedef enum ExpiryKind
 {
 	EXPIRY_NEVER,
 	EXPIRY_AFTER,				/* so long after they were earned */
+	EXPIRY_INACTIVE,			/* so long after the member last earned or spent any */
 	EXPIRY_END_OF_MONTH,		/* of the n-th month after */
 	EXPIRY_END_OF_YEAR,			/* of the n-th year after */
 	EXPIRY_DATE					/* a fixed last day */
@@ -28,7 +29,7 @@ typedef struct Expiry
 {
 	ExpiryKind	kind;
 	int			count;			/* EXPIRY_END_OF_... */
-	Interval	after;			/* EXPIRY_AFTER */
+	Interval	after;			/* EXPIRY_AFTER, EXPIRY_INACTIVE */
 	DateADT		date;			/* EXPIRY_DATE */
 } Expiry;
 
@@ -264,6 +265,12 @@ extern const PointsType *EntryType(int64 member_id, const char *ref);
 
 /* balance.c */
 /*
+ * What SpendableBalance would say, by one probe and as the calling statement sees
+ * it, where that tells: the member need not have been looked at.
+ */
+extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
+						  TimestampTz known_at, int64 *balance);
+/*
  * What can be spent at a moment, as known at another.  read_only: as the calling
  * statement sees it; else with what this transaction did since.
  */
@@ -293,6 +300,12 @@ typedef struct EarnedSale
 	List	   *awards;			/* from EvaluateSale */
 	struct TierChange *climb;	/* the tier it reached; NULL: none */
 } EarnedSale;
+
+/*
+ * limit.c: what sales took of members' limits, also with whom they are booked
+ * where he is merged into the buyer: so that he has used it should that be undone.
+ */
+extern void AttributeUse(const EarnedSale *sales, int n);
 
 extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */

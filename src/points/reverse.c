@@ -196,6 +196,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 		elog(ERROR, "more given back than was spent");
 
 	SliceUse(&entry->use, left - points, left, 1, &drawn);
+	ReviveLots(entry->member_id, entry->type, &drawn);
 	for (int i = drawn.n - 1; i >= 0; i--)
 		GiveToLot(act, entry->type, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
 	for (int i = 0; i < use.n; i++)

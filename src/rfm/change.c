@@ -235,7 +235,7 @@ LogTable(TriggerData *trigger)
 		if (only == 0)
 			only = member;
 		else if (collector == NULL)
-			collector = CreateCollector(false);
+			collector = CreateCollector(false, 0);
 		if (collector != NULL)
 			CollectPurchase(collector, member, 1, 0, 0);
 	}

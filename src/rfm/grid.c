@@ -4,7 +4,6 @@
 #include "crm_member.h"
 #include "rfm/picture.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #define BAR_WIDTH 40
@@ -18,17 +17,6 @@ ShadeOf(int64 members, int64 largest)
 	if (members == 0)
 		return shades[0];
 	return shades[1 + Min((members * 4 - 1) / largest, 3)];
-}
-
-/* Columns that a text takes on a terminal: a Han character takes two. */
-static int
-DisplayWidth(const char *s)
-{
-	int			width = 0;
-
-	for (; *s != '\0'; s += pg_mblen(s))
-		width += Max(pg_dsplen(s), 0);
-	return width;
 }
 
 static void

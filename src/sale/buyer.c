@@ -2,6 +2,7 @@
  * buyer.c: who buys.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "query.h"
 #include "sale/sale.h"
 #include "table.h"
@@ -222,47 +223,90 @@ LoadBuyer(int64 member_id)
 	return member;
 }
 
-static int64
-OneId(CrmQuery *query, Datum *values)
-{
-	int64		id = CRM_GUEST;
-	bool		isnull;
-
-	SPI_connect();
-	if (RunQuery(query, values, NULL, false, 1) == 1)
-	{
-		Datum		value = QueryColumn(0, 1, &isnull);
-
-		id = isnull ? CRM_GUEST : DatumGetInt64(value);
-	}
-	SPI_finish();
-	return id;
-}
-
-/* The member a document names, or CRM_GUEST where it names nobody. */
+/* The member a document names, as it was named, or CRM_GUEST where it names nobody. */
 int64
 ResolveBuyer(const SaleDocument *document)
 {
-	static CrmQuery by_identity = {"SELECT crm_member.member_id($1, $2)", 2, {TEXTOID, TEXTOID}};
-	static CrmQuery by_card = {"SELECT crm_member.usable_card($1, $2)", 2, {TEXTOID, TIMESTAMPTZOID}};
-	Datum		values[2];
 	int64		id;
 
 	if (document->identity_kind == NULL)
 		return document->sale.member_id;
-
-	if (strcmp(document->identity_kind, "card") == 0)
-	{
-		values[0] = CStringGetTextDatum(document->identity_value);
-		values[1] = TimestampTzGetDatum(document->sale.sold_at);
-		return OneId(&by_card, values);
-	}
-	values[0] = CStringGetTextDatum(document->identity_kind);
-	values[1] = CStringGetTextDatum(document->identity_value);
-	id = OneId(&by_identity, values);
+	if (strcmp(document->identity_kind, CARD_KIND) == 0)
+		return UsableCard(document->identity_value, document->sale.sold_at);
+	id = FindHolder(document->identity_kind, document->identity_value);
 	if (id == CRM_GUEST)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
 						errmsg("no member has this %s", document->identity_kind),
 						errhint("Register the member first, or leave out \"identity\" to sell to a guest.")));
 	return id;
+}
+
+/* The only one of those merged into a member who belongs to that store; CRM_GUEST: none, or several. */
+static int64
+MergedMemberOfStore(int64 member_id, const char *store)
+{
+	static CrmQuery query = {
+		"SELECT CASE WHEN count(*) = 1 THEN min(m.member_id) ELSE 0 END "
+		"FROM (SELECT * FROM crm_member.member_kin WHERE member_id = $1) k "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin o WHERE o.kin = k.kin AND o.root = k.member_id "
+		"AND o.member_id <> k.member_id OFFSET 0) o "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member m WHERE m.member_id = o.member_id AND m.store = $2 OFFSET 0) m",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+	int64		found;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(store);
+	SPI_connect();
+	RunQuery(&query, values, NULL, false, 1);
+	found = DatumGetInt64(QueryColumn(0, 1, &isnull));
+	SPI_finish();
+	return found;
+}
+
+/*
+ * A sale to somebody who is merged into another is booked with whom the buyer was
+ * named by, so that it goes with him should the merge be undone.
+ */
+void
+AttributeSale(SaleDocument *document, int64 named)
+{
+	Sale	   *sale = &document->sale;
+	const Member *member = sale->member;
+	int64		of_store;
+
+	sale->member_id = named;
+	if (named != member->member_id)
+	{
+		sale->named_by = document->identity_kind ? document->identity_kind : "member_id";
+		return;
+	}
+	if (document->identity_kind != NULL || sale->store == NULL ||
+		(member->store != NULL && strcmp(member->store, sale->store) == 0))
+		return;
+	of_store = MergedMemberOfStore(named, sale->store);
+	if (of_store == CRM_GUEST)
+		return;
+	sale->member_id = of_store;
+	sale->named_by = "store";
+}
+
+void
+RecordAttribution(const Sale *sale)
+{
+	static CrmQuery query = {
+		"INSERT INTO crm_member.merged_sale (member_id, sale_id, named_by, survivor) VALUES ($1, $2, $3, $4)",
+		4, {INT8OID, INT8OID, TEXTOID, INT8OID}};
+	Datum		values[4];
+
+	if (sale->named_by == NULL)
+		return;
+	values[0] = Int64GetDatum(sale->member_id);
+	values[1] = Int64GetDatum(sale->sale_id);
+	values[2] = CStringGetTextDatum(sale->named_by);
+	values[3] = Int64GetDatum(sale->member->member_id);
+	SPI_connect();
+	RunQuery(&query, values, NULL, false, 0);
+	SPI_finish();
 }

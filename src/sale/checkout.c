@@ -11,15 +11,17 @@
 #include "access/xact.h"
 #include "utils/fmgrprotos.h"
 
-/* The buyer as he is now; a card or identity that may not buy is refused. */
-static void
+/* The buyer as he is now; a card or identity that may not buy is refused.  Returns whom the document named. */
+static int64
 FindBuyer(SaleDocument *document)
 {
 	Sale	   *sale = &document->sale;
+	int64		named = ResolveBuyer(document);
 
-	sale->member = LoadBuyer(ResolveBuyer(document));
+	sale->member = LoadBuyer(named);
 	if (sale->member != NULL)
 		sale->member_id = sale->member->member_id;
+	return named;
 }
 
 int64
@@ -89,6 +91,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	const Member *member;
 	Standing   *standing;
 	int64		digest;
+	int64		named;
 
 	if (sale->ref == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -100,7 +103,9 @@ crm_checkout(PG_FUNCTION_ARGS)
 	if (FindSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
-	FindBuyer(document);
+	named = FindBuyer(document);
+	if (sale->member != NULL)
+		AttributeSale(document, named);
 	if (!ClaimSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
@@ -117,10 +122,12 @@ crm_checkout(PG_FUNCTION_ARGS)
 		earned.awards = EvaluateSale(set, sale, use, NULL);
 		ClimbTiers(set, use, standing, &earned);
 	} while (!PostRuleUse(use));
-	PostTender(sale);
+	AttributeUse(&earned, 1);
+	PostTender(sale, earned.awards);
 	PostAwards(set, &earned, 1);
 	PostClimbs(&earned, 1);
 	InsertSale(sale);
+	RecordAttribution(sale);
 	InsertSaleCoupons(sale);
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }

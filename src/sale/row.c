@@ -164,6 +164,8 @@ static CrmTable sale_line = {
 		{"category", TEXTOID}, {"brand", TEXTOID}, {"quantity", NUMERICOID}, {"price", NUMERICOID},
 		{"discount", NUMERICOID}, {"min_price", NUMERICOID}, {"tax_rate", NUMERICOID},
 		{"attrs", JSONBOID}, {"points_paid", NUMERICOID}}};
+#define SALE_AMOUNT_COLUMN	10
+#define SALE_SETTLED_COLUMN 13
 static CrmTable sale_table = {
 	"sale", "settle_sale", "note_purchase", NotePurchase, NULL, 14, {
 		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"source", TEXTOID}, {"ref", TEXTOID},
@@ -304,94 +306,149 @@ ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line
 	sale->discount = AddMinor(sale->discount, line->discount);
 }
 
-/*
- * Sales from rows, a row a line: the columns of SALE_COLUMNS, the lines of a
- * sale one after the other.  Adds the row to *sale if it is the same sale's
- * next line; else begins a new sale.  Everything in the current context.
- */
-bool
-ReadSaleRow(uint64 row, Sale *sale)
+/* The place of the next line. */
+static SaleLine *
+NextLine(Sale *sale)
 {
-	/* taken apart at once: columns of a wide row cost the more the later they stand */
-	Datum		values[SALE_COLUMN_COUNT + 1];
-	bool		nulls[SALE_COLUMN_COUNT + 1];
-
-	Assert(SPI_tuptable->tupdesc->natts <= lengthof(values));
-	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
-	if (sale->nlines > 0 && (sale->member_id != DatumGetInt64(values[0]) ||
-							 sale->sale_id != DatumGetInt64(values[1])))
-		return false;
-	if (sale->nlines == 0)
-		ReadSaleCells(values, nulls, sale);
 	if (sale->nlines == 0)
 		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
 	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
 		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
-	ReadLineCells(values + SALE_HEADER_COUNT, nulls + SALE_HEADER_COUNT, sale,
-				  &sale->lines[sale->nlines]);
-	return true;
+	return &sale->lines[sale->nlines];
+}
+
+static CrmTable recorded_line = {
+	"sale_line", NULL, NULL, NULL, NULL, 12, {
+		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
+		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"amount", NUMERICOID},
+		{"discount", NUMERICOID}, {"min_price", NUMERICOID}, {"tax_rate", NUMERICOID},
+		{"attrs", JSONBOID}, {"points_paid", NUMERICOID}}};
+
+TableRows *
+OpenLines(void)
+{
+	return OpenRows(&recorded_line, ACL_SELECT);
+}
+
+static void
+QueryLines(Sale *sale)
+{
+	static CrmQuery query = {
+		"SELECT " SALE_LINE_COLUMNS " FROM crm_member.sale_line l "
+		"WHERE l.member_id = $1 AND l.sale_id = $2 ORDER BY l.line_no",
+		2, {INT8OID, INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	Datum		key[2];
+	uint64		found;
+
+	key[0] = Int64GetDatum(sale->member_id);
+	key[1] = Int64GetDatum(sale->sale_id);
+	SPI_connect();
+	found = RunQuery(&query, key, NULL, false, 0);
+	old = MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < found; row++)
+	{
+		Datum		values[SALE_LINE_COUNT];
+		bool		nulls[SALE_LINE_COUNT];
+
+		heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
+		ReadLineCells(values, nulls, sale, NextLine(sale));
+	}
+	MemoryContextSwitchTo(old);
+	SPI_finish();
+}
+
+void
+LoadLines(TableRows *lines, Sale *sale)
+{
+	Datum		key[2];
+	Datum		values[SALE_LINE_COUNT];
+	bool		nulls[SALE_LINE_COUNT];
+
+	if (lines == NULL)
+	{
+		QueryLines(sale);
+		return;
+	}
+	key[0] = Int64GetDatum(sale->member_id);
+	key[1] = Int64GetDatum(sale->sale_id);
+	FindRows(lines, key, 2);
+	while (FindNext(lines))
+	{
+		RowColumns(lines, values, nulls);
+		ReadLineCells(values, nulls, sale, NextLine(sale));
+	}
 }
 
 void
 LoadSale(Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT " SALE_COLUMNS " FROM crm_member.sale s JOIN crm_member.sale_line l "
-		"ON l.member_id = s.member_id AND l.sale_id = s.sale_id "
-		"WHERE s.member_id = $1 AND s.sale_id = $2 ORDER BY l.line_no",
+		"SELECT " SALE_HEADER_COLUMNS " FROM crm_member.sale s "
+		"WHERE s.member_id = $1 AND s.sale_id = $2",
 		2, {INT8OID, INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
-	Datum		values[2];
-	uint64		found;
+	TableRows  *lines;
+	Datum		values[SALE_HEADER_COUNT];
+	bool		nulls[SALE_HEADER_COUNT];
 
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	SPI_connect();
-	found = RunQuery(&query, values, NULL, false, 0);
-	if (found == 0)
+	sale->nlines = 0;
+	if (RunQuery(&query, values, NULL, false, 1) == 1)
+	{
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+		old = MemoryContextSwitchTo(caller);
+		ReadSaleCells(values, nulls, sale);
+		lines = OpenLines();
+		LoadLines(lines, sale);
+		CloseRows(lines);
+		MemoryContextSwitchTo(old);
+	}
+	if (sale->nlines == 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_UNSETTLED),
 						errmsg("sale \"%s\" of source \"%s\" waits for its lines", sale->ref,
 							   sale->source),
 						errdetail("Its header came as a row, and is not settled."),
 						errhint("Insert its lines into crm_member.sale_line.")));
-	old = MemoryContextSwitchTo(caller);
-	sale->nlines = 0;
-	for (uint64 row = 0; row < found; row++)
-		ReadSaleRow(row, sale);
-	MemoryContextSwitchTo(old);
 	SPI_finish();
 }
 
+static void
+SettledTotals(const Sale *sale, Datum *values)
+{
+	values[0] = MoneyDatum(sale->amount);
+	values[1] = MoneyDatum(sale->discount);
+	values[2] = MoneyDatum(SalePayable(sale));
+	values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+}
+
 /*
- * Sales that came as rows are in the books now.  By tid, which with sequential
- * scans off has one plan at any size of the tables; a row that somebody else has
- * settled since is not found unsettled.
+ * By tid, which with sequential scans off has one plan at any size of the tables;
+ * a row that somebody else has settled since is not found unsettled.
  */
-void
-MarkSettled(const EarnedSale *sales, int n)
+static void
+MarkByStatement(const EarnedSale *sales, int n)
 {
 	static const BatchColumn columns[] = {
-		{"tid", TIDOID}, {"amount", NUMERICOID}, {"discount", NUMERICOID},
-		{"payable", NUMERICOID}};
+		{"amount", NUMERICOID}, {"discount", NUMERICOID}, {"payable", NUMERICOID},
+		{"settled_at", TIMESTAMPTZOID}, {"tid", TIDOID}};
 	static CrmQuery query = {
 		"UPDATE crm_member.sale s SET amount = b.amount, discount = b.discount, "
-		"payable = b.payable, settled_at = now() FROM batch b "
+		"payable = b.payable, settled_at = b.settled_at FROM batch b "
 		"WHERE s.ctid = b.tid AND s.settled_at IS NULL", 0};
-	RowBatch   *batch;
+	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 
-	SPI_connect();
-	batch = BeginBatch(columns, lengthof(columns));
 	for (int i = 0; i < n; i++)
 	{
-		const Sale *sale = sales[i].sale;
 		Datum		values[lengthof(columns)];
 		bool		nulls[lengthof(columns)] = {false};
 
-		values[0] = PointerGetDatum(&sale->tid);
-		values[1] = MoneyDatum(sale->amount);
-		values[2] = MoneyDatum(sale->discount);
-		values[3] = MoneyDatum(SalePayable(sale));
+		SettledTotals(sales[i].sale, values);
+		values[4] = PointerGetDatum(&sales[i].sale->tid);
 		AddRow(batch, values, nulls);
 	}
 	if (RunBatch(&query, batch) != n)
@@ -399,5 +456,34 @@ MarkSettled(const EarnedSale *sales, int n)
 						errmsg("a sale was settled by somebody else meanwhile"),
 						errhint("Try again.")));
 	EndBatch(batch);
+}
+
+/* Sales that came as rows are in the books now. */
+void
+MarkSettled(const EarnedSale *sales, int n)
+{
+	static const int changed[] = {SALE_AMOUNT_COLUMN, SALE_AMOUNT_COLUMN + 1,
+		SALE_AMOUNT_COLUMN + 2, SALE_SETTLED_COLUMN};
+	TableRows  *rows;
+	Datum		values[lengthof(changed)];
+	bool		settled;
+
+	SPI_connect();
+	rows = OpenRows(&sale_table, ACL_SELECT | ACL_UPDATE);
+	if (rows == NULL)
+		MarkByStatement(sales, n);
+	for (int i = 0; rows != NULL && i < n; i++)
+	{
+		SettledTotals(sales[i].sale, values);
+		settled = FetchRow(rows, &sales[i].sale->tid);
+		if (settled)
+		{
+			RowColumn(rows, SALE_SETTLED_COLUMN, &settled);
+			settled = settled && ChangeRow(rows, changed, lengthof(changed), values, NULL);
+		}
+		if (!settled)
+			MarkByStatement(&sales[i], 1);
+	}
+	CloseRows(rows);
 	SPI_finish();
 }

@@ -28,12 +28,15 @@ extern void LoadSale(Sale *sale);
 #define SALE_LINE_COLUMNS \
 	"l.line_no, l.sku, l.category, l.brand, l.quantity, l.price, l.amount, l.discount, " \
 	"l.min_price, l.tax_rate, l.attrs, l.points_paid"
-#define SALE_COLUMNS	  SALE_HEADER_COLUMNS ", " SALE_LINE_COLUMNS
-#define SALE_COLUMN_COUNT (SALE_HEADER_COUNT + 12)
+#define SALE_LINE_COUNT 12
 
 extern void ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale);
 /* The next line of a sale, into its place. */
 extern void ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line);
-extern bool ReadSaleRow(uint64 row, Sale *sale);
+
+/* Lines of recorded sales, where rows can be read without statements: else NULL, which LoadLines knows. */
+extern struct TableRows *OpenLines(void);
+/* Add all lines of a sale, in order. */
+extern void LoadLines(struct TableRows *lines, Sale *sale);
 
 #endif

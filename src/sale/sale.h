@@ -61,7 +61,7 @@ typedef struct SaleLine
 
 typedef struct Sale
 {
-	int64		member_id;		/* CRM_GUEST: nobody */
+	int64		member_id;		/* with whom it is booked; CRM_GUEST: nobody */
 	int64		sale_id;		/* 0: not written yet */
 	ItemPointerData tid;		/* of the row of a sale that is being settled */
 	const Member *member;		/* NULL for a guest */
@@ -71,6 +71,7 @@ typedef struct Sale
 		FIRST_PURCHASE,
 		NO_FIRST_PURCHASE
 	}			first_purchase; /* looked up where a rule asks for it */
+	const char *named_by;		/* how the buyer was, where member_id is merged into him */
 	char	   *source;
 	char	   *ref;
 	char	   *store;
@@ -131,6 +132,9 @@ extern Member *LoadMember(int64 member_id);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
+/* With whom checkout() books it, who may be merged into the buyer; and a note that it did. */
+extern void AttributeSale(SaleDocument *document, int64 named);
+extern void RecordAttribution(const Sale *sale);
 /* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
 extern Member *LoadBuyer(int64 member_id);
 

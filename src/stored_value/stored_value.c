@@ -370,6 +370,25 @@ ReturnValue(ValueAct *act)
 	RecordValueAct(act);
 }
 
+/* Who paid for it: another than it is booked with, where they were one when it was sold. */
+static int64
+PayerOf(int64 member_id, const char *ref)
+{
+	static CrmQuery query = {
+		"SELECT a.member_id FROM (SELECT $1 AS member_id UNION ALL SELECT o.member_id "
+		"FROM (SELECT * FROM crm_member.member_kin WHERE member_id = $1) k "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin o WHERE o.kin = k.kin AND o.member_id <> $1 OFFSET 0) o) m "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.stored_value_act a WHERE a.member_id = m.member_id AND a.ref = $2 OFFSET 0) a",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+	bool		isnull;
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(ref);
+	return RunQuery(&query, values, NULL, false, 1) == 0 ? member_id
+		: DatumGetInt64(QueryColumn(0, 1, &isnull));
+}
+
 void
 ReturnValueOfSale(int64 member_id, int64 sale_id, int64 refund_id, int64 amount, TimestampTz at,
 				  const char *reason, const char *actor)
@@ -379,6 +398,7 @@ ReturnValueOfSale(int64 member_id, int64 sale_id, int64 refund_id, int64 amount,
 
 	act.ref = psprintf("refund/" INT64_FORMAT, refund_id);
 	act.of_ref = psprintf("sale/" INT64_FORMAT, sale_id);
+	act.member_id = PayerOf(member_id, act.of_ref);
 	ReturnValue(&act);
 }
 
@@ -427,6 +447,9 @@ TopUpValue(ValueAct *act, bool gift_said)
 	TimestampTz gift_expires_at = DT_NOEND;
 	int64		said = act->split.gift;
 
+	LoadValueSetting(&setting);
+	if (setting.points_per.units > 0)
+		LockAccounts(act->member_id, list_make1((void *) FindPointsType(GetRuleSet(), MAIN_TYPE)));
 	LockValue(act);
 	if (FindValueAct(act))
 	{
@@ -443,7 +466,6 @@ TopUpValue(ValueAct *act, bool gift_said)
 	GrantLot(&principal);
 	if (gift.points > 0)
 		GrantLot(&gift);
-	LoadValueSetting(&setting);
 	if (setting.points_per.units > 0)
 	{
 		Act			earned = ValuePart(act, "award", false, 0);

@@ -109,7 +109,7 @@ clean_up() {
   local status=$? pidfile
   trap '' HUP INT TERM
   trap - EXIT
-  if [ -n "${keep_server:-}" ] && [ "$status" = 0 ]; then exit 0; fi
+  if [ -n "${keep_server:-}" ]; then exit "$status"; fi
   if [ -n "${child:-}" ]; then kill -- "-$child" 2>/dev/null || true; wait "$child" 2>/dev/null || true; fi
   # whatever server of ours still runs, those of interrupted TAP tests included
   while IFS= read -r pidfile; do
