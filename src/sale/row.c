@@ -306,15 +306,15 @@ ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line
 	sale->discount = AddMinor(sale->discount, line->discount);
 }
 
-/* The next line of a sale, whose lines grow. */
-static void
-AddLine(const Datum *values, const bool *nulls, Sale *sale)
+/* The place of the next line. */
+static SaleLine *
+NextLine(Sale *sale)
 {
 	if (sale->nlines == 0)
 		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
 	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
 		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
-	ReadLineCells(values, nulls, sale, &sale->lines[sale->nlines]);
+	return &sale->lines[sale->nlines];
 }
 
 static CrmTable recorded_line = {
@@ -353,7 +353,7 @@ QueryLines(Sale *sale)
 		bool		nulls[SALE_LINE_COUNT];
 
 		heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
-		AddLine(values, nulls, sale);
+		ReadLineCells(values, nulls, sale, NextLine(sale));
 	}
 	MemoryContextSwitchTo(old);
 	SPI_finish();
@@ -377,7 +377,7 @@ LoadLines(TableRows *lines, Sale *sale)
 	while (FindNext(lines))
 	{
 		RowColumns(lines, values, nulls);
-		AddLine(values, nulls, sale);
+		ReadLineCells(values, nulls, sale, NextLine(sale));
 	}
 }
 
