@@ -22,7 +22,7 @@ OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o sr
 	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o src/condition/axis.o src/condition/index.o
 
 # text
-OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/similar.o
+OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/id_number.o src/text/lunar.o src/text/similar.o
 
 # members and cards
 OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/member/member.o src/member/card.o \
@@ -53,10 +53,11 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
-	src/merge/match_plain.o src/merge/match_place.o src/merge/match_pair.o src/merge/match_block.o \
-	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_evidence.o src/merge/match_member.o \
+	src/merge/match_plain.o src/merge/match_place.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
+	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
+	src/merge/match_member.o src/merge/component.o \
 	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
-	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o
+	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o

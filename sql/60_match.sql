@@ -28,6 +28,15 @@ AS 'MODULE_PATHNAME', 'crm_normalize_email';
 COMMENT ON FUNCTION crm_member.normalize_email(text) IS
   'An e-mail address as the mailbox behind it: casefolded, without +tag, Gmail without dots, common typing errors of domains corrected. NULL for what is no address or a placeholder such as no@no.com. Depends on normalizer_version(), hence STABLE';
 
+CREATE FUNCTION crm_member.read_id_number(
+  text, OUT id_number text, OUT birthday date, OUT gender text, OUT county text)
+RETURNS record
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_read_id_number';
+
+COMMENT ON FUNCTION crm_member.read_id_number(text) IS
+  'What an identity number of mainland China tells: the number in 18 signs (15 digits of the old form are completed), birthday, M or F, and the six digits of the county that issued it. All NULL where the check sign or the birthday is wrong';
+
 CREATE FUNCTION crm_member.compare_values(comparator text, a text, b text) RETURNS text
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_compare_values';
@@ -35,12 +44,27 @@ AS 'MODULE_PATHNAME', 'crm_compare_values';
 COMMENT ON FUNCTION crm_member.compare_values(text, text, text) IS
   'The level on which two texts agree for a comparator of match_model.fields; NULL where one of them says nothing or they cannot be compared. Error 22023 for an unknown comparator. Depends on normalizer_version(), hence STABLE';
 
+CREATE FUNCTION crm_member.blind_value(comparator text, value text, secret text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+AS 'MODULE_PATHNAME', 'crm_blind_value';
+
+COMMENT ON FUNCTION crm_member.blind_value(text, text, text) IS
+  'A value as it may be kept where the value itself must not: 144 hexadecimal digits, a keyed hash of the text as the comparator reads it and a keyed Bloom filter of its pairs of signs, which the comparator "blind" compares. Only values of one secret and one comparator can be compared. secret: at least 16 bytes. NULL for NULL and for what says nothing. Errors: 22023 unknown comparator, short secret. Depends on normalizer_version(), hence STABLE';
+
 CREATE PROCEDURE crm_member.find_duplicates(model text DEFAULT 'member')
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_find_duplicates';
 
 COMMENT ON PROCEDURE crm_member.find_duplicates(text) IS
   'Compare the records of a match_model and write duplicate_pair, duplicate_cluster and match_run, in place of what the last run wrote; verdicts stay and bind. The source is read with the rights of the caller, the results are written with those of the tables'' owner. Errors: RM601 unknown model, 22023 bad fields, 22004 a key is null';
+
+CREATE FUNCTION crm_member.connected_components(edges text, OUT key bigint, OUT component bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 100000
+AS 'MODULE_PATHNAME', 'crm_connected_components';
+
+COMMENT ON FUNCTION crm_member.connected_components(text) IS
+  'Which keys hang together: edges is a query that yields two whole numbers a row, the ends of an edge; it is run with the rights of the caller. Each key comes once, with the least key it is connected with. A row with one end NULL names a key by itself. Errors: 22023 not a query of two columns, 42804 a column of another type';
 
 CREATE FUNCTION crm_member.match_keys(name text, mobile text, email text, birthday text) RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE

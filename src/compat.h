@@ -71,6 +71,18 @@
 	index_beginscan(rel, index, snapshot, nkeys, 0)
 #endif
 
+/* Whose rights to see a row that breaks a constraint are asked was put beside the range table in 16. */
+#if PG_VERSION_NUM >= 180000
+#define SetRangeTable(estate, rte, rights) \
+	(addRTEPermissionInfo(rights, rte), \
+	 ExecInitRangeTable(estate, list_make1(rte), *(rights), bms_make_singleton(1)))
+#elif PG_VERSION_NUM >= 160000
+#define SetRangeTable(estate, rte, rights) \
+	(addRTEPermissionInfo(rights, rte), ExecInitRangeTable(estate, list_make1(rte), *(rights)))
+#else
+#define SetRangeTable(estate, rte, rights) ((void) (rights), ExecInitRangeTable(estate, list_make1(rte)))
+#endif
+
 /* 18 has constraints that do not constrain. */
 #if PG_VERSION_NUM >= 180000
 #define IsEnforced(check) ((check)->ccenforced)

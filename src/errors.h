@@ -29,6 +29,7 @@
 /* tiers */
 #define ERRCODE_CRM_UNKNOWN_TIER		 CRM_STATE('1', '0', '6')
 #define ERRCODE_CRM_NO_MANUAL_TIER		 CRM_STATE('1', '0', '7')	/* no level given by hand */
+#define ERRCODE_CRM_REFERRAL			 CRM_STATE('1', '0', '8')	/* cannot be brought like this */
 
 /* sales */
 #define ERRCODE_CRM_UNKNOWN_SALE		 CRM_STATE('2', '0', '1')

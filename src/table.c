@@ -24,6 +24,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -235,20 +236,8 @@ LookUpKey(const CrmTable *table, Relation rel, TableShape *shape)
 }
 
 static void
-LearnShape(CrmTable *table, Relation rel)
+LookAtTable(CrmTable *table, Relation rel, TableShape *shape)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member table",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old;
-	TableShape *shape;
-
-	if (table->shape == NULL && ntables < MAX_TABLES)
-		tables[ntables++] = table;
-	WatchRelations(&table->valid, &table->name, 1);
-	table->valid = true;		/* before looking: a change meanwhile must not be lost */
-	old = MemoryContextSwitchTo(context);
-	shape = palloc0(sizeof(TableShape));
-	shape->context = context;
 	shape->readable = rel->rd_rel->relkind == RELKIND_RELATION &&
 		rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relispartition &&
 		!rel->rd_rel->relhassubclass && !rel->rd_rel->relrowsecurity && rel->rd_rules == NULL;
@@ -260,6 +249,46 @@ LearnShape(CrmTable *table, Relation rel)
 		CompileExpressions(rel, shape);
 	shape->insertable &= shape->readable;
 	shape->updatable &= shape->readable;
+}
+
+static void
+RememberTable(CrmTable *table)
+{
+	for (int i = 0; i < ntables; i++)
+	{
+		if (tables[i] == table)
+			return;
+	}
+	if (ntables == MAX_TABLES)
+		elog(ERROR, "too many tables");
+	tables[ntables++] = table;
+}
+
+static void
+LearnShape(CrmTable *table, Relation rel)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member table",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old;
+	TableShape *shape;
+
+	if (table->shape == NULL)
+		RememberTable(table);
+	WatchRelations(&table->valid, &table->name, 1);
+	table->valid = true;		/* before looking: a change meanwhile must not be lost */
+	old = MemoryContextSwitchTo(context);
+	shape = palloc0(sizeof(TableShape));
+	shape->context = context;
+	PG_TRY();
+	{
+		LookAtTable(table, rel, shape);
+	}
+	PG_CATCH();
+	{
+		table->valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -282,11 +311,9 @@ OpenTable(CrmTable *table, AclMode rights, LOCKMODE lock)
 		 SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN))
 		return NULL;
 	rel = table_open(relid, lock);
-	while (!table->valid)
-	{
-		table->valid = true;
+	/* once is enough where caches are made to forget at every step */
+	for (int i = 0; !table->valid && i < 3; i++)
 		LearnShape(table, rel);
-	}
 	possible = table->shape->readable && ((rights & ACL_INSERT) == 0 || table->shape->insertable) &&
 		((rights & ACL_UPDATE) == 0 || table->shape->updatable);
 	if (possible && ExecutorCheckPerms_hook == NULL &&
@@ -294,6 +321,23 @@ OpenTable(CrmTable *table, AclMode rights, LOCKMODE lock)
 		return rel;
 	table_close(rel, NoLock);
 	return NULL;
+}
+
+/* Say which constraint a row breaks. */
+static void pg_attribute_noreturn()
+RefuseRow(ResultRelInfo *target, EState *estate, TupleTableSlot *slot)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	List	   *rights = NIL;
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = RelationGetRelid(target->ri_RelationDesc);
+	rte->relkind = RELKIND_RELATION;
+	rte->rellockmode = RowExclusiveLock;
+	SetRangeTable(estate, rte, &rights);
+	ExecConstraints(target, slot, estate);
+	elog(ERROR, "a row of \"%s\" breaks a constraint",
+		 RelationGetRelationName(target->ri_RelationDesc));
 }
 
 /* Columns that are computed, and whether all is as it must be. */
@@ -323,12 +367,7 @@ FinishRow(const TableShape *shape, ResultRelInfo *target, EState *estate, TupleT
 		valid = ExecCheck(shape->checks[i], econtext);
 	MemoryContextSwitchTo(old);
 	if (!valid)
-	{
-		/* which says what is wrong */
-		ExecConstraints(target, slot, estate);
-		elog(ERROR, "a row of \"%s\" breaks a constraint",
-			 RelationGetRelationName(target->ri_RelationDesc));
-	}
+		RefuseRow(target, estate, slot);
 	ResetPerTupleExprContext(estate);
 }
 

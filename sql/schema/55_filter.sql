@@ -54,7 +54,7 @@ CREATE VIEW crm_member.member_fact AS
     LEFT JOIN crm_member.member_tier h ON h.member_id = m.member_id
     LEFT JOIN crm_member.tier r ON r.tier_code = h.tier_code
     LEFT JOIN crm_member.rfm_member t ON t.member_id = m.member_id AND t.model_code = 'default'
-   WHERE m.status <> 'merged';
+   WHERE m.merged_into IS NULL;
 
 COMMENT ON VIEW crm_member.member_fact IS 'Members with a column for every attribute member.* of conditions, as of today; scores by the model default; merged members are left out: FROM crm_member.member_fact AS member WHERE <condition_sql()>';
 

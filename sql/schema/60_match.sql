@@ -51,6 +51,19 @@ CREATE INDEX duplicate_cluster_id ON crm_member.duplicate_cluster (model_code, c
 COMMENT ON TABLE crm_member.duplicate_cluster IS 'Groups of two and more records that the last run of each model holds for one; written by find_duplicates()';
 COMMENT ON COLUMN crm_member.duplicate_cluster.cluster_id IS 'The least key of the group';
 
+CREATE TABLE crm_member.match_relation (
+  model_code   text NOT NULL REFERENCES crm_member.match_model ON DELETE CASCADE,
+  left_key     text NOT NULL,
+  right_key    text NOT NULL,
+  probability  numeric NOT NULL CHECK (probability BETWEEN 0 AND 1),
+  shared       text[] NOT NULL,
+  PRIMARY KEY (model_code, left_key, right_key)
+);
+
+COMMENT ON TABLE crm_member.match_relation IS 'Pairs that the last run of each model holds for two that belong together, such as a family on one telephone: never to be merged; written by find_duplicates()';
+COMMENT ON COLUMN crm_member.match_relation.probability IS 'How likely the two are related rather than one, or strangers: 0.5 and more';
+COMMENT ON COLUMN crm_member.match_relation.shared IS 'Columns of telephone, address or place in which they are equal';
+
 CREATE TABLE crm_member.match_verdict (
   model_code  text NOT NULL REFERENCES crm_member.match_model ON DELETE CASCADE,
   left_key    text NOT NULL,

@@ -296,6 +296,7 @@ ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *
 	result->by = NULL;
 	result->discount = 0;
 	result->shipping = 0;
+	/* which units are given must be known before what is bought beside them */
 	if (t->kind == KIND_GIFT)
 	{
 		Outcome		given = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
@@ -322,10 +323,11 @@ ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *
 		return;
 	}
 
-	if (t->kind == KIND_GIFT)
-		;						/* done above */
-	else if (WorksOnUnits(t))
-		result->outcome = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
+	if (WorksOnUnits(t))
+	{
+		if (t->kind != KIND_GIFT)	/* found above */
+			result->outcome = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
+	}
 	else if (t->target == TARGET_ORDER)
 		DiscountOrder(cart, state, offer, result->lines);
 	else

@@ -14,6 +14,7 @@
 #include "crm_member.h"
 #include "coupon/argument.h"
 #include "coupon/row.h"
+#include "member/member.h"
 #include "query.h"
 #include "setting.h"
 #include "table.h"
@@ -115,13 +116,16 @@ TakeTally(int64 member_id, const CouponTemplate *template)
 		"WHERE t.uses < $3 RETURNING uses",
 		3, {INT8OID, TEXTOID, INT4OID}};
 	Datum		values[3];
+	char	   *status;
 	bool		isnull;
 	int64		uses;
 
+	SPI_connect();
+	/* a merge under way is waited for: the use counts for whom it makes of the member */
+	member_id = LockMember(member_id, &status);
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(template->code);
 	values[2] = Int32GetDatum(template->member_limit);
-	SPI_connect();
 	uses = RunQuery(&query, values, NULL, false, 0) == 0 ? PG_INT64_MAX - 1
 		: DatumGetInt64(QueryColumn(0, 1, &isnull));
 	SPI_finish();

@@ -6,12 +6,10 @@
 #include "merge/act.h"
 #include "query.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/resowner.h"
 
 void
 RequireSetup(void)
@@ -196,22 +194,32 @@ FirstReport(const MergeRequest *request)
 	return QueryText(0, 2);
 }
 
+typedef struct Performance
+{
+	char	   *(*act) (const MergeRequest *, void *);
+	const MergeRequest *request;
+	void	   *argument;
+	char	   *report;
+} Performance;
+
+static bool
+Rehearse(void *argument)
+{
+	Performance *performance = argument;
+
+	performance->report = performance->act(performance->request, performance->argument);
+	return false;
+}
+
 char *
 Perform(char *(*act) (const MergeRequest *, void *), const MergeRequest *request, void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char	   *report;
+	Performance performance = {act, request, argument, NULL};
 
 	if (!request->dry_run)
 		return act(request, argument);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	report = act(request, argument);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return report;
+	InSubtransaction(Rehearse, &performance);
+	return performance.report;
 }
 
 void

@@ -70,44 +70,89 @@ Roots(const int64 *members, int n, int *nroots)
 }
 
 /*
+ * Run something in a subtransaction, which is kept if it returns true and rolled
+ * back if not; memory of the caller's context stays in either case.
+ */
+void
+InSubtransaction(bool (*run) (void *), void *argument)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		keep;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		keep = run(argument);
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
+typedef struct RootLocks
+{
+	const int64 *members;
+	int			n;
+	int64	   *roots;
+	int			nroots;
+	bool		held;
+} RootLocks;
+
+static bool
+TryLockRoots(void *argument)
+{
+	static CrmQuery lock = {
+		"SELECT FROM crm_member.member WHERE member_id = $1 FOR NO KEY UPDATE", 1, {INT8OID}};
+	RootLocks  *locks = argument;
+	int64	   *again;
+	int			n;
+
+	locks->roots = Roots(locks->members, locks->n, &locks->nroots);
+	for (int i = 0; i < locks->nroots; i++)
+	{
+		Datum		value = Int64GetDatum(locks->roots[i]);
+
+		RunQuery(&lock, &value, NULL, false, 0);
+	}
+	again = Roots(locks->members, locks->n, &n);
+	locks->held = n == locks->nroots && memcmp(again, locks->roots, sizeof(int64) * n) == 0;
+	return locks->held;
+}
+
+/*
  * Members may be merged while we wait for one of them.  Then all locks are given
  * up with the subtransaction that took them, and taken in order again.
  */
 int64 *
 LockRoots(const int64 *members, int n, int *nroots)
 {
-	static CrmQuery lock = {
-		"SELECT FROM crm_member.member WHERE member_id = $1 FOR NO KEY UPDATE", 1, {INT8OID}};
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	RootLocks	locks = {.members = members, .n = n};
 
-	for (;;)
+	while (!locks.held)
 	{
-		int64	   *roots = Roots(members, n, nroots);
-		int64	   *again;
-		int			nagain;
-
 		CHECK_FOR_INTERRUPTS();
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(context);
-		for (int i = 0; i < *nroots; i++)
-		{
-			Datum		value = Int64GetDatum(roots[i]);
-
-			RunQuery(&lock, &value, NULL, false, 0);
-		}
-		again = Roots(members, n, &nagain);
-		if (nagain == *nroots && memcmp(again, roots, sizeof(int64) * nagain) == 0)
-		{
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
-			return roots;
-		}
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+		InSubtransaction(TryLockRoots, &locks);
 	}
+	*nroots = locks.nroots;
+	return locks.roots;
 }
 
 static int64

@@ -1,6 +1,6 @@
 /*
  * match.c: find_duplicates: read the source, find the pairs, weigh them, group
- * them, write what was found.
+ * them, have written what was found.
  */
 #include "merge/match.h"
 #include "catalog.h"
@@ -9,18 +9,13 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include <math.h>
 
 #define FETCH_ROWS 1000
-#define WRITE_ROWS 2000
-#define CONTRARY_WEIGHT (10 * WEIGHT_SCALE)
-#define OWN_WEIGHT (3 * WEIGHT_SCALE)
 #define ROUNDS 4 /* of grouping: the groups tell how often a value is held */
 
 /* Rows in the order of what they say, so that the order of input does not matter. */
@@ -30,17 +25,6 @@ typedef struct Row
 	char   *key;
 	uint32 *cells;
 } Row;
-
-static int
-CompareKeys(const char *a, const char *b)
-{
-	size_t na = strlen(a), nb = strlen(b);
-
-	/* numbers by value */
-	if (na != nb && strspn(a, "0123456789") == na && strspn(b, "0123456789") == nb)
-		return na < nb ? -1 : 1;
-	return strcmp(a, b);
-}
 
 static inline int
 CompareRow(const Row *a, const Row *b)
@@ -134,179 +118,6 @@ LoadRows(MatchModel *model, MatchData *data)
 		pfree(rows);
 	MemoryContextDelete(scratch);
 	MemoryContextSwitchTo(old);
-}
-
-/*
- * Merged without asking?  A family name without the given name, another title,
- * another birthday ask for more than the threshold; and what a family shares, a
- * telephone, an address, does not suffice without something of the person.
- */
-static bool
-IsAutomatic(const MatchModel *model, uint64 pattern, int32 weight)
-{
-	int   contrary = 0;
-	int32 own = 0;
-
-	for (int f = 0; f < model->nfields; f++)
-	{
-		const MatchField *field = &model->fields[f];
-		int               level = PATTERN_LEVEL(pattern, f);
-		int32             adjustment;
-
-		if (level < 0)
-			continue;
-		contrary += level >= field->comparator->contrary;
-		if (field->comparator->role != ROLE_SHARED)
-			own += FieldWeight(model, f, level, NULL, NULL, 1, &adjustment);
-	}
-	if (HasRelations(model) && own < OWN_WEIGHT)
-		return false;
-	return WeightProbability(weight - contrary * CONTRARY_WEIGHT) >= model->auto_threshold;
-}
-
-typedef struct Batch
-{
-	CrmQuery     *query;
-	const char   *model;
-	int           ncolumns;
-	int           n;
-	Datum        *columns[6];
-	MemoryContext context;
-} Batch;
-
-static void
-InitBatch(Batch *batch, CrmQuery *query, const char *model, int ncolumns)
-{
-	batch->query = query;
-	batch->model = model;
-	batch->ncolumns = ncolumns;
-	batch->n = 0;
-	for (int c = 0; c < ncolumns; c++)
-		batch->columns[c] = palloc(WRITE_ROWS * sizeof(Datum));
-	batch->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member match batch",
-										   ALLOCSET_DEFAULT_SIZES);
-}
-
-static void
-FlushBatch(Batch *batch)
-{
-	Datum         values[QUERY_MAX_ARGS];
-	MemoryContext old;
-
-	if (batch->n == 0)
-		return;
-	old = MemoryContextSwitchTo(batch->context);
-	values[0] = CStringGetTextDatum(batch->model);
-	for (int c = 0; c < batch->ncolumns; c++)
-		values[c + 1] = PointerGetDatum(
-			construct_array(batch->columns[c], batch->n, TEXTOID, -1, false, TYPALIGN_INT));
-	RunQuery(batch->query, values, NULL, false, 0);
-	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(batch->context);
-	batch->n = 0;
-}
-
-static void
-AddToBatch(Batch *batch, ...)
-{
-	va_list       args;
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-
-	va_start(args, batch);
-	for (int c = 0; c < batch->ncolumns; c++)
-		batch->columns[c][batch->n] = CStringGetTextDatum(va_arg(args, const char *));
-	va_end(args);
-	MemoryContextSwitchTo(old);
-	if (++batch->n == WRITE_ROWS)
-		FlushBatch(batch);
-}
-
-static void
-WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
-		   const uint32 *cluster, const uint32 *weighed)
-{
-	static CrmQuery insert = {
-		"INSERT INTO crm_member.duplicate_pair (model_code, left_key, right_key, probability, "
-		"weight, decision, "
-		"evidence) SELECT $1, l, r, p::pg_catalog.numeric, w::pg_catalog.numeric, d, "
-		"e::pg_catalog.jsonb "
-		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), "
-		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS t(l, r, p, w, d, "
-		"e)",
-		7,
-		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		 TEXTARRAYOID}};
-	Batch         batch;
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "crm_member match evidence",
-												  ALLOCSET_DEFAULT_SIZES);
-
-	InitBatch(&batch, &insert, model->code, 6);
-	for (uint64 i = 0; i < nedges; i++)
-	{
-		MatchEdge    *edge = &edges[i];
-		const char   *left = data->keys[edge->left], *right = data->keys[edge->right];
-		const char   *swap;
-		MemoryContext old;
-		uint64        pattern;
-		int32         weight, relation;
-		double        p;
-
-		CHECK_FOR_INTERRUPTS();
-		old = MemoryContextSwitchTo(scratch);
-		pattern = ComparePattern(model, data->cells + (Size) edge->left * model->nfields,
-								 data->cells + (Size) edge->right * model->nfields);
-		weight = PairWeight(model, data, edge->left, edge->right, pattern, weighed, &relation);
-		p = WeightProbability(weight);
-		if (CompareKeys(left, right) > 0)
-		{
-			swap = left;
-			left = right;
-			right = swap;
-		}
-		AddToBatch(&batch, left, right, psprintf("%.8f", p), BitsText(weight),
-				   edge->linked &&
-						   (edge->weight == PG_INT32_MAX || IsAutomatic(model, pattern, weight))
-					   ? "auto"
-					   : "review",
-				   EvidenceText(model, data, edge->left, edge->right, pattern, weighed, relation));
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(scratch);
-	}
-	FlushBatch(&batch);
-	MemoryContextDelete(scratch);
-}
-
-static void
-WriteClusters(MatchModel *model, MatchData *data, const uint32 *cluster)
-{
-	static CrmQuery insert = {
-		"INSERT INTO crm_member.duplicate_cluster (model_code, cluster_id, key) "
-		"SELECT $1, c, k FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS t(c, k)",
-		3,
-		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}};
-	Batch   batch;
-	uint32 *first = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	uint32 *size =
-		palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-
-	/* a cluster is named by its least key */
-	for (uint32 i = 0; i < data->nrows; i++)
-	{
-		uint32 c = cluster[i];
-
-		if (size[c]++ == 0 || CompareKeys(data->keys[i], data->keys[first[c]]) < 0)
-			first[c] = i;
-	}
-	InitBatch(&batch, &insert, model->code, 2);
-	for (uint32 i = 0; i < data->nrows; i++)
-	{
-		if (size[cluster[i]] > 1)
-			AddToBatch(&batch, data->keys[first[cluster[i]]], data->keys[i]);
-	}
-	FlushBatch(&batch);
-	pfree(first);
-	pfree(size);
 }
 
 static int
@@ -436,57 +247,6 @@ CollectEdges(MatchModel *model, MatchData *data, MatchPairs *pairs, const uint32
 	return n;
 }
 
-static void
-WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found, StringInfo hot)
-{
-	static CrmQuery insert = {
-		"INSERT INTO crm_member.match_run (model_code, run_at, finished_at, records, candidates, "
-		"pairs, "
-		"expected_matches, iterations, converged, normalizer, parameters, crowded) "
-		"VALUES ($1, pg_catalog.now(), pg_catalog.clock_timestamp(), $2, $3, $4, "
-		"$5::pg_catalog.numeric, $6, $7, $8, "
-		"$9::pg_catalog.jsonb, $10::pg_catalog.jsonb) "
-		"ON CONFLICT (model_code, run_at) DO UPDATE SET finished_at = excluded.finished_at, "
-		"records = excluded.records, candidates = excluded.candidates, pairs = excluded.pairs, "
-		"expected_matches = excluded.expected_matches, iterations = excluded.iterations, "
-		"converged = excluded.converged, normalizer = excluded.normalizer, parameters = "
-		"excluded.parameters, "
-		"crowded = excluded.crowded",
-		10,
-		{TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT4OID, BOOLOID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum          values[10];
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfo(&out, "{\"prior\": %.10g, \"related\": %.10g, \"fields\": [", model->prior,
-					 model->related);
-	for (int f = 0; f < model->nfields; f++)
-	{
-		MatchField *field = &model->fields[f];
-
-		appendStringInfoString(&out, f ? ", {\"column\": " : "{\"column\": ");
-		escape_json(&out, field->column);
-		appendStringInfo(&out, ", \"comparator\": \"%s\", \"levels\": [", field->comparator->name);
-		for (int l = 0; l < field->comparator->nlevels; l++)
-			appendStringInfo(&out, "%s{\"level\": \"%s\", \"m\": %.6g, \"u\": %.6g, \"r\": %.6g}",
-							 l ? ", " : "", field->comparator->levels[l].name, field->m[l],
-							 field->u[l], field->r[l]);
-		appendStringInfoString(&out, "]}");
-	}
-	appendStringInfoString(&out, "]}");
-	values[0] = CStringGetTextDatum(model->code);
-	values[1] = Int64GetDatum(data->nrows);
-	values[2] = Int64GetDatum(estimate->candidates);
-	values[3] = Int64GetDatum(found);
-	values[4] = CStringGetTextDatum(psprintf("%.2f", estimate->matches));
-	values[5] = Int32GetDatum(estimate->iterations);
-	values[6] = BoolGetDatum(estimate->converged);
-	values[7] = CStringGetTextDatum(NormalizerVersion());
-	values[8] = CStringGetTextDatum(out.data);
-	values[9] = CStringGetTextDatum(hot->data);
-	RunQuery(&insert, values, NULL, false, 0);
-}
-
 PG_FUNCTION_INFO_V1(crm_find_duplicates);
 Datum
 crm_find_duplicates(PG_FUNCTION_ARGS)
@@ -502,6 +262,10 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 		{TEXTOID}};
 	static CrmQuery clear_pairs = {
 		"DELETE FROM crm_member.duplicate_pair WHERE model_code OPERATOR(pg_catalog.=) $1",
+		1,
+		{TEXTOID}};
+	static CrmQuery clear_relations = {
+		"DELETE FROM crm_member.match_relation WHERE model_code OPERATOR(pg_catalog.=) $1",
 		1,
 		{TEXTOID}};
 	static CrmQuery clear_clusters = {
@@ -546,6 +310,8 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(model->context);
 	initStringInfo(&hot);
 	ReportProgress(model->progress, "2/4 comparing pairs", 0, 0);
+	for (int f = 0; f < model->nfields; f++)
+		WeighTokens(&model->fields[f]);
 	StartEstimate(model, &data, &estimate);
 	FindCandidates(model, &data, &estimate, &pairs, &hot);
 	ReportProgress(model->progress, "3/4 weighing and grouping", 0, pairs.count);
@@ -564,7 +330,10 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	{
 		/* the first round does without frequencies: it does not know yet who is one */
 		if (round > 0)
+		{
 			CountEntities(model, &data, cluster);
+			CountTogether(model, &data, edges, nedges);
+		}
 		memcpy(weighed, cluster, data.nrows * sizeof(uint32));
 		nedges = CollectEdges(model, &data, &pairs, cluster, threshold, same, nsame, distinct,
 							  ndistinct, edges);
@@ -572,9 +341,12 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	}
 
 	RunQuery(&clear_pairs, &code, NULL, false, 0);
+	RunQuery(&clear_relations, &code, NULL, false, 0);
 	RunQuery(&clear_clusters, &code, NULL, false, 0);
 	ReportProgress(model->progress, "4/4 writing", 0, nedges);
-	WritePairs(model, &data, edges, nedges, cluster, weighed);
+	DecidePairs(model, &data, edges, nedges, weighed);
+	WritePairs(model, &data, edges, nedges, weighed);
+	WriteRelations(model, &data, &pairs, cluster, weighed);
 	WriteClusters(model, &data, cluster);
 	WriteRun(model, &data, &estimate, nedges, &hot);
 	SetUserIdAndSecContext(user, security);

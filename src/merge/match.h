@@ -32,6 +32,7 @@ typedef struct MatchWords
 	uint32 *tokens; /* numbers in the field's token table */
 	Rune  **token_runes;
 	int16  *token_length;
+	uint32 *letters; /* of each token: which letters it has, as bits */
 	uint64 (*groups)[2]; /* of each token: the names it is a short form of */
 	int32 *numbers;
 } MatchWords;
@@ -96,6 +97,8 @@ typedef struct Comparator
 	double       least;     /* the ratio m / u goes no lower: disagreement says little */
 	int          contrary;  /* from this level on a pair needs more to be merged without asking */
 	double       frequency; /* how far the frequency of a value counts */
+	bool         paired;    /* that two values often go together in a match counts */
+	double       held;      /* the start of m counts for this share of the pairs seen */
 	RelationRole role;
 	double       related[MATCH_MAX_LEVELS]; /* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
@@ -124,6 +127,9 @@ typedef struct MatchField
 	Interner          tokens;
 	uint32           *token_count; /* records that hold each token */
 	uint32            token_size;
+	float            *token_weight; /* of each token, once all records are read */
+	struct together_hash *together; /* matches in which two different values meet */
+	double                matched;  /* matches in which both sides have a value */
 	double            m[MATCH_MAX_LEVELS];
 	double            u[MATCH_MAX_LEVELS];
 	double            r[MATCH_MAX_LEVELS]; /* among related pairs */
@@ -177,7 +183,8 @@ typedef struct MatchEdge
 	uint32 left;
 	uint32 right;
 	int32  weight; /* scaled */
-	bool   linked; /* both ends are in one cluster */
+	bool   linked;    /* both ends are in one cluster */
+	bool   automatic; /* and may be merged without asking */
 } MatchEdge;
 
 typedef double LevelTable[MATCH_MAX_FIELDS][MATCH_MAX_LEVELS];
@@ -238,8 +245,12 @@ extern bool ReadId(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareId(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadNumeric(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int  CompareYear(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadGender(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareGender(const MatchField *field, const MatchValue *a, const MatchValue *b);
+
+extern bool ReadBlind(MatchField *field, const char *text, MatchValue *value);
+extern int  CompareBlind(const MatchField *field, const MatchValue *a, const MatchValue *b);
 
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);
@@ -247,6 +258,9 @@ extern MatchField *AddField(MatchModel *model, const char *column, const char *c
 extern void        FindPartners(MatchModel *model);
 extern void        DropNicknames(MatchModel *model, uint32 *cells);
 extern char       *MatchSourceQuery(MatchModel *model);
+
+/* match_place.c */
+extern void WeighTokens(MatchField *field);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
@@ -260,13 +274,31 @@ extern void   StartEstimate(MatchModel *model, MatchData *data, Estimate *estima
 extern bool   CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
 extern void   FinishEstimate(MatchModel *model, Estimate *estimate);
 extern void   CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
+extern void   CountTogether(MatchModel *model, const MatchData *data, const MatchEdge *edges,
+							uint64 nedges);
 extern bool   HasRelations(const MatchModel *model);
 extern int32  PriorWeight(const MatchModel *model);
 extern int32  PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
 						 uint64 pattern, const uint32 *cluster, int32 *relation);
+extern double RelatedProbability(const MatchModel *model, const MatchData *data, uint32 left,
+								 uint32 right, uint64 pattern, const uint32 *cluster);
 extern int32  FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a,
 						  const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);
+
+/* match_decide.c */
+extern void DecidePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
+						const uint32 *weighed);
+
+/* match_write.c */
+extern int  CompareKeys(const char *a, const char *b);
+extern void WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
+					   const uint32 *weighed);
+extern void WriteClusters(MatchModel *model, MatchData *data, const uint32 *cluster);
+extern void WriteRelations(MatchModel *model, MatchData *data, const MatchPairs *pairs,
+						   const uint32 *cluster, const uint32 *weighed);
+extern void WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found,
+					 StringInfo hot);
 
 /* match_cluster.c */
 extern void ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,

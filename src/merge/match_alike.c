@@ -90,6 +90,11 @@ CompareHanNames(const MatchValue *a, const MatchValue *b)
 				   ? NAME_CLOSE
 				   : NAME_OTHER;
 	}
+	/* the given name alone: 东丽 for 姜东丽 */
+	if (shorter->nrunes >= 2 && shorter->nrunes == longer->nrunes - longer->nsurname &&
+		SameRunes(shorter->runes, shorter->nrunes, longer->runes + longer->nsurname,
+				  shorter->nrunes))
+		return NAME_COMPATIBLE;
 	if (a->nrunes == b->nrunes)
 	{
 		int near = 0, off = 0;
@@ -187,6 +192,25 @@ CompareHanLatin(const MatchValue *han, const MatchValue *latin)
 	{
 		for (int i = 0; i < latin->ntokens; i++)
 		{
+			char rest[LETTERS_MAX] = "";
+			int  n = 0;
+
+			WordLetters(latin, i, word);
+			if (strcmp(word, surname) == 0)
+				break;
+			if (!IsRomanSurname(word, surname))
+				continue;
+			/* Chang Wei is 张伟; what Tai Man is in Mandarin the letters do not tell */
+			for (int j = 0; j < latin->ntokens; j++)
+			{
+				if (j != i)
+					n = AddRunes(rest, n, latin->words->token_runes[j],
+								 latin->words->token_length[j]);
+			}
+			return strcmp(rest, given) == 0 ? NAME_READING : NAME_COMPATIBLE;
+		}
+		for (int i = 0; i < latin->ntokens; i++)
+		{
 			bool foreign = true;
 
 			WordLetters(latin, i, word);
@@ -245,6 +269,7 @@ CompareLatinNames(const MatchValue *a, const MatchValue *b)
 			else if ((nx == 1 || ny == 1) && x[0] == y[0])
 				score = 1;
 			else if ((nx > 2 && ny > 2 && JaroWinkler(x, nx, y, ny) >= 0.9) ||
+					 (nx > 4 && ny > 4 && EditDistance(x, nx, y, ny, 1) <= 1) ||
 					 SameShortName(a, i, b, j))
 				score = 2;
 			if (score > best)

@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-#define ROWS_A_PART 250000
+#define ROWS_A_PART 150000
 
 typedef struct KeyRow
 {
@@ -155,6 +155,28 @@ BlockEnd(const KeyRows *keys, uint64 start)
 	return end;
 }
 
+/* Keep the blocks of two up to so many records, and give the rest of the memory back. */
+static void
+KeepBlocks(KeyRows *keys, uint64 largest)
+{
+	uint64 kept = 0;
+
+	for (uint64 start = 0, end; start < keys->count; start = end)
+	{
+		end = BlockEnd(keys, start);
+		if (end - start < 2 || end - start > largest)
+			continue;
+		memmove(keys->rows + kept, keys->rows + start, (end - start) * sizeof(KeyRow));
+		kept += end - start;
+	}
+	keys->count = kept;
+	if (keys->rows != NULL)
+	{
+		keys->size = Max(kept, 1);
+		keys->rows = repalloc_huge(keys->rows, keys->size * sizeof(KeyRow));
+	}
+}
+
 typedef struct Crowd
 {
 	uint64 blocks;   /* that were split by other fields */
@@ -275,7 +297,9 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 		}
 	}
 	SortKeyRows(keys.rows, keys.count);
+	KeepBlocks(&keys, PG_UINT64_MAX);
 	SplitBlocks(model, data, &keys, &split, crowds);
+	KeepBlocks(&keys, model->max_block);
 	SortKeyRows(split.rows, split.count);
 	for (uint64 start = 0, end; start < split.count; start = end)
 	{
@@ -283,6 +307,7 @@ FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate, MatchPair
 		if (end - start > model->max_block)
 			crowds[split.rows[start].field].left_out++;
 	}
+	KeepBlocks(&split, model->max_block);
 
 	for (uint32 part = 0; part < parts; part++)
 	{

@@ -25,7 +25,7 @@
 
 #define KEY_LIMIT 60 /* members looked at for one key */
 #define MAX_KEYS 256
-#define ANY_LIMIT 200 /* and for all keys at once */
+#define ANY_LIMIT 80 /* and for all keys at once */
 #define MAX_LIMIT 1000
 #define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 #define LEAST_LIKELY 0.01
@@ -270,7 +270,7 @@ static void
 LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found)
 {
 	static CrmQuery by_any = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 201", 1, {INT8ARRAYOID}};
+		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 81", 1, {INT8ARRAYOID}};
 	static CrmQuery by_one = {
 		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 LIMIT 61", 1, {INT8ARRAYOID}};
 	static CrmQuery by_two = {
@@ -537,6 +537,8 @@ crm_match_member(PG_FUNCTION_ARGS)
 			}
 			DropNicknames(model, cells);
 		}
+		for (int c = 0; c < NCOLUMNS; c++)
+			WeighTokens(&model->fields[c]);
 		model->prior = Min(BEFOREHAND / members, 0.25);
 		model->related = Min(model->prior * related_per_match, 0.25);
 		SetFrequencies(model, &data, members);

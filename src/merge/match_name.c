@@ -310,6 +310,8 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 				AddKey(value, 5,
 					   MixHash(HashBytes64(letters, value->surname_letters, 19), name.runes[i]));
 		}
+		else
+			AddKey(value, 3, HashBytes64(letters, n, 23));
 		AddWeakKey(value, 4, HashBytes64(letters, value->surname_letters, 19));
 	}
 	else if (name.kind == NAME_LATIN)

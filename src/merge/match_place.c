@@ -8,6 +8,8 @@
  */
 #include "merge/match.h"
 
+#include "port/pg_bitutils.h"
+
 #include <math.h>
 
 enum
@@ -82,6 +84,8 @@ static const PlaceName place_names[] = {
 };
 
 #define MAX_TEXT 160
+#define INITIAL_LIKENESS 0.6 /* J for Jeffrey */
+#define WHOLE_TEXT 40        /* up to this length texts are compared letter by letter too */
 
 static bool
 IsWordRune(Rune rune)
@@ -95,6 +99,24 @@ static uint64
 HashRunes(const Rune *runes, int n, uint64 seed)
 {
 	return HashBytes64(runes, n * sizeof(Rune), seed);
+}
+
+/* Which letters and digits a word has; the others share one bit. */
+static uint32
+LetterSet(const Rune *runes, int n)
+{
+	uint32 set = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (runes[i] >= 'a' && runes[i] <= 'z')
+			set |= 1u << (runes[i] - 'a');
+		else if (runes[i] >= '0' && runes[i] <= '9')
+			set |= 1u << (26 + (runes[i] - '0') / 2);
+		else
+			set |= 1u << 31;
+	}
+	return set;
 }
 
 static void
@@ -128,6 +150,7 @@ AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n)
 	value->words->tokens[value->ntokens] = token;
 	value->words->token_runes[value->ntokens] = palloc(n * sizeof(Rune));
 	memcpy(value->words->token_runes[value->ntokens], runes, n * sizeof(Rune));
+	value->words->letters[value->ntokens] = LetterSet(runes, n);
 	value->words->token_length[value->ntokens++] = n;
 }
 
@@ -191,6 +214,7 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 	value->words->tokens = palloc(MATCH_MAX_TOKENS * sizeof(uint32));
 	value->words->token_runes = palloc(MATCH_MAX_TOKENS * sizeof(Rune *));
 	value->words->token_length = palloc(MATCH_MAX_TOKENS * sizeof(int16));
+	value->words->letters = palloc(MATCH_MAX_TOKENS * sizeof(uint32));
 	for (int i = 0; i < n; i++)
 		runes[i] = Simplified(runes[i]);
 
@@ -271,27 +295,43 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 	memcpy(value->runes, joined, njoined * sizeof(Rune));
 }
 
-static double
-TokenWeight(const MatchField *field, uint32 token)
+/* A word weighs the logarithm of how rare it is; called when all records are read. */
+void
+WeighTokens(MatchField *field)
 {
-	return log(1.0 + (double) field->texts.count / Max(field->token_count[token], 1));
+	if (field->tokens.count == 0)
+		return;
+	if (field->token_weight != NULL)
+		pfree(field->token_weight);
+	field->token_weight =
+		MemoryContextAllocHuge(field->context, (field->tokens.count + 1) * sizeof(float));
+	for (uint32 token = 1; token <= field->tokens.count; token++)
+		field->token_weight[token] =
+			log(1.0 + (double) field->texts.count / Max(field->token_count[token], 1));
 }
 
+/*
+ * Two words that are not equal.  Jaro-Winkler reaches 0.9 only where Jaro reaches
+ * 5/6, that is where c/nx + c/ny >= 1.5 for c common letters: no more than
+ * nx + ny - 2c may be found in one of them alone.
+ */
 static double
-TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
+TokenLikeness(const MatchWords *a, int i, const MatchWords *b, int j)
 {
-	const Rune *x = a->words->token_runes[i], *y = b->words->token_runes[j];
-	int         nx = a->words->token_length[i], ny = b->words->token_length[j];
+	const Rune *x = a->token_runes[i], *y = b->token_runes[j];
+	int         nx = a->token_length[i], ny = b->token_length[j];
 	int         shorter = Min(nx, ny);
 	double      similarity;
 
-	if (a->words->tokens[i] == b->words->tokens[j])
-		return 1.0;
+	if (shorter == 1 && x[0] == y[0] && x[0] < 128)
+		return INITIAL_LIKENESS;
 	if (shorter < 3 || IsHan(x[0]) || IsHan(y[0]))
 		return 0.0;
 	if (shorter >= 4 && memcmp(x, y, shorter * sizeof(Rune)) == 0)
 		return 0.9;
 	if (x[0] != y[0] && abs(nx - ny) > 2)
+		return 0.0;
+	if (pg_popcount32(a->letters[i] ^ b->letters[j]) > nx + ny - 3.0 * nx * ny / (nx + ny))
 		return 0.0;
 	similarity = JaroWinkler(x, nx, y, ny);
 	return similarity >= 0.9 ? similarity * similarity : 0.0;
@@ -301,42 +341,56 @@ TokenLikeness(const MatchValue *a, int i, const MatchValue *b, int j)
 static double
 WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, double *contained)
 {
-	double weight_a = 0, weight_b = 0, shared = 0;
-	uint32 used = 0;
+	const float *weight = field->token_weight;
+	double       weight_a = 0, weight_b = 0, shared = 0;
+	uint32       used_a = 0, used_b = 0;
 
+	*contained = 0;
+	if (a->ntokens == 0 || b->ntokens == 0)
+		return 0;
 	for (int j = 0; j < b->ntokens; j++)
-		weight_b += TokenWeight(field, b->words->tokens[j]);
+		weight_b += weight[b->words->tokens[j]];
 	for (int i = 0; i < a->ntokens; i++)
 	{
-		double weight = TokenWeight(field, a->words->tokens[i]), best = 0;
+		uint32 token = a->words->tokens[i];
+
+		weight_a += weight[token];
+		for (int j = 0; j < b->ntokens; j++)
+		{
+			if (b->words->tokens[j] != token || (used_b & (1u << j)))
+				continue;
+			used_a |= 1u << i;
+			used_b |= 1u << j;
+			shared += weight[token];
+			break;
+		}
+	}
+	for (int i = 0; i < a->ntokens; i++)
+	{
+		double best = 0;
 		int    at = -1;
 
-		weight_a += weight;
+		if (used_a & (1u << i))
+			continue;
 		for (int j = 0; j < b->ntokens; j++)
 		{
 			double likeness;
 
-			if (used & (1u << j))
+			if (used_b & (1u << j))
 				continue;
-			likeness = TokenLikeness(a, i, b, j);
+			likeness = TokenLikeness(a->words, i, b->words, j);
 			if (likeness > best)
 			{
 				best = likeness;
 				at = j;
-				if (likeness == 1.0)
-					break;
 			}
 		}
 		if (at >= 0)
 		{
-			used |= 1u << at;
-			shared += best * Min(weight, TokenWeight(field, b->words->tokens[at]));
+			used_b |= 1u << at;
+			shared +=
+				best * Min(weight[a->words->tokens[i]], weight[b->words->tokens[at]]);
 		}
-	}
-	if (weight_a == 0 || weight_b == 0)
-	{
-		*contained = 0;
-		return 0;
 	}
 	*contained = shared / Min(weight_a, weight_b);
 	return 2 * shared / (weight_a + weight_b);
@@ -375,7 +429,8 @@ CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return TEXT_EQUAL;
 	likeness = WordLikeness(field, a, b, &contained);
-	if (likeness < 0.85 && Min(a->nrunes, b->nrunes) >= 6)
+	if (likeness < 0.85 && Min(a->nrunes, b->nrunes) >= 6 &&
+		Max(a->nrunes, b->nrunes) <= WHOLE_TEXT)
 		likeness =
 			Max(likeness, (JaroWinkler(a->runes, a->nrunes, b->runes, b->nrunes) - 0.7) * 3.0);
 	if (likeness >= 0.88)

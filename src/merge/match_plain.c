@@ -71,6 +71,9 @@ ReadPhone(MatchField *field, const char *text, MatchValue *value)
 	if (number == NULL)
 		return false;
 	n = strlen(number);
+	/* 144, 146 and 148 belong to machines */
+	if (n == 11 && number[0] == '1' && number[1] == '4' && strchr("468", number[2]) != NULL)
+		return false;
 	value->kind = strchr(number, '*') != NULL;
 	SetRunes(value, number);
 	value->form[0] = InternForm(field, 0, HashText(number, n, 1));
@@ -202,6 +205,22 @@ DateParts(const char *text, int *part, int *width)
 	return parts;
 }
 
+/* The month that is named, or 0. */
+static int
+NamedMonth(const char *text)
+{
+	static const char *const names[] = {"jan", "feb", "mar", "apr", "may", "jun",
+										"jul", "aug", "sep", "oct", "nov", "dec"};
+	const char              *folded = FoldText(text);
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strstr(folded, names[i]) != NULL)
+			return i + 1;
+	}
+	return 0;
+}
+
 /* Year first, or last; a day above 12 tells it from the month. */
 static bool
 ParseDate(const char *text, int *year, int *month, int *day)
@@ -226,6 +245,20 @@ ParseDate(const char *text, int *year, int *month, int *day)
 		*year = part[2];
 		*month = part[1];
 		*day = part[0];
+	}
+	else if (n == 2 && NamedMonth(text) > 0 && Max(width[0], width[1]) == 4)
+	{
+		/* May 6 1990, 6 May 1990, 1990 May 6 */
+		*year = width[0] == 4 ? part[0] : part[1];
+		*month = NamedMonth(text);
+		*day = width[0] == 4 ? part[1] : part[0];
+	}
+	else if (n == 3 && Max(width[0], width[2]) <= 2 && Max(part[0], part[2]) > 31)
+	{
+		/* two digits of a year that can be no day */
+		*year = 1900 + (part[0] > 31 ? part[0] : part[2]);
+		*month = part[1];
+		*day = part[0] > 31 ? part[2] : part[0];
 	}
 	else if (n == 1 && width[0] == 4)
 	{
@@ -267,6 +300,19 @@ ReadDate(MatchField *field, const char *text, MatchValue *value)
 	return true;
 }
 
+/* One side gave the lunar birthday, which comes 17 to 53 days before the solar one. */
+static bool
+IsLunar(const MatchValue *lunar, const MatchValue *solar)
+{
+	int gap = (solar->year - lunar->year) * 372 + (solar->month - lunar->month) * 31 + solar->day -
+			  lunar->day;
+	int year, month, day;
+
+	return gap >= 15 && gap <= 60 &&
+		   LunarDate(solar->year, solar->month, solar->day, &year, &month, &day) &&
+		   year == lunar->year && month == lunar->month && day == lunar->day;
+}
+
 int
 CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
@@ -282,6 +328,8 @@ CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 		off += a->runes[i] != b->runes[i];
 	if (off == 1 || (off == 2 && EditDistance(a->runes, 8, b->runes, 8, 1) <= 1))
 		return DATE_NEAR;
+	if (IsLunar(a, b) || IsLunar(b, a))
+		return DATE_NEAR;
 	if (same_month && same_day)
 		return DATE_DAY;
 	if (same_year && (same_month || same_day))
@@ -293,7 +341,8 @@ CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b)
 bool
 ReadId(MatchField *field, const char *text, MatchValue *value)
 {
-	char *folded = LatinText(FoldText(text));
+	char  chinese[ID_NUMBER_LENGTH + 1];
+	char *folded = LatinText(FoldText(NormalizeIdNumber(text, chinese) ? chinese : text));
 	char *o = folded;
 	int   n;
 
@@ -345,13 +394,6 @@ ReadNumeric(MatchField *field, const char *text, MatchValue *value)
 	return true;
 }
 
-/* 1998 and 1999 are not within a percent of each other. */
-static bool
-IsYear(double number)
-{
-	return number >= 1500 && number <= 2200 && number == floor(number);
-}
-
 int
 CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
@@ -360,9 +402,16 @@ CompareNumeric(const MatchField *field, const MatchValue *a, const MatchValue *b
 
 	if (gap == 0)
 		return NUMBER_EQUAL;
-	if (IsYear(a->number) && IsYear(b->number))
-		return gap <= 1 ? NUMBER_NEAR : gap <= 3 ? NUMBER_CLOSE : NUMBER_OTHER;
 	return gap <= size * 0.01 ? NUMBER_NEAR : gap <= size * 0.1 ? NUMBER_CLOSE : NUMBER_OTHER;
+}
+
+/* 1998 and 1999 are within a percent of each other, and yet two years. */
+int
+CompareYear(const MatchField *field, const MatchValue *a, const MatchValue *b)
+{
+	double gap = fabs(a->number - b->number);
+
+	return gap == 0 ? NUMBER_EQUAL : gap <= 1 ? NUMBER_NEAR : gap <= 3 ? NUMBER_CLOSE : NUMBER_OTHER;
 }
 
 bool

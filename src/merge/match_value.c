@@ -160,6 +160,7 @@ static const Comparator comparators[] = {
 		.compare = CompareCategory,
 		.contrary = NEVER,
 		.frequency = 0.5,
+		.paired = true,
 		.role = ROLE_SHARED,
 	},
 	{
@@ -175,6 +176,7 @@ static const Comparator comparators[] = {
 		.compare = CompareCategory,
 		.contrary = NEVER,
 		.frequency = 0.5,
+		.paired = true,
 	},
 	{
 		.name = "id",
@@ -206,6 +208,7 @@ static const Comparator comparators[] = {
 		.compare = CompareFreeText,
 		.contrary = 3,
 		.frequency = 1,
+		.paired = true,
 		.role = ROLE_KIN,
 		.related = {0.01, 0.01, 0.03, 0.05, 0.15, 0.75},
 	},
@@ -221,6 +224,37 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadNumeric,
 		.compare = CompareNumeric,
+		.contrary = NEVER,
+		.frequency = 1,
+	},
+	{
+		.name = "year",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.93, 0.05, 0},
+				{"next", 0.04, 0.09, -1},
+				{"near", 0.015, 0.16, -1},
+				{"different", 0.015, 0.7, -1},
+			},
+		.read = ReadNumeric,
+		.compare = CompareYear,
+		.contrary = 2,
+		.frequency = 1,
+		.held = 1,
+	},
+	{
+		.name = "blind",
+		.nlevels = 4,
+		.levels =
+			{
+				{"equal", 0.75, 0.004, 0},
+				{"near", 0.15, 0.0005, -1},
+				{"alike", 0.04, 0.002, -1},
+				{"different", 0.06, 0.9935, -1},
+			},
+		.read = ReadBlind,
+		.compare = CompareBlind,
 		.contrary = NEVER,
 		.frequency = 1,
 	},
@@ -382,7 +416,8 @@ PackValue(MemoryContext context, const MatchValue *value)
 	{
 		size += MAXALIGN(sizeof(MatchWords)) + MAXALIGN(n * sizeof(uint32)) +
 				MAXALIGN(n * sizeof(Rune *)) + MAXALIGN(n * sizeof(int16)) +
-				MAXALIGN(n * sizeof(uint64[2])) + MAXALIGN(value->nnumbers * sizeof(int32));
+				MAXALIGN(n * sizeof(uint64[2])) + MAXALIGN(n * sizeof(uint32)) +
+				MAXALIGN(value->nnumbers * sizeof(int32));
 		for (int i = 0; i < n; i++)
 			size += MAXALIGN(words->token_length[i] * sizeof(Rune));
 	}
@@ -398,6 +433,8 @@ PackValue(MemoryContext context, const MatchValue *value)
 		packed->words = Keep(&at, words, sizeof(MatchWords));
 		packed->words->tokens = Keep(&at, words->tokens, words->tokens ? n * sizeof(uint32) : 0);
 		packed->words->token_length = Keep(&at, words->token_length, n * sizeof(int16));
+		packed->words->letters =
+			Keep(&at, words->letters, words->letters ? n * sizeof(uint32) : 0);
 		packed->words->groups = Keep(&at, words->groups, words->groups ? n * sizeof(uint64[2]) : 0);
 		packed->words->numbers = Keep(&at, words->numbers, value->nnumbers * sizeof(int32));
 		packed->words->token_runes = Keep(&at, words->token_runes, n * sizeof(Rune *));
@@ -460,6 +497,7 @@ crm_compare_values(PG_FUNCTION_ARGS)
 	b = ReadValue(&field, text_to_cstring(PG_GETARG_TEXT_PP(2)), scratch);
 	if (a == 0 || b == 0)
 		PG_RETURN_NULL();
+	WeighTokens(&field);
 	level = field.comparator->compare(&field, field.values[a], field.values[b]);
 	if (level < 0)
 		PG_RETURN_NULL();

@@ -27,11 +27,15 @@
 #define PRIOR_RELATED 4.0 /* relatives are few and must not take the inexact matches */
 #define PRIOR_SHARED 20.0
 #define LEAST_U 1e-8
+#define TAKEN_SHARE 0.8 /* of the agreement of matches; the rest may be by chance as well */
 #define LEAST_RELATED 0.05 /* related pairs, for each that matches */
 #define LEAST_SHARE 1e-4
 #define RARITY_BONUS 4.0 /* bits that a rare value may add */
 #define LEAST_PROMISING -6.0
-#define MAX_RARITY 10.0 /* bits */
+#define MAX_RARITY 10.0   /* bits */
+#define LARGEST_HOME 8    /* entities with one telephone or address */
+#define MAX_TOGETHER 6.0  /* bits that going together adds or takes */
+#define FEW_TOGETHER 2.0  /* meetings that say nothing yet */
 
 typedef struct PatternCount
 {
@@ -142,6 +146,7 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken,
 		MatchField *field = &model->fields[f];
 		int         nlevels = field->comparator->nlevels;
 		double      scale = nsampled / all;
+		double      less = scale * (field->comparator->role == ROLE_SHARED ? 1 : TAKEN_SHARE);
 		double      total = 0, sum = 0;
 
 		if (field->pinned)
@@ -151,9 +156,9 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken,
 		total = Max(total, 1);
 		for (int l = 0; l < nlevels; l++)
 		{
-			double counted = sampled[f][l] - taken[f][l] * scale;
+			double counted = sampled[f][l] - taken[f][l] * less;
 			/* the candidates hold nearly all pairs that agree: a better count of what is rare */
-			double seen = (candidates[f][l] - taken[f][l]) * scale;
+			double seen = candidates[f][l] * scale - taken[f][l] * less;
 
 			field->u[l] = Max(Max(counted, seen), 0.3 * scale) / total;
 			field->u[l] = Max(field->u[l], LEAST_U);
@@ -164,14 +169,22 @@ SetU(MatchModel *model, LevelTable sampled, double nsampled, LevelTable taken,
 	}
 }
 
+static double
+LevelSum(const double *counted, int nlevels)
+{
+	double sum = 0;
+
+	for (int l = 0; l < nlevels; l++)
+		sum += counted[l];
+	return sum;
+}
+
 /* Shares of the levels, where the start counts as some pairs. */
 static void
 SetShares(double *shares, const double *counted, const double *start, double weight, int nlevels)
 {
-	double total = 0, sum = 0;
+	double total = LevelSum(counted, nlevels), sum = 0;
 
-	for (int l = 0; l < nlevels; l++)
-		total += counted[l];
 	for (int l = 0; l < nlevels; l++)
 	{
 		shares[l] = Max((counted[l] + weight * start[l]) / (total + weight), LEAST_SHARE);
@@ -193,7 +206,9 @@ SetClasses(MatchModel *model, LevelTable matched, LevelTable related)
 		for (int l = 0; l < comparator->nlevels; l++)
 			start[l] = comparator->levels[l].m;
 		if (!field->pinned)
-			SetShares(field->m, matched[f], start, PRIOR_PAIRS, comparator->nlevels);
+			SetShares(field->m, matched[f], start,
+					  PRIOR_PAIRS + comparator->held * LevelSum(matched[f], comparator->nlevels),
+					  comparator->nlevels);
 		if (comparator->role == ROLE_SHARED)
 			SetShares(field->r, related[f], start, PRIOR_SHARED, comparator->nlevels);
 		else if (comparator->role == ROLE_KIN)
@@ -212,13 +227,39 @@ StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate)
 
 	memset(estimate, 0, sizeof(*estimate));
 	estimate->all = Max((double) data->nrows * (data->nrows - 1) / 2, 1);
-	estimate->nsampled = Max(SampleLevels(model, data, estimate->sampled), 1);
+	estimate->nsampled = SampleLevels(model, data, estimate->sampled);
+	estimate->nsampled = Max(estimate->nsampled, 1);
 	estimate->patterns = pattern_create(CurrentMemoryContext, 4096, NULL);
 	estimate->matches = Max(data->nrows * 0.1, 1);
 	estimate->related = HasRelations(model) ? Max(data->nrows * 0.02, 0.1) : 0;
 	SetU(model, estimate->sampled, estimate->nsampled, none, none, estimate->all);
 	SetClasses(model, none, none);
 	model->prior = Min(estimate->matches / estimate->all, 0.4);
+}
+
+/*
+ * Where estimation starts: who shares a telephone or an address does not do so by
+ * chance, but is one, or, where the names differ, related.  Were they taken for
+ * strangers first, it would seem to come about by chance, and would stay so.
+ */
+static bool
+SharesHome(const MatchModel *model, uint64 pattern, bool *related)
+{
+	bool shared = false;
+
+	*related = false;
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const Comparator *comparator = model->fields[f].comparator;
+		int               level = PATTERN_LEVEL(pattern, f);
+
+		if (level == 0 && comparator->role == ROLE_SHARED &&
+			comparator->compare != CompareCategory)
+			shared = true;
+		if (level >= comparator->contrary && comparator->role == ROLE_KIN)
+			*related = true;
+	}
+	return shared;
 }
 
 /* Count a candidate; true where it may turn out to match and must be kept. */
@@ -231,6 +272,7 @@ CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern)
 	if (!found)
 	{
 		double bits = log2(model->prior);
+		bool   kin;
 
 		entry->count = 0;
 		for (int f = 0; f < model->nfields; f++)
@@ -241,7 +283,8 @@ CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern)
 				bits += log2(model->fields[f].m[level] / model->fields[f].u[level]) +
 						(model->fields[f].comparator->levels[level].form >= 0 ? RARITY_BONUS : 0);
 		}
-		entry->promising = bits > LEAST_PROMISING;
+		entry->promising = bits > LEAST_PROMISING ||
+						   (HasRelations(model) && SharesHome(model, pattern, &kin));
 	}
 	entry->count++;
 	estimate->candidates++;
@@ -260,7 +303,19 @@ FinishEstimate(MatchModel *model, Estimate *estimate)
 
 	pattern_start_iterate(patterns, &iterator);
 	while ((entry = pattern_iterate(patterns, &iterator)) != NULL)
+	{
+		bool kin;
+
 		CountLevels(model, entry->pattern, entry->count, candidates);
+		if (!HasRelations(model) || !SharesHome(model, entry->pattern, &kin))
+			continue;
+		CountLevels(model, entry->pattern, entry->count, taken);
+		if (kin)
+		{
+			CountLevels(model, entry->pattern, entry->count, related);
+			nrelated += entry->count;
+		}
+	}
 	SetU(model, estimate->sampled, estimate->nsampled, taken, candidates, all);
 	SetClasses(model, matched, related);
 
@@ -386,6 +441,88 @@ CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster)
 	pfree(rows);
 }
 
+typedef struct TogetherCount
+{
+	uint64 forms; /* the lesser number of a form before the greater */
+	uint32 count;
+	char   status;
+} TogetherCount;
+
+#define SH_PREFIX together
+#define SH_ELEMENT_TYPE TogetherCount
+#define SH_KEY_TYPE uint64
+#define SH_KEY forms
+#define SH_HASH_KEY(tb, key) ((uint32) MixHash(key, 11))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static inline uint64
+BothForms(uint32 a, uint32 b)
+{
+	return a < b ? ((uint64) a << 32) | b : ((uint64) b << 32) | a;
+}
+
+/*
+ * Which different values meet in matches: one source says "VLDB" where the other
+ * says "Very Large Data Bases", this city and that one are never the same place.
+ */
+void
+CountTogether(MatchModel *model, const MatchData *data, const MatchEdge *edges, uint64 nedges)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		MatchField *field = &model->fields[f];
+
+		if (!field->comparator->paired)
+			continue;
+		if (field->together == NULL)
+			field->together = together_create(field->context, 1024, NULL);
+		else
+			together_reset(field->together);
+		field->matched = 0;
+		for (uint64 i = 0; i < nedges; i++)
+		{
+			uint32 a = data->cells[(Size) edges[i].left * model->nfields + f];
+			uint32 b = data->cells[(Size) edges[i].right * model->nfields + f];
+			bool   found;
+
+			if (!edges[i].linked || a == 0 || b == 0)
+				continue;
+			a = field->values[a]->form[0];
+			b = field->values[b]->form[0];
+			field->matched++;
+			if (a != b)
+			{
+				TogetherCount *entry =
+					together_insert(field->together, BothForms(a, b), &found);
+
+				entry->count = found ? entry->count + 1 : 1;
+			}
+		}
+	}
+}
+
+/*
+ * How much more, or less, often than others of their level two different values meet
+ * in matches, in bits; linked: this pair is one of those counted.
+ */
+static double
+TogetherBits(const MatchField *field, int level, uint32 a, uint32 b, bool linked)
+{
+	const TogetherCount *entry = together_lookup(field->together, BothForms(a, b));
+	double               holders = Max(field->holders[0], 1);
+	double chance = 2 * (field->entities[0][a] / holders) * (field->entities[0][b] / holders);
+	double expected =
+		field->matched * field->m[level] * Min(chance / Max(field->u[level], chance), 1);
+	double seen = entry == NULL ? 0 : Max((double) entry->count - linked, 0);
+	double bits = log2((seen + FEW_TOGETHER) / (expected + FEW_TOGETHER));
+
+	return Min(Max(bits, -MAX_TOGETHER), MAX_TOGETHER);
+}
+
 static int32
 ScaledLog2(double ratio)
 {
@@ -424,24 +561,28 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
 		bits = Min(Max(bits, -MAX_RARITY), MAX_RARITY);
 		*adjustment = (int32) lrint(bits * WEIGHT_SCALE);
 	}
+	else if (form < 0 && a != NULL && b != NULL && field->together != NULL &&
+			 field->matched > 0 && a->form[0] != b->form[0])
+		*adjustment = (int32) lrint(
+			TogetherBits(field, level, a->form[0], b->form[0], shared == 1) * WEIGHT_SCALE);
 	return ScaledLog2(Max(field->m[level] / field->u[level], field->comparator->least));
 }
 
 /*
  * Sum of the prior, the weights of the fields, and what is taken off because a
  * related pair would look the same: -log2(1 + odds of a related against a strange
- * pair), in *relation.
+ * pair), in *relation; *kinship is the logarithm of those odds.
  */
-int32
-PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
-		   uint64 pattern, const uint32 *cluster, int32 *relation)
+static int32
+WeighPair(const MatchModel *model, const MatchData *data, uint32 left, uint32 right, uint64 pattern,
+		  const uint32 *cluster, int32 *relation, double *kinship)
 {
 	const uint32 *a = data->cells + (Size) left * model->nfields,
 				 *b = data->cells + (Size) right * model->nfields;
 	int    shared = cluster[left] == cluster[right] ? 1 : 2;
 	int32  weight = PriorWeight(model);
-	double kinship = 0;
 
+	*kinship = 0;
 	for (int f = 0; f < model->nfields; f++)
 	{
 		const MatchField *field = &model->fields[f];
@@ -454,13 +595,54 @@ PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 r
 							  b[f] ? field->values[b[f]] : NULL, shared, &adjustment);
 		weight += adjustment;
 		if (field->comparator->role != ROLE_OWN)
-			kinship += log2(field->r[level] / field->u[level]) + (double) adjustment / WEIGHT_SCALE;
+			*kinship += log2(field->r[level] / field->u[level]) + (double) adjustment / WEIGHT_SCALE;
 	}
 	*relation = 0;
 	if (model->related > 0)
 	{
-		kinship += log2(model->related / (1 - model->prior - model->related));
-		*relation = -(int32) lrint(log2(1 + exp2(kinship)) * WEIGHT_SCALE);
+		*kinship += log2(model->related / (1 - model->prior - model->related));
+		*relation = -(int32) lrint(log2(1 + exp2(*kinship)) * WEIGHT_SCALE);
 	}
 	return weight + *relation;
 }
+
+int32
+PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+		   uint64 pattern, const uint32 *cluster, int32 *relation)
+{
+	double kinship;
+
+	return WeighPair(model, data, left, right, pattern, cluster, relation, &kinship);
+}
+
+/* How likely a pair is related rather than one, or strange. */
+double
+RelatedProbability(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
+				   uint64 pattern, const uint32 *cluster)
+{
+	int32  relation;
+	double kinship;
+	int32  weight = WeighPair(model, data, left, right, pattern, cluster, &relation, &kinship);
+
+	if (model->related <= 0)
+		return 0;
+	/* a home has several in it; that they share its telephone makes it no common one */
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const MatchField *field = &model->fields[f];
+		uint32            a = data->cells[(Size) left * model->nfields + f],
+			   b = data->cells[(Size) right * model->nfields + f];
+		int32 adjustment;
+
+		if (field->comparator->role != ROLE_SHARED || PATTERN_LEVEL(pattern, f) != 0 ||
+			field->entities[0] == NULL || field->values[a]->form[0] != field->values[b]->form[0] ||
+			field->entities[0][field->values[a]->form[0]] > LARGEST_HOME)
+			continue;
+		(void) FieldWeight(model, f, 0, field->values[a], field->values[b],
+						   cluster[left] == cluster[right] ? 1 : 2, &adjustment);
+		kinship -= Min((double) adjustment / WEIGHT_SCALE, 0);
+		weight -= Min(adjustment, 0);
+	}
+	return 1 / (1 + exp2(-kinship) + exp2((double) (weight - relation) / WEIGHT_SCALE - kinship));
+}
+

@@ -49,6 +49,7 @@ typedef struct MergeAct
 } MergeAct;
 
 /* kin.c */
+extern void InSubtransaction(bool (*run) (void *), void *argument);
 /* Lock the members that these are after merges, in order; sorted, without repetition. */
 extern int64 *LockRoots(const int64 *members, int n, int *nroots);
 /* Lock the survivors of all that were ever merged with this one; the number of their kin, 0: none. */

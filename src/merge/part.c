@@ -284,8 +284,8 @@ RefuseConflict(const Part *part, const char *key, Datum members)
 	bool		block = strcmp(part->conflict, "block") == 0;
 
 	ereport(ERROR, (errcode(ERRCODE_CRM_MERGE_CONFLICT),
-					block ? errmsg("%s of a member stands against merging it", part->name)
-					: errmsg("the members cannot both keep their %s", part->name),
+					block ? errmsg("what a member has open of part \"%s\" stands against merging it", part->name)
+					: errmsg("the members may not both have this of part \"%s\"", part->name),
 					errdetail("Members %s, key %s.",
 							  IdList(members), key),
 					errhint("Table crm_member.merge_part says what is refused.")));

@@ -9,6 +9,7 @@
  * transaction.  A rule without a limit costs nothing here.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
@@ -225,6 +226,19 @@ PostRuleUse(RuleUse *use)
 	list_sort(list, CompareUses);
 
 	SPI_connect();
+	/* a merge under way is waited for: what it makes of a member has used what both did */
+	for (int i = 0; i < list_length(list); i++)
+	{
+		int64		member_id = ((Use *) list_nth(list, i))->key.member_id;
+		char	   *status;
+
+		if (member_id != 0 && (i == 0 || ((Use *) list_nth(list, i - 1))->key.member_id != member_id) &&
+			LockMember(member_id, &status) != member_id)
+		{
+			SPI_finish();
+			return false;
+		}
+	}
 	while (done < list_length(list) &&
 		   AddToUse(list_nth(list, done), ((Use *) list_nth(list, done))->given))
 		done++;

@@ -309,4 +309,7 @@ extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);
 
+/* points.c: erase_member() takes a person's words out of journals */
+extern bool redacting_journals;
+
 #endif

@@ -112,16 +112,21 @@ crm_checkout(PG_FUNCTION_ARGS)
 	RedeemSale(sale);
 	PlanTender(sale);
 	set = GetRuleSet();
-	member = sale->member;
-	do
+	for (;;)
 	{
-		sale->member = member;
+		member = sale->member;
 		earned.climb = NULL;
 		standing = BeginClimb(member, sale->sold_at, true);
 		use = BeginRuleUse(set, false, false);
 		earned.awards = EvaluateSale(set, sale, use, NULL);
 		ClimbTiers(set, use, standing, &earned);
-	} while (!PostRuleUse(use));
+		if (PostRuleUse(use))
+			break;
+		/* others were faster, or the buyer was merged */
+		sale->member = LoadBuyer(sale->member_id);
+		if (sale->member != NULL)
+			AttributeSale(document, named);
+	}
 	AttributeUse(&earned, 1);
 	PostTender(sale, earned.awards);
 	PostAwards(set, &earned, 1);

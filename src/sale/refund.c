@@ -17,6 +17,7 @@
 #include "stored_value/stored_value.h"
 #include "tier/tier.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -503,7 +504,8 @@ PushPointsOf(JsonbParseState **state, const Refund *refund, const RefundedPoints
 	if (refund->sale.member_id != CRM_GUEST)
 		PushNumber(state, "balance",
 				   SpendableBalance(refund->sale.member_id, points->type,
-									refund->at, DT_NOEND, false),
+									GetCurrentTransactionStartTimestamp(),
+									GetCurrentTransactionStartTimestamp(), false),
 				   points->type->decimals);
 	else
 		PushText(state, "balance", NULL);

@@ -72,9 +72,15 @@ char *
 NormalizeEmail(const char *s)
 {
 	char *folded = FoldText(s);
-	char *o = folded;
+	char *o = folded, *stop;
 	char *local = folded, *domain, *plus;
 
+	/* the full stop of a Chinese keyboard */
+	while ((stop = strstr(folded, "。")) != NULL)
+	{
+		*stop = '.';
+		memmove(stop + 1, stop + 3, strlen(stop + 3) + 1);
+	}
 	if (strncmp(folded, "mailto:", 7) == 0)
 		local = o = folded + 7;
 	for (char *c = local; *c; c++)
@@ -95,6 +101,8 @@ NormalizeEmail(const char *s)
 		if (strcmp(domain, domains[i].from) == 0)
 			domain = pstrdup(domains[i].to);
 	}
+	if (strncmp(domain, "example.", 8) == 0)
+		return NULL;
 	if (strchr(domain, '.') == NULL || domain[0] == '.' || strstr(domain, "..") != NULL)
 		return NULL;
 

@@ -27,9 +27,9 @@ static int   nsyllables = 0;
 static uint8 is_surname[HAN_COUNT];
 static bool  lists_loaded = false;
 
-/* Variants that Traditional-Simplified leaves as they are. */
+/* Variants that Traditional-Simplified leaves as they are; 乾 is no 干 in a name. */
 static const char variants[] =
-	"峯峰甯宁喆哲堃坤昇升陞升珮佩綵彩祕秘牠它羣群堦阶犇奔勳勋燻熏檯台祐佑菓果艷艳邨村嵗岁";
+	"峯峰甯宁喆哲堃坤昇升陞升珮佩綵彩祕秘牠它羣群堦阶犇奔勳勋燻熏檯台祐佑菓果艷艳邨村嵗岁乾乾";
 
 /* Family names with one character, most of the Hundred Surnames and the common rest. */
 static const char surnames[] =
@@ -353,6 +353,45 @@ SurnameLength(const Rune *name, int n)
 	return n >= 1 && name[0] >= HAN_FIRST && name[0] <= HAN_LAST && is_surname[name[0] - HAN_FIRST]
 			   ? 1
 			   : 0;
+}
+
+/* Is a word how this family name is spelt in Hong Kong, Taiwan, overseas? */
+bool
+IsRomanSurname(const char *word, const char *pinyin)
+{
+	static const char *const spellings[][2] = {
+		{"wong", "wang"},   {"wong", "huang"},  {"chan", "chen"},    {"cheung", "zhang"},
+		{"cheong", "zhang"}, {"chang", "zhang"}, {"lee", "li"},       {"ng", "wu"},
+		{"ng", "huang"},    {"lam", "lin"},     {"leung", "liang"},  {"ho", "he"},
+		{"chow", "zhou"},   {"chou", "zhou"},   {"yeung", "yang"},   {"tsang", "zeng"},
+		{"tseng", "zeng"},  {"tang", "deng"},   {"teng", "deng"},    {"kwok", "guo"},
+		{"kuo", "guo"},     {"cheng", "zheng"}, {"lau", "liu"},      {"hui", "xu"},
+		{"hsu", "xu"},      {"tsui", "xu"},     {"lai", "li"},       {"lai", "lai"},
+		{"choi", "cai"},    {"tsai", "cai"},    {"ip", "ye"},        {"yip", "ye"},
+		{"yeh", "ye"},      {"fung", "feng"},   {"tse", "xie"},      {"hsieh", "xie"},
+		{"tam", "tan"},     {"mak", "mai"},     {"kwan", "guan"},    {"lo", "luo"},
+		{"law", "luo"},     {"chiang", "jiang"}, {"kong", "jiang"},  {"chao", "zhao"},
+		{"chiu", "zhao"},   {"hsiao", "xiao"},  {"siu", "xiao"},     {"chu", "zhu"},
+		{"yau", "qiu"},     {"chiu", "qiu"},    {"au", "ou"},        {"poon", "pan"},
+		{"yuen", "yuan"},   {"yuen", "ruan"},   {"so", "su"},        {"mok", "mo"},
+		{"to", "du"},       {"tu", "du"},       {"tong", "tang"},    {"lui", "lu"},
+		{"lui", "lei"},     {"wan", "yin"},     {"wan", "wen"},      {"woo", "hu"},
+		{"wu", "hu"},       {"shum", "shen"},   {"sham", "cen"},     {"kan", "jian"},
+		{"tsoi", "cai"},    {"yu", "yu"},       {"yue", "yu"},       {"chin", "qian"},
+		{"chien", "qian"},  {"hung", "hong"},   {"sung", "song"},    {"tung", "dong"},
+		{"pang", "peng"},   {"shih", "shi"},    {"sze", "shi"},      {"szeto", "situ"},
+		{"auyeung", "ouyang"}, {"tsao", "cao"}, {"tso", "cao"},      {"ting", "ding"},
+		{"kao", "gao"},     {"ko", "gao"},      {"mei", "mei"},      {"moy", "mei"},
+		{"jen", "ren"},     {"yam", "ren"},     {"fong", "fang"},    {"kam", "jin"},
+		{"chung", "zhong"}, {"lieu", "liao"},   {"liu", "liao"},     {"suen", "sun"},
+	};
+
+	for (int i = 0; i < lengthof(spellings); i++)
+	{
+		if (strcmp(spellings[i][0], word) == 0 && strcmp(spellings[i][1], pinyin) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool

@@ -28,6 +28,14 @@ static const Honorific honorifics[] = {
 static const char *const titles[] = {"mr",   "mrs", "ms",    "miss", "dr",
 									 "prof", "sir", "madam", "jr",   "sr"};
 
+/* Written where a name was asked for and none was given. */
+static const char *const nobody[] = {
+	"未知",    "测试", "匿名",  "无",      "无名",  "暂无",    "顾客",   "散客",
+	"会员",    "客户", "游客",  "用户",    "先生",  "女士",    "小姐",   "null",
+	"none",    "n a",  "na",    "test",    "guest", "unknown", "nobody", "customer",
+	"anonymous",
+};
+
 typedef enum RuneClass
 {
 	CLASS_HAN,
@@ -79,6 +87,49 @@ DropBrackets(Rune *runes, int n)
 			runes[kept++] = rune;
 	}
 	return kept;
+}
+
+/* A telephone number and VIP beside a Han name are remarks. */
+static int
+DropRemarks(Rune *runes, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n;)
+	{
+		int digits = 0;
+
+		while (i + digits < n && runes[i + digits] >= '0' && runes[i + digits] <= '9')
+			digits++;
+		if (digits >= 7)
+			i += digits;
+		else if (i + 2 < n && runes[i] == 'v' && runes[i + 1] == 'i' && runes[i + 2] == 'p' &&
+				 (i == 0 || !u_isalpha(runes[i - 1]) || IsHan(runes[i - 1])) &&
+				 (i + 3 == n || !u_isalpha(runes[i + 3]) || IsHan(runes[i + 3])))
+			i += 3;
+		else
+		{
+			digits = Max(digits, 1);
+			memmove(runes + kept, runes + i, digits * sizeof(Rune));
+			kept += digits;
+			i += digits;
+		}
+	}
+	return kept;
+}
+
+static bool
+IsNobody(const PersonName *name)
+{
+	for (int i = 0; i < lengthof(nobody); i++)
+	{
+		Rune text[12];
+		int  n = DecodeText(nobody[i], text, lengthof(text));
+
+		if (n == name->nrunes && memcmp(text, name->runes, n * sizeof(Rune)) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -207,8 +258,8 @@ ParseLetters(PersonName *name, const Rune *runes, int n)
 	name->kind = name->nwords > 0 ? NAME_LATIN : NAME_NONE;
 }
 
-void
-ParseName(const char *s, PersonName *name)
+static void
+ReadName(const char *s, PersonName *name)
 {
 	Rune runes[64];
 	int  n = DecodeText(LatinText(FoldText(s)), runes, lengthof(runes));
@@ -218,6 +269,8 @@ ParseName(const char *s, PersonName *name)
 
 	memset(name, 0, sizeof(*name));
 	n = DropBrackets(runes, n);
+	if (n > 0 && IsHan(runes[0]))
+		n = DropRemarks(runes, n);
 	for (int i = 0; i < n; i++)
 	{
 		runes[i] = Simplified(runes[i]);
@@ -280,6 +333,14 @@ ParseName(const char *s, PersonName *name)
 	}
 	SetRunes(name, runes, kept);
 	name->kind = count[CLASS_HIDDEN] > 0 ? NAME_MASKED : NAME_ALIAS;
+}
+
+void
+ParseName(const char *s, PersonName *name)
+{
+	ReadName(s, name);
+	if (IsNobody(name))
+		memset(name, 0, sizeof(*name));
 }
 
 char *

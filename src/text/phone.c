@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 
 #define PHONE_MAX 24
+#define EXTENSION_MAX 6
 
 /* Digits as people type them: ASCII, full width, Han. */
 static int
@@ -80,6 +81,8 @@ ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidde
 
 	*plus = *hidden = false;
 	extension[0] = '\0';
+	if (pg_strncasecmp(s, "tel", 3) == 0)
+		nrunes = DecodeText(s + 3, runes, lengthof(runes));
 	for (int i = 0; i < nrunes; i++)
 	{
 		Rune rune = runes[i];
@@ -100,6 +103,13 @@ ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidde
 			sign = '0';
 		else if (rune == 'l' || rune == 'I' || rune == 'i' || rune == '|' || rune == 0xFF4C)
 			sign = '1';
+		else if (rune == '/' || rune == ';' || rune == 0x3001 || rune == 0xFF0F)
+		{
+			/* a second number is left to whoever wants two columns */
+			if (n >= 11)
+				break;
+			continue;
+		}
 		else if (rune == '-' || rune == 0xFF0D || rune == '#' || rune == 0x8F6C || rune == ',')
 		{
 			/* 转, a hyphen or a hash after a whole mobile: an extension follows */
@@ -113,8 +123,12 @@ ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidde
 			continue;
 		if (in_extension)
 		{
-			if (next < 8)
-				extension[next++] = sign;
+			if (next == EXTENSION_MAX)
+			{
+				next = 0; /* that was a second number */
+				break;
+			}
+			extension[next++] = sign;
 		}
 		else if (n < PHONE_MAX)
 			digits[n++] = sign;

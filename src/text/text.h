@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-#define TEXT_VERSION 1
+#define TEXT_VERSION 2
 
 typedef uint32 Rune; /* a code point */
 
@@ -31,10 +31,20 @@ extern bool        IsPinyin(const char *letters);
 extern int         SurnameLength(const Rune *name, int n); /* 2 compound, 1 single, 0 none */
 extern bool        SameSurnameVariant(Rune a, Rune b);
 extern bool        LookAlike(Rune a, Rune b);
+extern bool        IsRomanSurname(const char *word, const char *pinyin);
 
 /* phone.c, email.c: NULL where nothing usable is left */
 extern char *NormalizePhone(const char *s);
 extern char *NormalizeEmail(const char *s);
+
+/* id_number.c */
+#define ID_NUMBER_LENGTH 18
+
+extern bool NormalizeIdNumber(const char *s, char number[ID_NUMBER_LENGTH + 1]);
+
+/* lunar.c */
+extern bool LunarDate(int year, int month, int day, int *lunar_year, int *lunar_month,
+					  int *lunar_day);
 
 /* A phone number as far as it is legible: '*' stands for a hidden digit. */
 extern char *LegiblePhone(const char *s);

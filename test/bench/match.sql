@@ -1,6 +1,8 @@
 -- Finding duplicates among :n members (default 100000), beside what plain SQL offers:
 -- a join on the normalised mobile, which finds only those, and a self-join on trigrams
 -- of the name, of which a sample of :sample rows (default 200) is run and extrapolated.
+-- Then connected components of about 9 :n edges beside a recursive CTE, and search before
+-- create and registration among :n members.
 --
 -- Run it in a database where CREATE EXTENSION crm_member and setup() have been done.
 \set QUIET on
@@ -54,4 +56,60 @@ INSERT INTO lap VALUES ('find_duplicates', extract(epoch FROM clock_timestamp() 
 SELECT what, round(seconds, 2) AS seconds, found,
        round((SELECT seconds FROM lap WHERE what = 'find_duplicates') / seconds, 4) AS ours_over_theirs, note FROM lap;
 DELETE FROM crm_member.match_model WHERE model_code = 'match_bench';
+
+-- groups of two to six, and ten chains of twelve
+CREATE TABLE edge AS
+SELECT g * 10 + 1 + floor(random() * k)::bigint AS a, g * 10 + 1 + k::bigint AS b
+FROM generate_series(1, :n * 3) AS g, LATERAL generate_series(1, 1 + g % 5) AS k;
+INSERT INTO edge SELECT 1000000000 + c * 100 + k, 1000000000 + c * 100 + k + 1 FROM generate_series(1, 10) AS c, generate_series(1, 11) AS k;
+VACUUM ANALYZE edge;
+SET jit = off;
+DELETE FROM lap;
+:clock
+SELECT count(*) AS found, sum(component) AS check FROM crm_member.connected_components('SELECT a, b FROM edge') \gset
+INSERT INTO lap VALUES ('connected_components', extract(epoch FROM clock_timestamp() - :'started'), :found, :'check');
+:clock
+WITH RECURSIVE e AS MATERIALIZED (SELECT a, b FROM edge UNION ALL SELECT b, a FROM edge),
+r (id, root) AS (SELECT a, a FROM e UNION SELECT e.b, r.root FROM r JOIN e ON e.a = r.id)
+SELECT count(*) AS found, sum(root) AS check FROM (SELECT id, min(root) AS root FROM r GROUP BY id) AS x \gset
+INSERT INTO lap VALUES ('recursive CTE', extract(epoch FROM clock_timestamp() - :'started'), :found, :'check');
+:clock
+SELECT count(*) AS found, sum(component) AS check FROM crm_member.connected_components('SELECT a, b FROM edge') \gset
+INSERT INTO lap VALUES ('connected_components', extract(epoch FROM clock_timestamp() - :'started'), :found, :'check');
+SELECT what, round(seconds, 3) AS seconds, found AS keys, note AS sum_of_components,
+       round((SELECT seconds FROM lap WHERE what = 'recursive CTE') / seconds, 1) AS times_the_cte FROM lap;
+
+-- the same people as members: search before create, then registration
+INSERT INTO crm_member.member (member_id, attrs) SELECT id * 65536 + 1, jsonb_build_object('city', city) FROM member;
+INSERT INTO crm_member.person (member_id, name, mobile, birthday) SELECT id * 65536 + 1, name, mobile, birthday FROM member;
+VACUUM ANALYZE crm_member.person;
+VACUUM ANALYZE crm_member.match_key;
+CREATE TEMP TABLE call (milliseconds float8);
+DO $$
+DECLARE
+  candidate jsonb;
+  began timestamptz;
+BEGIN
+  FOR candidate IN SELECT jsonb_build_object('name', name, 'mobile', mobile, 'birthday', birthday) FROM match_bench.member ORDER BY md5(id::text) LIMIT 2000 LOOP
+    began := clock_timestamp();
+    PERFORM crm_member.match_member(candidate);
+    INSERT INTO call VALUES (extract(epoch FROM clock_timestamp() - began) * 1000);
+  END LOOP;
+END
+$$;
+SELECT 'match_member, ms' AS what, count(*) AS calls, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY milliseconds)::numeric, 2) AS p50,
+       round(percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds)::numeric, 2) AS p99, round(max(milliseconds)::numeric, 2) AS longest FROM call;
+:clock
+DO $$
+DECLARE
+  new jsonb;
+BEGIN
+  FOR i IN 1..2000 LOOP
+    new := jsonb_build_object('name', '赵' || chr(20000 + i) || chr(21000 + i), 'mobile', '166' || lpad(i::text, 8, '0'));
+    PERFORM crm_member.match_member(new, 3);
+    PERFORM crm_member.register_member(name => new ->> 'name', mobile => new ->> 'mobile');
+  END LOOP;
+END
+$$;
+SELECT 'search and registration, one client, in one transaction' AS what, round(2000 / extract(epoch FROM clock_timestamp() - :'started')) AS a_second;
 DROP SCHEMA match_bench CASCADE;

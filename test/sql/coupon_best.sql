@@ -23,7 +23,7 @@ DECLARE
   a_kind text := pg_temp.one_of('amount', 'amount', 'percent', 'percent', 'percent', 'fixed_price', 'buy_x_get_y', 'gift', 'free_shipping');
 BEGIN
   INSERT INTO crm_member.coupon_template (template_code, kind, value, target, eligible, buy_quantity, get_quantity, get_eligible, partial_reward, pick,
-    max_discount, max_units, redistribute, min_spend, min_basis, min_quantity, priority, stack_group, exclusive, percent_base, allocation, rounding, uses)
+    max_discount, max_units, redistribute, min_spend, min_basis, min_quantity, priority, stack_group, exclusive, percent_base, allocation, rounding, uses, stop_lines)
   VALUES ('T' || i, a_kind,
     CASE a_kind WHEN 'amount' THEN round((random() * 30)::numeric, 2) WHEN 'percent' THEN round((random() * 60)::numeric, 1)
                 WHEN 'fixed_price' THEN round((random() * 40)::numeric, 2) END,
@@ -43,7 +43,7 @@ BEGIN
     CASE WHEN random() < 0.8 THEN 'no' ELSE pg_temp.one_of('priority', 'wins') END,
     pg_temp.one_of('remaining', 'remaining', 'original'),
     pg_temp.one_of('largest_remainder', 'first_lines', 'last_line', 'running_delta'),
-    pg_temp.one_of('half_up', 'half_even', 'floor', 'ceil'), NULL);
+    pg_temp.one_of('half_up', 'half_even', 'floor', 'ceil'), NULL, random() < 0.2);
   PERFORM crm_member.import_coupon('T' || i, 'T' || i);
   INSERT INTO crm_member.coupon_template
   SELECT (jsonb_populate_record(t, jsonb_build_object('template_code', 'P' || i, 'automatic', true,
