@@ -12,14 +12,14 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/table.o src/setting.o src/new_id.o
 
 # exact decimals
-OBJS += src/money/decimal.o src/money/allocate.o
+OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o
 
 # the condition language
 OBJS += src/condition/attribute.o src/condition/token.o src/condition/parse.o src/condition/layout.o \
-	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o src/condition/key.o
+	src/condition/print.o src/condition/time.o src/condition/evaluate.o src/condition/facts.o src/condition/condition.o src/condition/axis.o src/condition/index.o
 
 # text
 OBJS += src/text/icu.o src/text/han.o src/text/name.o src/text/phone.o src/text/email.o src/text/id_number.o src/text/lunar.o src/text/similar.o
@@ -30,21 +30,21 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 	src/member/register_member.o src/member/import.o src/member/privilege.o
 
 # sales
-OBJS += src/sale/checkout.o src/sale/settle.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/document.o src/sale/answer.o src/sale/row.o \
 	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
 
 # points
-OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o \
+OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
 	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
-	src/points/index.o src/points/limit.o src/points/bracket.o src/points/simulate.o
+	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 
 # tiers
 OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o src/tier/review.o \
 	src/tier/progress.o
 
 # RFM
-OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm/day.o \
+OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
@@ -55,7 +55,9 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/units.o src/rfm
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
 	src/merge/match_plain.o src/merge/match_place.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
 	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
-	src/merge/match_member.o src/merge/component.o
+	src/merge/match_member.o src/merge/component.o \
+	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
+	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o
@@ -63,7 +65,7 @@ OBJS += src/job/progress.o src/job/cron.o
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
 	src/coupon/unit.o src/coupon/combine.o src/coupon/row.o src/coupon/take.o src/coupon/judge.o \
-	src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
+	src/coupon/candidate.o src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
 	src/coupon/generate.o
 
 # stored value

@@ -141,6 +141,13 @@ AS 'MODULE_PATHNAME', 'crm_condition_attributes';
 COMMENT ON FUNCTION crm_member.condition_attributes() IS
   'The attributes a condition can name, with type (number, text, boolean, date, timestamp) and meaning';
 
+CREATE FUNCTION crm_member.days_to_birthday(birthday date, day date) RETURNS int
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_days_to_birthday';
+
+COMMENT ON FUNCTION crm_member.days_to_birthday(date, date) IS
+  'Days from a day to the nearest birthday: 0 on it, below 0 after it; the 29th of February is kept on the 28th in a common year. NULL for NULL and infinity';
+
 CREATE FUNCTION crm_member.condition_sql(condition crm_member.condition) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_condition_sql';

@@ -5,7 +5,7 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_is_expiry';
 
 COMMENT ON FUNCTION crm_member.is_expiry(text) IS
-  'Is this how points may expire: never; an interval such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day). NULL for NULL';
+  'Is this how points may expire: never; an interval such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. NULL for NULL';
 
 CREATE FUNCTION crm_member.is_brackets(brackets jsonb) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -82,39 +82,12 @@ AS 'MODULE_PATHNAME', 'crm_explain_points';
 COMMENT ON FUNCTION crm_member.explain_points(jsonb) IS
   'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale), displaced (by displaced_by) or capped; points were given, would_have is what would have been given without displacement and cap. At line scope one row a line. Writes nothing; errors as quote()';
 
-
-CREATE FUNCTION crm_member.simulate_rules("from" timestamptz, "to" timestamptz, rules jsonb DEFAULT NULL)
+CREATE FUNCTION crm_member.simulate_rules("from" timestamptz, "to" timestamptz, rules jsonb DEFAULT NULL,
+  by text[] DEFAULT '{rule,member,store,day}', compare boolean DEFAULT true)
 RETURNS TABLE (rule_code text, points_type text, member_id bigint, store text, day date,
-               sales bigint, points numeric, given numeric)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  PERFORM crm_member.require_setup();
-  RETURN QUERY
-  SELECT v.rule_code, v.points_type, v.member_id, v.store, v.day,
-         count(DISTINCT v.sale_id), sum(v.simulated), sum(v.given)
-  FROM (
-    SELECT d.rule_code, d.points_type, d.member_id, d.store, d.day, d.sale_id, d.points AS simulated, 0::numeric AS given
-      FROM crm_member.draft_points(simulate_rules."from", simulate_rules."to", rules) d
-    UNION ALL
-    SELECT r.rule_code, e.points_type, e.member_id, s.store,
-           (s.sold_at AT TIME ZONE (SELECT g.time_zone FROM crm_member.setting g))::date, s.sale_id, 0, r.points
-      FROM crm_member.sale s
-      JOIN crm_member.points_entry e ON e.sale_id = s.sale_id AND e.kind = 'earn'
-           AND e.member_id = crm_member.canonical_member(s.member_id),
-           unnest(e.rules, e.rule_points) AS r (rule_code, points)
-     WHERE s.sold_at >= simulate_rules."from" AND s.sold_at < simulate_rules."to") v
-  GROUP BY 1, 2, 3, 4, 5;
-END
-$$;
+               sales bigint, points numeric, given numeric, sale_id bigint)
+LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_simulate_rules';
 
-COMMENT ON FUNCTION crm_member.simulate_rules(timestamptz, timestamptz, jsonb) IS
-  'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given), by rule, member, store and business day; sum over what you do not need. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Members are taken as they are today; limits and budgets begin at nothing. Writes nothing. Errors: 22023 rules is no array or a rule cannot be one, 22P02 bad condition';
-
-CREATE FUNCTION crm_member.draft_points("from" timestamptz, "to" timestamptz, rules jsonb)
-RETURNS TABLE (rule_code text, points_type text, member_id bigint, sale_id bigint, store text, day date, points numeric)
-LANGUAGE c STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
-AS 'MODULE_PATHNAME', 'crm_draft_points';
-
-COMMENT ON FUNCTION crm_member.draft_points(timestamptz, timestamptz, jsonb) IS
-  'What simulate_rules() sums up, sale by sale';
+COMMENT ON FUNCTION crm_member.simulate_rules(timestamptz, timestamptz, jsonb, text[], boolean) IS
+  'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier they held then and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';

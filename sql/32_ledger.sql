@@ -120,57 +120,13 @@ AS 'MODULE_PATHNAME', 'crm_release_timed_out';
 COMMENT ON FUNCTION crm_member.release_timed_out(bigint, text, timestamptz) IS
   'Book as released the holds of an account that timed out until then; spending does so by itself, expire_points() for all. Error RM302 unknown points type';
 
-CREATE FUNCTION crm_member.expire_step(as_of timestamptz, after_member bigint, accounts int,
-  OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off
-AS $$
-BEGIN
-  PERFORM crm_member.release_timed_out(h.member_id, h.points_type, expire_step.as_of)
-  FROM (SELECT DISTINCT d.member_id, d.points_type
-        FROM (SELECT h.member_id, h.points_type FROM crm_member.points_hold h
-              WHERE h.held > 0 AND h.expires_at <= expire_step.as_of
-              ORDER BY h.expires_at LIMIT expire_step.accounts) d
-        ORDER BY 1, 2) h;
-
-  -- An account that changed since it was read is left for the next pass: entry_no says so.
-  WITH account AS (
-    SELECT a.ctid AS tid, a.member_id, a.points_type, a.entry_no, a.expired_to
-    FROM crm_member.points_account a
-    WHERE a.member_id > expire_step.after_member AND a.expires_at <= expire_step.as_of
-    ORDER BY a.member_id, a.points_type LIMIT expire_step.accounts
-  ), lapsed AS MATERIALIZED (
-    SELECT a.tid, a.entry_no,
-           (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l
-            WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
-              AND l.expires_at > a.expired_to AND l.expires_at <= expire_step.as_of) AS points,
-           (SELECT l.expires_at FROM crm_member.points_lot l
-            WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
-              AND l.expires_at > greatest(a.expired_to, expire_step.as_of)
-            ORDER BY l.expires_at LIMIT 1) AS next_expiry
-    FROM account a
-  ), changed AS (
-    UPDATE crm_member.points_account a
-       SET balance = a.balance - l.points,
-           entry_no = a.entry_no + (l.points > 0)::int,
-           expired_to = greatest(a.expired_to, expire_step.as_of),
-           expires_at = coalesce(l.next_expiry, 'infinity')
-      FROM lapsed l
-     WHERE a.ctid = l.tid AND a.entry_no = l.entry_no
-    RETURNING a.member_id, a.points_type, a.entry_no, a.balance, l.points
-  ), entry AS (
-    INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at)
-    SELECT c.member_id, c.points_type, c.entry_no, 'expire', -c.points, c.balance, expire_step.as_of
-      FROM changed c WHERE c.points > 0
-  )
-  SELECT (SELECT count(*) FROM account), count(*), coalesce(sum(c.points), 0), (SELECT max(a.member_id) FROM account a)
-    INTO due, booked, points, last_member
-    FROM changed c;
-END
-$$;
+CREATE FUNCTION crm_member.expire_step(as_of timestamptz, block bigint, accounts int,
+  OUT due bigint, OUT booked bigint, OUT points numeric, OUT next_block bigint, OUT holds bigint)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS 'MODULE_PATHNAME', 'crm_expire_step';
 
 COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
-  'One step of expire_points(): so many accounts after a member. due: accounts looked at, booked: those that had not changed meanwhile, points: that expired';
+  'One step of expire_points(): the accounts in a block of points_account and those after it, until so many are due. due: accounts with something to expire, booked: those that had not changed meanwhile, points: that expired, next_block: where to go on, NULL: that was the end, holds: that had timed out and are released, of so many at most with all others of their accounts';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
@@ -245,8 +201,8 @@ AS $$
 DECLARE
   run CONSTANT bigint := crm_member.new_id();
   moment CONSTANT timestamptz := as_of;
-  after_member bigint := -1;
-  skipped bigint := 0;
+  block bigint := 0;
+  found bigint := 0;
   step record;
 BEGIN
   PERFORM crm_member.require_setup();
@@ -254,25 +210,22 @@ BEGIN
     RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   LOOP
-    SELECT * INTO step FROM crm_member.expire_step(moment, after_member, batch);
+    SELECT * INTO step FROM crm_member.expire_step(moment, block, batch);
     PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, step.booked, step.points, false);
     COMMIT;
-    skipped := skipped OPERATOR(pg_catalog.+) step.due OPERATOR(pg_catalog.-) step.booked;
-    IF step.due OPERATOR(pg_catalog.>) 0 THEN
-      -- a member's accounts may lie on both sides of the cut
-      after_member := step.last_member OPERATOR(pg_catalog.-) 1;
-      CONTINUE WHEN step.due OPERATOR(pg_catalog.=) batch;
-    END IF;
-    EXIT WHEN skipped OPERATOR(pg_catalog.=) 0;
-    skipped := 0;
-    after_member := -1;
+    found := found OPERATOR(pg_catalog.+) step.due OPERATOR(pg_catalog.+) step.holds;
+    block := coalesce(step.next_block, 0);
+    CONTINUE WHEN step.next_block IS NOT NULL;
+    -- an account that was changed meanwhile may lie behind us: until a whole pass finds none
+    EXIT WHEN found OPERATOR(pg_catalog.=) 0;
+    found := 0;
   END LOOP;
   PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, true);
 END
 $$;
 
 COMMENT ON PROCEDURE crm_member.expire_points(timestamptz, int) IS
-  'Book what expired until as_of, and release holds that timed out until then: one entry an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction';
+  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction';
 
 CREATE PROCEDURE crm_member.clear_points(points_type text, as_of timestamptz DEFAULT now(), batch int DEFAULT 20000)
 LANGUAGE plpgsql
@@ -425,6 +378,34 @@ BEGIN
     JOIN crm_member.points_entry e
       ON (e.member_id, e.points_type, e.entry_no) = (r.member_id, r.points_type, r.entry_no)
    WHERE coalesce(r.taken, 0) > greatest(e.points, 0) OR coalesce(r.given, 0) > greatest(-e.points, 0)
+  UNION ALL
+  SELECT e.member_id, e.points_type, 'entry undoes none that it could',
+         format('entry %s is a "%s" of %s, a "%s"', e.entry_no, e.kind, coalesce(e.of_entry::text, 'none'), o.kind)
+    FROM crm_member.points_entry e
+    LEFT JOIN crm_member.points_entry o
+      ON (o.member_id, o.points_type, o.entry_no) = (e.member_id, e.points_type, e.of_entry)
+   WHERE e.kind = 'reverse' AND coalesce(o.kind NOT IN ('earn', 'award', 'adjust'), true)
+      OR e.kind = 'return' AND coalesce(o.kind <> 'spend', true)
+      OR e.kind = 'release' AND coalesce(o.kind <> 'hold', true)
+  UNION ALL
+  SELECT t.member_id, t.points_type, 'what one gave another did not get',
+         format('to member %s: %s more than from there', t.other_member, t.points)
+    FROM (SELECT g.member_id, g.other_member, g.points_type, sum(g.points) AS points
+            FROM (SELECT e.member_id, e.other_member, e.points_type, -e.points AS points
+                    FROM crm_member.points_entry e WHERE e.kind IN ('transfer_out', 'merge_out')
+                  UNION ALL
+                  SELECT e.other_member, e.member_id, e.points_type, -e.points
+                    FROM crm_member.points_entry e WHERE e.kind IN ('transfer_in', 'merge_in')) g
+           GROUP BY 1, 2, 3) t
+   WHERE t.points <> 0
+  UNION ALL
+  SELECT coalesce(h.member_id, e.member_id), coalesce(h.points_type, e.points_type), 'hold without entry, or entry without hold',
+         format('hold %s of %s, entry %s of %s', h.hold_no, h.points, e.entry_no, e.points)
+    FROM crm_member.points_hold h
+    FULL JOIN (SELECT e.member_id, e.points_type, e.entry_no, e.points
+                 FROM crm_member.points_entry e WHERE e.kind = 'hold') e
+      ON (e.member_id, e.points_type, e.entry_no) = (h.member_id, h.points_type, h.hold_no)
+   WHERE h.points IS DISTINCT FROM -e.points
   UNION ALL
   SELECT h.member_id, h.points_type, 'hold and entries disagree',
          format('hold %s holds %s of %s, %s were released or captured', h.hold_no, h.held, h.points, coalesce(r.released, 0))

@@ -256,7 +256,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_best_coupons';
 
 COMMENT ON FUNCTION crm_member.best_coupons(jsonb) IS
-  'The combination of coupons that leaves the buyer paying least, beside the automatic promotions; of equals that with the fewest coupons. Looks at the coupons the sale names or, where it names none, at those issued to the buyer. proven: none is better; otherwise, after 200,000 partial combinations (visited), none takes off more than bound. coupons as in the answer of quote(). Writes nothing; NULL for NULL. Errors as quote()';
+  'The combination of coupons that leaves the buyer paying least, beside the automatic promotions; of equals that with the fewest coupons. Looks at the coupons the sale names or, where it names none, at those issued to the buyer, the soonest to end first, 500 of them; at 256 offers with the promotions. proven: none is better; otherwise, after 200,000 partial combinations (visited) or where there are more offers, none takes off more than bound. coupons as in the answer of quote(). Writes nothing; NULL for NULL. Errors as quote()';
 
 CREATE FUNCTION crm_member.coupon_history(code text)
 RETURNS TABLE (at timestamptz, act text, member_id bigint, discount numeric, ref text, reason text, actor text)
@@ -270,17 +270,20 @@ BEGIN
     coupon_code := coupon_history.code::crm_member.coupon_code;
   END IF;
   RETURN QUERY
-  SELECT c.issued_at, 'generate', coalesce(c.member_id, 0), NULL::numeric, NULL, c.template_code, NULL
-    FROM crm_member.coupon c WHERE c.code OPERATOR(crm_member.=) coupon_code
-     AND NOT EXISTS (SELECT FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code AND e.act IN ('issue', 'import'))
-  UNION ALL
-  SELECT e.at, e.act, e.member_id, NULL, e.ref, e.reason, e.actor
-    FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code
-  UNION ALL
-  SELECT u.booked_at, 'redeem', u.member_id, u.discount,
-         coalesce(u.ref, (SELECT s.ref FROM crm_member.sale s WHERE s.member_id = u.member_id AND s.sale_id = u.sale_id)), NULL, u.actor
-    FROM crm_member.coupon_use u WHERE u.code OPERATOR(crm_member.=) coupon_code
-  ORDER BY 1, 2;
+  SELECT h.at, h.act, h.member_id, h.discount, h.ref, h.reason, h.actor
+  FROM (
+    SELECT c.issued_at, 'generate', coalesce(c.member_id, 0), NULL::numeric, NULL, c.template_code, NULL, 0::bigint
+      FROM crm_member.coupon c WHERE c.code OPERATOR(crm_member.=) coupon_code
+       AND NOT EXISTS (SELECT FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code AND e.act IN ('issue', 'import'))
+    UNION ALL
+    SELECT e.at, e.act, e.member_id, NULL, e.ref, e.reason, e.actor, e.event_id
+      FROM crm_member.coupon_event e WHERE e.code OPERATOR(crm_member.=) coupon_code
+    UNION ALL
+    SELECT u.booked_at, 'redeem', u.member_id, u.discount,
+           coalesce(u.ref, (SELECT s.ref FROM crm_member.sale s WHERE s.member_id = u.member_id AND s.sale_id = u.sale_id)), NULL, u.actor, u.use_id
+      FROM crm_member.coupon_use u WHERE u.code OPERATOR(crm_member.=) coupon_code
+  ) h (at, act, member_id, discount, ref, reason, actor, id)
+  ORDER BY h.at, h.id;
 END
 $$;
 
@@ -363,7 +366,7 @@ CREATE FUNCTION crm_member.split_coupon_limits() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  most CONSTANT int := 64;
+  most CONSTANT int := 128;
   scale int;
   used bigint;
   spent numeric;

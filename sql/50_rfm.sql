@@ -126,30 +126,6 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_score_band'
 COMMENT ON FUNCTION crm_member.score_band(bigint[], int, bigint, bigint) IS
   'One part of what score_member() gives: measure 1 recency (value: Julian day of the last purchase), 2 frequency, 3 monetary; error 22023 otherwise';
 
--- How run_rfm() reads the sales with parallel workers; of no use by itself.
-CREATE FUNCTION crm_member.collect_add(internal, bigint, timestamptz, numeric, numeric, date, date, int) RETURNS internal
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_collect_add';
-COMMENT ON FUNCTION crm_member.collect_add(internal, bigint, timestamptz, numeric, numeric, date, date, int) IS 'Transition of collect_purchases()';
-CREATE FUNCTION crm_member.collect_combine(internal, internal) RETURNS internal
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_collect_combine';
-COMMENT ON FUNCTION crm_member.collect_combine(internal, internal) IS 'Combination of what workers of collect_purchases() collected';
-CREATE FUNCTION crm_member.collect_save(internal) RETURNS bytea
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_collect_save';
-COMMENT ON FUNCTION crm_member.collect_save(internal) IS 'What a worker of collect_purchases() hands over';
-CREATE FUNCTION crm_member.collect_load(bytea, internal) RETURNS internal
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_collect_load';
-COMMENT ON FUNCTION crm_member.collect_load(bytea, internal) IS 'What the leader of collect_purchases() receives';
-CREATE FUNCTION crm_member.collect_end(internal) RETURNS bigint
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_collect_end';
-COMMENT ON FUNCTION crm_member.collect_end(internal) IS 'End of collect_purchases()';
-CREATE AGGREGATE crm_member.collect_purchases(
-  member_id bigint, at timestamptz, amount numeric, minus numeric, first_day date, as_of date, scale int) (
-  SFUNC = crm_member.collect_add, STYPE = internal, SSPACE = 1000000, FINALFUNC = crm_member.collect_end,
-  COMBINEFUNC = crm_member.collect_combine, SERIALFUNC = crm_member.collect_save, DESERIALFUNC = crm_member.collect_load,
-  PARALLEL = SAFE);
-COMMENT ON AGGREGATE crm_member.collect_purchases(bigint, timestamptz, numeric, numeric, date, date, int) IS
-  'The scan of run_rfm() over the sales, for parallel workers; by itself it says how many members bought';
-
 CREATE PROCEDURE crm_member.run_rfm(as_of date DEFAULT NULL, model text DEFAULT 'default')
 LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_run_rfm';

@@ -76,7 +76,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION crm_member.combined_count(text, text[]) IS 'How many members combined_members() would list; the same errors';
 
-CREATE FUNCTION crm_member.refresh_segments() RETURNS bigint
+CREATE FUNCTION crm_member.refresh_segments(tag text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -86,15 +86,20 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   -- filters with one tag keep it together
-  FOR rule IN SELECT tag, string_agg(format('(%s) IS TRUE', crm_member.condition_sql(condition)), ' OR ' ORDER BY filter_code) AS clause
-                FROM crm_member.member_filter WHERE tag IS NOT NULL GROUP BY tag ORDER BY tag LOOP
+  FOR rule IN SELECT f.tag, string_agg(format('(%s) IS TRUE', crm_member.condition_sql(f.condition)), ' OR ' ORDER BY f.filter_code) AS clause
+                FROM crm_member.member_filter f
+               WHERE f.tag IS NOT NULL AND f.tag = coalesce(refresh_segments.tag, f.tag) GROUP BY f.tag ORDER BY f.tag LOOP
     EXECUTE format('UPDATE crm_member.member t SET tags = CASE WHEN n.holds THEN array_append(t.tags, $1) ELSE array_remove(t.tags, $1) END '
                    'FROM (SELECT member.member_id, (%s) AS holds FROM crm_member.member_fact AS member) n '
                    'WHERE t.member_id = n.member_id AND n.holds <> (t.tags @> ARRAY[$1])', rule.clause) USING rule.tag;
     GET DIAGNOSTICS n = ROW_COUNT;
     written := written + n;
   END LOOP;
+  IF NOT FOUND AND refresh_segments.tag IS NOT NULL THEN
+    RAISE EXCEPTION 'no filter names tag "%"', refresh_segments.tag
+      USING ERRCODE = 'RM503', HINT = 'SELECT DISTINCT tag FROM crm_member.member_filter lists those that filters name.';
+  END IF;
   RETURN written;
 END $$;
-COMMENT ON FUNCTION crm_member.refresh_segments() IS
-  'Give every tag that filters name to the members they take, and take it from all others; returns the number of changes. Tags that no filter names are left alone';
+COMMENT ON FUNCTION crm_member.refresh_segments(text) IS
+  'Give a tag, or (NULL) every tag, that filters name to the members they take, and take it from all others, at once; returns the number of changes. Tags that no filter names are left alone. Error RM503 for a tag that no filter names';

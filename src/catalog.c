@@ -14,6 +14,8 @@
 #include "catalog.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
@@ -83,6 +85,20 @@ RelationOwner(Oid relid)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
+}
+
+double
+RelationRows(Oid relid)
+{
+	Relation	relation = relation_open(relid, AccessShareLock);
+	BlockNumber pages;
+	double		rows = -1;
+	double		all_visible;
+
+	if (relation->rd_tableam != NULL)
+		table_relation_estimate_size(relation, NULL, &pages, &rows, &all_visible);
+	relation_close(relation, AccessShareLock);
+	return rows;
 }
 
 void

@@ -13,6 +13,9 @@ extern Oid CrmRelation(const char *name);
 
 extern Oid RelationOwner(Oid relid);
 
+/* About how many rows it has now; -1: it is no table of this server. */
+extern double RelationRows(Oid relid);
+
 /*
  * A cache that must be rebuilt when one of some tables changes names them here
  * and looks at *valid, which any change turns to false.  At most 8 tables.

@@ -4,6 +4,7 @@
 #include "crm_member.h"
 
 #include "catalog.h"
+#include "table.h"
 
 #include "mb/pg_wchar.h"
 
@@ -15,6 +16,7 @@ void
 _PG_init(void)
 {
 	CatalogInit();
+	TableInit();
 }
 
 /* Refuse a database whose text the library could not read. */

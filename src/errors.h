@@ -29,6 +29,7 @@
 /* tiers */
 #define ERRCODE_CRM_UNKNOWN_TIER		 CRM_STATE('1', '0', '6')
 #define ERRCODE_CRM_NO_MANUAL_TIER		 CRM_STATE('1', '0', '7')	/* no level given by hand */
+#define ERRCODE_CRM_REFERRAL			 CRM_STATE('1', '0', '8')	/* cannot be brought like this */
 
 /* sales */
 #define ERRCODE_CRM_UNKNOWN_SALE		 CRM_STATE('2', '0', '1')
@@ -84,11 +85,12 @@
 
 /* matching and merging */
 #define ERRCODE_CRM_UNKNOWN_MATCH_MODEL	 CRM_STATE('6', '0', '1')
-/* merging, raised in sql/65_merge.sql */
+/* merging */
 #define ERRCODE_CRM_UNKNOWN_MERGE		 CRM_STATE('6', '1', '0')
 #define ERRCODE_CRM_DISTINCT_MEMBERS	 CRM_STATE('6', '1', '1')	/* somebody decided that they are not one */
 #define ERRCODE_CRM_MERGE_TOTALS		 CRM_STATE('6', '1', '2')	/* the members would have more or less than before */
 #define ERRCODE_CRM_NEGATIVE_MEMBER		 CRM_STATE('6', '1', '3')	/* a member would come back below zero */
 #define ERRCODE_CRM_MERGE_KINDS			 CRM_STATE('6', '1', '4')	/* a consumer and a dealer */
+#define ERRCODE_CRM_MERGE_CONFLICT		 CRM_STATE('6', '1', '5')	/* what one of them has stands against it */
 
 #endif

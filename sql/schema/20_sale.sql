@@ -1,20 +1,21 @@
 -- Sales as they were rung up, and the facts a later return needs.
 
+-- What every report reads comes first, of fixed width, so that it is found without looking at the rest.
 CREATE TABLE crm_member.sale (
   member_id   bigint NOT NULL DEFAULT 0 CHECK (member_id >= 0),
   sale_id     bigint NOT NULL DEFAULT crm_member.new_id(),
+  sold_at     timestamptz NOT NULL DEFAULT now(),
+  settled_at  timestamptz,
+  payable     numeric,
+  shipping    numeric NOT NULL DEFAULT 0 CHECK (shipping >= 0 AND shipping < 1e12),
+  amount      numeric,
+  discount    numeric,
   source      text NOT NULL DEFAULT 'pos',
   ref         text NOT NULL,
   store       text,
   channel     text,
-  sold_at     timestamptz NOT NULL DEFAULT now(),
-  shipping    numeric NOT NULL DEFAULT 0 CHECK (shipping >= 0 AND shipping < 1e12),
-  attrs       jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attrs) = 'object'),
   actor       text,
-  amount      numeric,
-  discount    numeric,
-  payable     numeric,
-  settled_at  timestamptz,
+  attrs       jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attrs) = 'object'),
   PRIMARY KEY (member_id, sale_id)
 );
 

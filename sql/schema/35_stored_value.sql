@@ -36,14 +36,14 @@ CREATE TABLE crm_member.stored_value_policy (
   reach        numeric NOT NULL CHECK (reach > 0 AND reach < 1e12),
   gift         numeric NOT NULL CHECK (gift > 0 AND gift < 1e12 AND gift = round(gift, :money_scale)),
   repeats      boolean NOT NULL DEFAULT false,
-  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry)),
+  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry) AND expiry !~* '^inactive'),
   CHECK (valid_from <= valid_to)
 );
 
 COMMENT ON TABLE crm_member.stored_value_policy IS 'What is given with a top-up; configuration. Of the policies of one basis, the one with the highest reach that is met applies';
 COMMENT ON COLUMN crm_member.stored_value_policy.valid_from IS 'First moment, by the time of the top-up';
 COMMENT ON COLUMN crm_member.stored_value_policy.valid_to IS 'Last moment, by the time of the top-up';
-COMMENT ON COLUMN crm_member.stored_value_policy.basis IS 'single: the top-up must reach the amount; cumulative: the member''s top-ups within the validity together pass it with this one';
+COMMENT ON COLUMN crm_member.stored_value_policy.basis IS 'single: the top-up must reach the amount; cumulative: the top-ups of the member, and of those merged into it, within the validity together pass it with this one';
 COMMENT ON COLUMN crm_member.stored_value_policy.reach IS 'Amount to be reached, money';
 COMMENT ON COLUMN crm_member.stored_value_policy.gift IS 'What is given, money';
 COMMENT ON COLUMN crm_member.stored_value_policy.repeats IS 'Given for each whole multiple of the amount';
@@ -94,25 +94,27 @@ SELECT a.member_id,
        sum(h.held) AS held,
        sum(a.debt) AS debt
 FROM crm_member.points_account a,
-     LATERAL (SELECT coalesce(sum(l.remaining), 0) - a.debt AS available FROM crm_member.points_lot l
+     LATERAL (SELECT coalesce(sum(h.held) FILTER (WHERE h.expires_at > now()), 0) AS held,
+                     coalesce(sum(h.held) FILTER (WHERE h.expires_at <= now()), 0) AS timed_out FROM crm_member.points_hold h
+              WHERE h.member_id = a.member_id AND h.points_type = a.points_type AND h.held > 0) h,
+     LATERAL (SELECT coalesce(sum(l.remaining), 0) + h.timed_out - a.debt AS available FROM crm_member.points_lot l
               WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open
-                AND l.available_at <= now() AND l.expires_at > now()) v,
-     LATERAL (SELECT coalesce(sum(h.held), 0) AS held FROM crm_member.points_hold h
-              WHERE h.member_id = a.member_id AND h.points_type = a.points_type AND h.held > 0) h
+                AND l.available_at <= now() AND l.expires_at > now()) v
 WHERE a.points_type IN ('stored_value', 'stored_value_gift')
 GROUP BY a.member_id;
 
-COMMENT ON VIEW crm_member.stored_value_account IS 'Stored value of each member, money: principal (negative: overdrawn) and gift as they can be spent now, what is held by authorisations that were neither captured nor voided, and the debt that is part of principal';
+COMMENT ON VIEW crm_member.stored_value_account IS 'Stored value of each member, money: principal (negative: overdrawn) and gift as they can be spent now, what is held by authorisations that were neither captured nor voided nor timed out, and the debt that is part of principal';
 
 CREATE VIEW crm_member.stored_value_liability AS
 SELECT CASE a.points_type WHEN 'stored_value' THEN 'principal' ELSE 'gift' END AS part,
        count(*) FILTER (WHERE v.available > 0 OR h.held > 0) AS members,
        coalesce(sum(v.available), 0) AS available, coalesce(sum(h.held), 0) AS held, coalesce(sum(a.debt), 0) AS debt
 FROM crm_member.points_account a,
-     LATERAL (SELECT coalesce(sum(l.remaining), 0) AS available FROM crm_member.points_lot l
-              WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open AND l.expires_at > now()) v,
-     LATERAL (SELECT coalesce(sum(h.held), 0) AS held FROM crm_member.points_hold h
-              WHERE h.member_id = a.member_id AND h.points_type = a.points_type AND h.held > 0) h
+     LATERAL (SELECT coalesce(sum(h.held) FILTER (WHERE h.expires_at > now()), 0) AS held,
+                     coalesce(sum(h.held) FILTER (WHERE h.expires_at <= now()), 0) AS timed_out FROM crm_member.points_hold h
+              WHERE h.member_id = a.member_id AND h.points_type = a.points_type AND h.held > 0) h,
+     LATERAL (SELECT coalesce(sum(l.remaining), 0) + h.timed_out AS available FROM crm_member.points_lot l
+              WHERE l.member_id = a.member_id AND l.points_type = a.points_type AND l.open AND l.expires_at > now()) v
 WHERE a.points_type IN ('stored_value', 'stored_value_gift')
 GROUP BY a.points_type;
 

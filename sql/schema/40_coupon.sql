@@ -42,6 +42,7 @@ CREATE TABLE crm_member.coupon_template (
   valid_to           date,
   valid_days         int CHECK (valid_days BETWEEN 0 AND 36500),
   release_on_refund  boolean NOT NULL DEFAULT true,
+  stop_lines         boolean NOT NULL DEFAULT false,
   CHECK (valid_from <= valid_to),
   CHECK (value IS NOT NULL OR kind IN ('buy_x_get_y', 'gift', 'free_shipping')),
   CHECK (value <= 100 OR kind NOT IN ('percent', 'buy_x_get_y', 'gift')),
@@ -69,7 +70,7 @@ COMMENT ON COLUMN crm_member.coupon_template.get_eligible IS 'buy_x_get_y: lines
 COMMENT ON COLUMN crm_member.coupon_template.partial_reward IS 'buy_x_get_y: whether an incomplete reward is given';
 COMMENT ON COLUMN crm_member.coupon_template.pick IS 'Which units are rewarded first: cheapest or dearest';
 COMMENT ON COLUMN crm_member.coupon_template.max_discount IS 'The most it takes off a sale, gross; then shared in proportion';
-COMMENT ON COLUMN crm_member.coupon_template.max_units IS 'The most units it works on in a sale';
+COMMENT ON COLUMN crm_member.coupon_template.max_units IS 'The most whole units it works on in a sale, those that pick says; without effect on shipping and on an amount or fixed price of the order or of lines';
 COMMENT ON COLUMN crm_member.coupon_template.redistribute IS 'Whether what a line''s min_price does not allow goes to the other lines; false: it is given up';
 COMMENT ON COLUMN crm_member.coupon_template.min_spend IS 'Least amount of the eligible lines, inclusive; gifts do not count';
 COMMENT ON COLUMN crm_member.coupon_template.min_quantity IS 'Least units of the eligible lines, inclusive; gifts do not count';
@@ -92,6 +93,7 @@ COMMENT ON COLUMN crm_member.coupon_template.valid_from IS 'First business day o
 COMMENT ON COLUMN crm_member.coupon_template.valid_to IS 'Last business day of sales it holds for, through its end';
 COMMENT ON COLUMN crm_member.coupon_template.valid_days IS 'A code holds through the end of this many business days after the day of its issue; NULL: no such limit';
 COMMENT ON COLUMN crm_member.coupon_template.release_on_refund IS 'Whether the full return of the sale gives the use back, where the coupon still holds';
+COMMENT ON COLUMN crm_member.coupon_template.stop_lines IS 'Whether offers applied after it leave the lines alone that it took something off; other lines they may have';
 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.coupon_template
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
@@ -130,7 +132,7 @@ CREATE TABLE crm_member.coupon (
   template_code  text NOT NULL,
   status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'used', 'void')),
   held_by        text
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 90);
 
 CREATE INDEX coupon_member ON crm_member.coupon (member_id) WHERE member_id IS NOT NULL;
 
@@ -267,7 +269,7 @@ CREATE TABLE crm_member.coupon_share (
   PRIMARY KEY (template_code, share)
 ) WITH (fillfactor = 10);
 
-COMMENT ON TABLE crm_member.coupon_share IS 'Total limit and budget of each template that has one, split into shares; a share that does not suffice is made up from the others';
+COMMENT ON TABLE crm_member.coupon_share IS 'Total limit and budget of each template that has one, split into shares, of which a redemption takes one that nobody is at; where none suffices they are made up from one another';
 COMMENT ON COLUMN crm_member.coupon_share.uses_left IS 'Redemptions left in this share; NULL: no total limit';
 COMMENT ON COLUMN crm_member.coupon_share.budget_left IS 'Money left in this share; NULL: no budget';
 COMMENT ON COLUMN crm_member.coupon_share.uses IS 'Redemptions in force booked here';
@@ -298,7 +300,7 @@ LEFT JOIN (SELECT c.template_code, count(*) AS codes, count(c.member_id) AS issu
 LEFT JOIN (SELECT u.template_code, count(*) FILTER (WHERE u.returned_at IS NULL) AS used,
                   count(u.returned_at) AS returned,
                   count(DISTINCT nullif(u.member_id, 0)) FILTER (WHERE u.returned_at IS NULL) AS buyers,
-                  sum(u.discount + u.shipping) FILTER (WHERE u.returned_at IS NULL) AS discount,
+                  sum(u.discount) FILTER (WHERE u.returned_at IS NULL) AS discount,
                   count(DISTINCT u.sale_id) FILTER (WHERE u.returned_at IS NULL) AS sales
              FROM crm_member.coupon_use u GROUP BY 1) u USING (template_code);
 

@@ -2,8 +2,8 @@
 
 CREATE TABLE crm_member.segment_set (
   segment_set  text PRIMARY KEY,
-  name_en      text NOT NULL,
-  name_zh      text NOT NULL,
+  name_en      text NOT NULL DEFAULT '',
+  name_zh      text NOT NULL DEFAULT '',
   bins         smallint NOT NULL DEFAULT 5 CHECK (bins BETWEEN 2 AND 10)
 );
 
@@ -14,8 +14,8 @@ CREATE TABLE crm_member.segment (
   segment_set   text NOT NULL REFERENCES crm_member.segment_set ON DELETE CASCADE,
   segment_code  text NOT NULL,
   position      smallint NOT NULL,
-  name_en       text NOT NULL,
-  name_zh       text NOT NULL,
+  name_en       text NOT NULL DEFAULT '',
+  name_zh       text NOT NULL DEFAULT '',
   r_from        smallint NOT NULL DEFAULT 1,
   r_to          smallint NOT NULL DEFAULT 10,
   f_from        smallint NOT NULL DEFAULT 1,
@@ -27,6 +27,8 @@ CREATE TABLE crm_member.segment (
 );
 
 COMMENT ON TABLE crm_member.segment IS 'Segments: ranges of recency, frequency and monetary scores, both ends included; configuration';
+COMMENT ON COLUMN crm_member.segment.name_en IS 'For pictures; empty: the code';
+COMMENT ON COLUMN crm_member.segment.name_zh IS 'For pictures; empty: the code';
 COMMENT ON COLUMN crm_member.segment.position IS 'Of the segments that take a score, the one with the lowest position has it, then by segment_code';
 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.segment_set
@@ -68,12 +70,12 @@ INSERT INTO crm_member.segment (segment_set, segment_code, position, name_en, na
 
 CREATE TABLE crm_member.rfm_model (
   model_code    text PRIMARY KEY,
-  name          text NOT NULL,
+  name          text NOT NULL DEFAULT '',
   "window"      interval CHECK ("window" > interval '0'),
   bins          smallint NOT NULL DEFAULT 5 CHECK (bins BETWEEN 2 AND 10),
   method        text NOT NULL DEFAULT 'quantile' CHECK (method IN ('quantile', 'thresholds')),
   ties          text NOT NULL DEFAULT 'split' CHECK (ties IN ('split', 'together')),
-  cuts          jsonb CHECK (jsonb_typeof(cuts) = 'object'),
+  cuts          jsonb CHECK (jsonb_typeof(cuts) = 'object' AND cuts - '{recency,frequency,monetary}'::text[] = '{}'),
   frequency_of  text NOT NULL DEFAULT 'orders' CHECK (frequency_of IN ('orders', 'units', 'days')),
   monetary_of   text NOT NULL DEFAULT 'paid' CHECK (monetary_of IN ('paid', 'gross')),
   scope         crm_member.condition CHECK (NOT crm_member.condition_concerns(scope, 'member')),
@@ -82,6 +84,7 @@ CREATE TABLE crm_member.rfm_model (
 );
 
 COMMENT ON TABLE crm_member.rfm_model IS 'RFM models: which purchases are measured, and how the measures become scores';
+COMMENT ON COLUMN crm_member.rfm_model.name IS 'Title of its pictures; empty: the code';
 COMMENT ON COLUMN crm_member.rfm_model."window" IS 'Purchases of this long up to the day of the run count; NULL: all';
 COMMENT ON COLUMN crm_member.rfm_model.bins IS 'Scores are 1 (worst) to this';
 COMMENT ON COLUMN crm_member.rfm_model.method IS 'quantile: bands of equal size; thresholds: fixed cuts for the measures named in cuts';
@@ -258,7 +261,7 @@ CREATE VIEW crm_member.rfm_history AS
                            THEN (r.as_of - date '2000-01-01' + 2451545 - r.cuts[2 * i - 1])::int END
                  FROM generate_series(r.bins - 1, 1, -1) i) AS recency_cuts,
          ARRAY(SELECT CASE WHEN r.cuts[2 * i - 1] < 9223372036854775807
-                           THEN r.cuts[2 * i - 1] / CASE r.frequency_of WHEN 'units' THEN 1000000.0 ELSE 1 END END
+                           THEN trim_scale(r.cuts[2 * i - 1] / CASE r.frequency_of WHEN 'units' THEN 1000000.0 ELSE 1 END) END
                  FROM generate_series(r.bins, 2 * (r.bins - 1)) i) AS frequency_cuts,
          ARRAY(SELECT CASE WHEN r.cuts[2 * i - 1] < 9223372036854775807
                            THEN crm_member.minor_to_money(r.cuts[2 * i - 1], (SELECT money_scale FROM crm_member.setting)) END

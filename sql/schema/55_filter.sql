@@ -38,6 +38,7 @@ CREATE VIEW crm_member.member_fact AS
          extract(month FROM p.birthday) = (SELECT extract(month FROM today) FROM crm_member.member_context) AS birthday_month,
          to_char(p.birthday, 'MMDD') = ANY ((SELECT CASE to_char(today, 'MMDD') || to_char(today + 1, 'MMDD')
            WHEN '02280301' THEN '{0228,0229}' ELSE ARRAY[to_char(today, 'MMDD')] END FROM crm_member.member_context)::text[]) AS is_birthday,
+         crm_member.days_to_birthday(p.birthday, (SELECT today FROM crm_member.member_context)) AS days_to_birthday,
          (SELECT extract(year FROM today) FROM crm_member.member_context) - extract(year FROM p.birthday)
            - (to_char(p.birthday, 'MMDD') > (SELECT to_char(today, 'MMDD') FROM crm_member.member_context))::int AS age,
          m.joined_at,
@@ -54,7 +55,7 @@ CREATE VIEW crm_member.member_fact AS
     LEFT JOIN crm_member.member_tier h ON h.member_id = m.member_id
     LEFT JOIN crm_member.tier r ON r.tier_code = h.tier_code
     LEFT JOIN crm_member.rfm_member t ON t.member_id = m.member_id AND t.model_code = 'default'
-   WHERE m.status <> 'merged';
+   WHERE m.merged_into IS NULL;
 
 COMMENT ON VIEW crm_member.member_fact IS 'Members with a column for every attribute member.* of conditions, as of today; scores by the model default; merged members are left out: FROM crm_member.member_fact AS member WHERE <condition_sql()>';
 

@@ -74,7 +74,7 @@ CREATE TABLE crm_member.golden_record (
   sources    jsonb NOT NULL
 );
 
-COMMENT ON TABLE crm_member.golden_record IS 'Survivors of merges: what they said themselves, and what their rows of member, person and member_tier say now. Holds personal data';
+COMMENT ON TABLE crm_member.golden_record IS 'Survivors of merges: what they said themselves, and what their rows of member and person say now. Holds personal data';
 COMMENT ON COLUMN crm_member.golden_record.member_id IS 'The survivor';
 COMMENT ON COLUMN crm_member.golden_record.own IS 'The survivor''s own values; those of the others are in their own rows';
 COMMENT ON COLUMN crm_member.golden_record.golden IS 'The values chosen from all of them; a field that differs in the survivor''s rows was edited since, and counts as its own';
@@ -107,28 +107,123 @@ COMMENT ON COLUMN crm_member.merged_use.member_id IS 'The survivor';
 COMMENT ON COLUMN crm_member.merged_use.owner IS 'Who used it';
 
 CREATE TABLE crm_member.merge_part (
-  part      text PRIMARY KEY,
-  totals    text NOT NULL,
-  prepare   text,
-  follow    text CHECK (follow IS NULL OR prepare IS NOT NULL),
-  position  int NOT NULL DEFAULT 0
+  part          text PRIMARY KEY,
+  relation      text NOT NULL,
+  moves         boolean NOT NULL DEFAULT false,
+  over          text,
+  grouped_by    text,
+  sums          text[] NOT NULL DEFAULT '{}',
+  count_as      text NOT NULL DEFAULT 'count',
+  conflict      text NOT NULL DEFAULT 'both' CHECK (conflict IN ('both', 'one', 'refuse', 'block')),
+  conflict_key  text[] NOT NULL DEFAULT '{}',
+  prefer        text,
+  position      int NOT NULL DEFAULT 0
 );
 
-COMMENT ON TABLE crm_member.merge_part IS 'What a merge takes along and proves: one row a feature; configuration. Where follow is NULL its rows stay and are found through canonical_member()';
+COMMENT ON TABLE crm_member.merge_part IS 'What members have, for merges: one row a table with a column member_id, also of your own; configuration. Rows stay with the member they were made for and are found through canonical_member(); points move by entries';
 COMMENT ON COLUMN crm_member.merge_part.part IS 'Name, as in the report';
-COMMENT ON COLUMN crm_member.merge_part.totals IS 'Function (members bigint[]) returns jsonb: what these members have together; where they move, no merge and no undoing may change it';
-COMMENT ON COLUMN crm_member.merge_part.prepare IS 'Function (members bigint[], roots bigint[]) returns void: locks what follow moves, so that it stays as it is between the totals before and after';
-COMMENT ON COLUMN crm_member.merge_part.follow IS 'Function (members bigint[], roots bigint[], reason text, actor text) returns jsonb: brings to each root of member_kin what is its members'', and says what moved';
+COMMENT ON COLUMN crm_member.merge_part.relation IS 'The table, with its schema; views are refused';
+COMMENT ON COLUMN crm_member.merge_part.moves IS 'What members have together of it may not be changed by a merge or its undoing: error RM612; reported as totals, else as kept';
+COMMENT ON COLUMN crm_member.merge_part.over IS 'Column that is set in rows that are over and do not count; NULL: all count';
+COMMENT ON COLUMN crm_member.merge_part.grouped_by IS 'Column the report tells apart; NULL: none';
+COMMENT ON COLUMN crm_member.merge_part.sums IS 'Columns that are summed; none of them: rows are counted';
+COMMENT ON COLUMN crm_member.merge_part.count_as IS 'What the number of rows is called in the report';
+COMMENT ON COLUMN crm_member.merge_part.conflict IS 'Where members that become one have rows of the same conflict_key: both stand; one counts and hides the others, see merge_conflict; the merge is refused; block: it is refused where any of them has any row. Error RM615';
+COMMENT ON COLUMN crm_member.merge_part.conflict_key IS 'Columns of which one member may have a row once; none: one row a member';
+COMMENT ON COLUMN crm_member.merge_part.prefer IS 'Of conflicting rows the one with the least value of this column counts, then the survivor''s, then that of the lowest number; NULL: the survivor''s first';
 COMMENT ON COLUMN crm_member.merge_part.position IS 'Order';
 
-INSERT INTO crm_member.merge_part (part, totals, prepare, follow, position) VALUES
-  ('limits', 'crm_member.merge_limits_totals', 'crm_member.lock_limits', 'crm_member.merge_limits', 5),
-  ('points', 'crm_member.merge_points_totals', 'crm_member.lock_points', 'crm_member.merge_points', 10),
-  ('holds', 'crm_member.merge_holds_totals', NULL, NULL, 20),
-  ('sales', 'crm_member.merge_sales_totals', NULL, NULL, 30),
-  ('identities', 'crm_member.merge_identities_totals', NULL, NULL, 40),
-  ('cards', 'crm_member.merge_cards_totals', NULL, NULL, 50),
-  ('coupons', 'crm_member.merge_coupons_totals', NULL, NULL, 60);
+INSERT INTO crm_member.merge_part (part, relation, moves, over, grouped_by, sums, count_as, position) VALUES
+  ('limits', 'crm_member.coupon_use', true, 'returned_at', NULL, '{}', 'redemptions', 5),
+  ('points', 'crm_member.points_account', true, NULL, 'points_type', '{balance,debt}', 'count', 10),
+  ('holds', 'crm_member.points_hold', false, NULL, 'points_type', '{held}', 'count', 20),
+  ('sales', 'crm_member.sale', false, NULL, NULL, '{payable}', 'count', 30),
+  ('identities', 'crm_member.identity', false, NULL, NULL, '{}', 'count', 40),
+  ('cards', 'crm_member.card', false, NULL, 'state', '{}', 'count', 50),
+  ('coupons', 'crm_member.coupon', false, NULL, 'status', '{}', 'count', 60);
+
+CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.merge_part
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
+
+CREATE TABLE crm_member.merge_conflict (
+  member_id  bigint NOT NULL,
+  part       text NOT NULL,
+  key        jsonb NOT NULL,
+  kept       bigint NOT NULL,
+  PRIMARY KEY (member_id, part, key)
+);
+
+COMMENT ON TABLE crm_member.merge_conflict IS 'Rows that do not count while their member is merged with another, who has one of the same key; derived from the live merges';
+COMMENT ON COLUMN crm_member.merge_conflict.member_id IS 'Whose rows are hidden';
+COMMENT ON COLUMN crm_member.merge_conflict.part IS 'Of which part';
+COMMENT ON COLUMN crm_member.merge_conflict.key IS 'The columns of conflict_key with their values';
+COMMENT ON COLUMN crm_member.merge_conflict.kept IS 'Whose row counts';
+
+CREATE TABLE crm_member.merge_field (
+  field    text PRIMARY KEY CHECK (field IN ('name', 'mobile', 'email', 'birthday', 'gender', 'joined_at', 'tier') OR field LIKE 'attrs.%'),
+  rule     text NOT NULL DEFAULT 'survivor'
+           CHECK (rule IN ('survivor', 'earliest', 'latest', 'longest', 'frequent', 'min', 'max', 'trusted', 'verified')),
+  grouped  text CHECK (grouped IS NULL OR field LIKE 'attrs.%')
+);
+
+COMMENT ON TABLE crm_member.merge_field IS 'Which of the merged members'' values a survivor shows, where the merge does not say; configuration. Attributes that are not here are the survivor''s, or else the earliest member''s; tags are united';
+COMMENT ON COLUMN crm_member.merge_field.field IS 'Column of person, joined_at, tier, or attrs. and a key of member.attrs';
+COMMENT ON COLUMN crm_member.merge_field.rule IS 'survivor, earliest or latest to join, longest, frequent, min, max, trusted (by merge_source), verified (mobile and email: bound last); among equals the survivor, then the earliest. A tier by max is the best of each: granted, earned, given by hand';
+COMMENT ON COLUMN crm_member.merge_field.grouped IS 'Attributes of one group come from one member together; a merge names their rule by the group';
+
+INSERT INTO crm_member.merge_field (field, rule) VALUES
+  ('name', 'survivor'), ('mobile', 'survivor'), ('email', 'survivor'), ('birthday', 'survivor'), ('gender', 'survivor'),
+  ('joined_at', 'min'), ('tier', 'max');
+INSERT INTO crm_member.merge_field (field, grouped)
+SELECT 'attrs.' || key, 'address' FROM unnest('{country,province,city,district,street,address,postcode}'::text[]) AS key
+UNION ALL SELECT 'attrs.' || key, 'identity_document' FROM unnest('{id_type,id_number}'::text[]) AS key;
+
+CREATE TABLE crm_member.merge_source (
+  source     text PRIMARY KEY,
+  trust      float8 NOT NULL CHECK (trust >= 0),
+  half_life  interval CHECK (half_life > interval '0')
+);
+
+COMMENT ON TABLE crm_member.merge_source IS 'How far what a member''s source said is to be trusted, for rule trusted; configuration. A source that is not here is not trusted';
+COMMENT ON COLUMN crm_member.merge_source.source IS 'As in member.source';
+COMMENT ON COLUMN crm_member.merge_source.trust IS 'The higher, the better';
+COMMENT ON COLUMN crm_member.merge_source.half_life IS 'It is worth half for every such time the member joined before the last of those he is merged with; NULL: it does not age';
+
+-- A survivor's own tier, while it holds the best of all that are merged with it.
+CREATE TABLE crm_member.merged_tier (
+  member_id     bigint PRIMARY KEY REFERENCES crm_member.member,
+  tier_code     text,
+  since         timestamptz NOT NULL,
+  earned_tier   text,
+  period_from   timestamptz,
+  period_to     timestamptz,
+  manual_tier   text,
+  manual_until  timestamptz,
+  at_least      boolean NOT NULL,
+  wrote_tier    text,
+  wrote_until   timestamptz
+);
+
+COMMENT ON TABLE crm_member.merged_tier IS 'Survivors'' own rows of member_tier, whose columns these are; what the rules did since is undone with the merge, what was given by hand stays';
+COMMENT ON COLUMN crm_member.merged_tier.tier_code IS 'The tier it held itself; NULL: none';
+COMMENT ON COLUMN crm_member.merged_tier.wrote_tier IS 'Level by hand that the merge gave it: another one was given since';
+COMMENT ON COLUMN crm_member.merged_tier.wrote_until IS 'Its end';
+
+CREATE TABLE crm_member.merged_sale (
+  member_id  bigint NOT NULL,
+  sale_id    bigint NOT NULL,
+  named_by   text NOT NULL,
+  survivor   bigint NOT NULL,
+  at         timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (member_id, sale_id)
+);
+
+COMMENT ON TABLE crm_member.merged_sale IS 'Sales that checkout() booked with a merged member, whom the buyer was named by: they go with it when the merge is undone';
+COMMENT ON COLUMN crm_member.merged_sale.member_id IS 'The merged member, as in sale';
+COMMENT ON COLUMN crm_member.merged_sale.sale_id IS 'The sale';
+COMMENT ON COLUMN crm_member.merged_sale.named_by IS 'How the sale named the buyer: card, mobile or another kind of identity; member_id; or store, where the survivor was named and the store is one that only the merged member belongs to';
+COMMENT ON COLUMN crm_member.merged_sale.survivor IS 'Who bought';
+COMMENT ON COLUMN crm_member.merged_sale.at IS 'When it was booked';
 
 -- Directory: what an erased member was found by, unreadable.
 CREATE TABLE crm_member.erased_identity (

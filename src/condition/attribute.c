@@ -104,6 +104,9 @@ const AttributeInfo attribute_table[ATTRIBUTE_COUNT] = {
 	"amount - discount, money"},
 	[LINE_TAX_RATE] = {"line.tax_rate", SUBJECT_LINE, FACT_NUMBER,
 	"Percent"},
+
+	[MEMBER_DAYS_TO_BIRTHDAY] = {"member.days_to_birthday", SUBJECT_MEMBER, FACT_NUMBER,
+	"Days from the sale to the nearest birthday, below 0 after it"},
 };
 
 static const char *const subject_names[SUBJECT_COUNT] = {"member", "sale", "line"};

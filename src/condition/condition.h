@@ -89,10 +89,12 @@ typedef enum Attribute
 	LINE_AMOUNT,				/* before discounts */
 	LINE_DISCOUNT,
 	LINE_PAYABLE,
-	LINE_TAX_RATE
+	LINE_TAX_RATE,
+
+	MEMBER_DAYS_TO_BIRTHDAY		/* the nearest one, before or after the sale */
 } Attribute;
 
-#define ATTRIBUTE_COUNT (LINE_TAX_RATE + 1)
+#define ATTRIBUTE_COUNT (MEMBER_DAYS_TO_BIRTHDAY + 1)
 
 /* One attribute's value, of the type the attribute has.  Text need not end in NUL. */
 typedef struct Fact

@@ -15,12 +15,13 @@
 void
 InitState(const Cart *cart, CartState *state)
 {
-	int64	   *cells = palloc0(sizeof(int64) * cart->n * 4);
+	int64	   *cells = palloc0(sizeof(int64) * cart->n * STATE_CELLS);
 
 	state->left = cells;
 	state->used = cells + cart->n;
 	state->free = cells + cart->n * 2;
 	state->gifts = cells + cart->n * 3;
+	state->closed = cells + cart->n * 4;
 	for (int i = 0; i < cart->n; i++)
 		state->left[i] = cart->lines[i].left;
 	state->shipping = cart->shipping;
@@ -29,7 +30,7 @@ InitState(const Cart *cart, CartState *state)
 void
 CopyState(const Cart *cart, CartState *to, const CartState *from)
 {
-	memcpy(to->left, from->left, sizeof(int64) * cart->n * 4);
+	memcpy(to->left, from->left, sizeof(int64) * cart->n * STATE_CELLS);
 	to->shipping = from->shipping;
 }
 
@@ -48,10 +49,17 @@ PercentOf(int64 base, Decimal percent, Rounding rounding)
 	return MulDivMinor(base, percent.units, hundred, rounding);
 }
 
+int64
+ShareOfUnits(int64 worth, int64 units, int64 quantity, Rounding rounding)
+{
+	return units * UNIT >= quantity ? worth
+		: DivideRounded((int128) worth * units * UNIT, quantity, rounding);
+}
+
 static int64
 Room(const Cart *cart, const CartState *state, int line)
 {
-	return Max(state->left[line] - cart->lines[line].floor, 0);
+	return state->closed[line] ? 0 : Max(state->left[line] - cart->lines[line].floor, 0);
 }
 
 /* Amounts up to the price of everything; more is never taken off anyway. */
@@ -76,9 +84,13 @@ WithoutTax(int64 amount, Decimal rate)
 	return DivideRounded(amount * hundred, hundred + rate.units, ROUNDING_HALF_UP);
 }
 
-/* Does the cart hold enough of the eligible lines? */
+/*
+ * Does the cart hold enough of the eligible lines?  Gifts count for nothing;
+ * own is what the offer, a gift, takes off itself, NULL where it is none.
+ */
 static Outcome
-CheckMinimum(const Cart *cart, const CartState *state, const Offer *offer, int64 *lacks)
+CheckMinimum(const Cart *cart, const CartState *state, const Offer *offer, const int64 *own,
+			 int64 *lacks)
 {
 	const CouponTemplate *t = offer->template;
 	bool		any = false;
@@ -88,18 +100,21 @@ CheckMinimum(const Cart *cart, const CartState *state, const Offer *offer, int64
 	for (int i = 0; i < cart->n; i++)
 	{
 		const CartLine *line = &cart->lines[i];
-		int64		amount = t->min_after ? state->left[i] : line->amount - state->gifts[i];
+		int64		gifts = state->gifts[i];
+		int64		amount;
 
 		if (!offer->eligible[i])
 			continue;
 		any = true;
-		/* what the gift coupon itself gives does not count */
-		if (t->kind == KIND_GIFT && offer->gets[i])
-			continue;
+		if (t->min_after)
+			amount = state->left[i] - (own == NULL ? 0 : own[i]);
+		else
+			amount = line->amount - (gifts == 0 ? 0 : ShareOfUnits(line->amount, gifts, line->quantity,
+																   ROUNDING_HALF_UP));
 		spend = AddMinor(spend, t->min_net ? WithoutTax(amount, line->tax_rate) : amount);
-		quantity = AddMinor(quantity, line->quantity);
+		quantity = AddMinor(quantity, line->quantity - gifts * UNIT);
 	}
-	if (!any && t->kind != KIND_FREE_SHIPPING)
+	if (!any)
 		return OUTCOME_NO_LINE;
 	if (spend < t->min_spend)
 	{
@@ -174,7 +189,7 @@ DiscountOrder(const Cart *cart, const CartState *state, const Offer *offer, int6
 	for (int i = 0; i < cart->n; i++)
 	{
 		base[i] = rooms[i] = 0;
-		if (!offer->eligible[i])
+		if (!offer->eligible[i] || state->closed[i])
 			continue;
 		base[i] = t->kind == KIND_PERCENT && t->of_original ? cart->lines[i].amount
 			: state->left[i];
@@ -208,12 +223,18 @@ DiscountLines(const Cart *cart, const CartState *state, const Offer *offer, int6
 	{
 		const CartLine *line = &cart->lines[i];
 		int64		quantity = line->quantity - state->free[i] * UNIT;
-		int64		base = t->of_original ? line->amount : state->left[i];
+		int64		base;
 		int64		amount = 0;
 
 		discounts[i] = 0;
-		if (!offer->eligible[i] || (units && quantity <= 0))
+		if (!offer->eligible[i] || state->closed[i] || (units && quantity <= 0))
 			continue;
+		if (!t->of_original)
+			base = state->left[i];
+		else if (units && state->free[i] > 0)
+			base = MulDivMinor(line->amount, quantity, line->quantity, ROUNDING_HALF_UP);
+		else
+			base = line->amount;
 		switch (t->kind)
 		{
 			case KIND_AMOUNT:
@@ -263,7 +284,7 @@ WorksOnUnits(const CouponTemplate *t)
 	return t->kind == KIND_BUY_X_GET_Y || t->kind == KIND_GIFT ||
 		(t->kind != KIND_FREE_SHIPPING &&
 		 (t->target == TARGET_CHEAPEST || t->target == TARGET_DEAREST ||
-		  (t->target == TARGET_UNIT && t->max_units != PG_INT64_MAX)));
+		  (t->max_units != PG_INT64_MAX && (t->target == TARGET_UNIT || t->kind == KIND_PERCENT))));
 }
 
 void
@@ -275,7 +296,17 @@ ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *
 	result->by = NULL;
 	result->discount = 0;
 	result->shipping = 0;
-	result->outcome = CheckMinimum(cart, state, offer, &result->lacks);
+	/* which units are given must be known before what is bought beside them */
+	if (t->kind == KIND_GIFT)
+	{
+		Outcome		given = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
+
+		result->outcome = CheckMinimum(cart, state, offer, result->lines, &result->lacks);
+		if (result->outcome == OUTCOME_APPLIED)
+			result->outcome = given;
+	}
+	else
+		result->outcome = CheckMinimum(cart, state, offer, NULL, &result->lacks);
 	if (result->outcome != OUTCOME_APPLIED)
 		return;
 
@@ -286,12 +317,17 @@ ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *
 		memset(result->lines, 0, sizeof(int64) * cart->n);
 		if (result->discount == 0)
 			result->outcome = OUTCOME_NOTHING;
+		else if (result->discount > offer->budget)
+			result->outcome = OUTCOME_BUDGET;
 		state->shipping -= result->shipping;
 		return;
 	}
 
 	if (WorksOnUnits(t))
-		result->outcome = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
+	{
+		if (t->kind != KIND_GIFT)	/* found above */
+			result->outcome = DiscountUnits(cart, state, offer, result->lines, &result->lacks);
+	}
 	else if (t->target == TARGET_ORDER)
 		DiscountOrder(cart, state, offer, result->lines);
 	else
@@ -302,11 +338,16 @@ ApplyOffer(const Cart *cart, CartState *state, const Offer *offer, OfferResult *
 		result->discount = CapDiscounts(cart, offer, result->lines);
 		if (result->discount == 0)
 			result->outcome = OUTCOME_NOTHING;
+		else if (result->discount > offer->budget)
+			result->outcome = OUTCOME_BUDGET;
 	}
 	if (result->outcome == OUTCOME_APPLIED)
 	{
 		for (int i = 0; i < cart->n; i++)
+		{
 			state->left[i] -= result->lines[i];
+			state->closed[i] |= t->stop_lines && result->lines[i] > 0;
+		}
 	}
 }
 
@@ -339,7 +380,7 @@ BoundOffer(const Cart *cart, const CartState *state, const Offer *offer)
 	const CouponTemplate *t = offer->template;
 	bool		on_order = t->target == TARGET_ORDER;
 	bool		on_units = WorksOnUnits(t);
-	int64		cap = Min(t->max_discount, offer->cap);
+	int64		cap = Min(t->max_discount, Min(offer->cap, offer->budget));
 	int64		base = 0;
 	int64		room = 0;
 	int64		bound = 0;

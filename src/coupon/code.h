@@ -41,8 +41,8 @@ extern void RefuseCode(const char *text, CodeForm form);
 extern Datum CodeText(int64 code);
 
 /* cipher.c */
-/* The code of a number below 2^50; different numbers have different codes. */
-extern int64 EncipherNumber(int64 number);
+/* Numbers below 2^50 to codes; different numbers have different codes. */
+extern void EncipherNumbers(int64 *numbers, int64 n);
 /* Does some imported code look like a mistyped native one? */
 extern bool AliasesLookNative(void);
 

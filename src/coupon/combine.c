@@ -25,11 +25,16 @@ typedef struct Search
 	int64		limit;
 	CartState	fresh;
 	CartState  *states;			/* by offers applied */
-	int64		units_bounds[MAX_OFFERS];	/* of offers on units, in the fresh cart */
+	int64	   *units_bounds;	/* of offers on units, in the fresh cart */
+	int			rooms;			/* of these and those above there are */
+	int64	  **bounds;			/* what each offer can take off at most, by offers applied */
+	int64	   *lefts;			/* what is left to pay, likewise */
+	int		   *groups;			/* by offer: the first of its stack group */
 	OfferResult *results;		/* by offer, of the branch at hand */
-	int			path[MAX_OFFERS];
+	int		   *path;
 	int			npath;
 	int			options;		/* optional ones in path */
+	bool		all_optional;	/* whatever more is taken off costs a coupon */
 	bool		closed;			/* an exclusive offer is in path */
 	Combination *best;
 	int			best_options;
@@ -70,66 +75,100 @@ SortOffers(Offer *offers, int n)
 	qsort(offers, n, sizeof(Offer), CompareOffer);
 }
 
-static bool
-SameGroup(const Offer *a, const Offer *b)
+/* Of each offer the first in its stack group; itself where it has none. */
+static void
+FindGroups(Search *search)
 {
-	const char *x = a->template->stack_group;
-	const char *y = b->template->stack_group;
+	for (int i = 0; i < search->n; i++)
+	{
+		const char *group = search->offers[i].template->stack_group;
+		int			first = i;
 
-	return x != NULL && y != NULL && strcmp(x, y) == 0;
+		for (int j = 0; j < i && group != NULL && first == i; j++)
+		{
+			const char *other = search->offers[j].template->stack_group;
+
+			if (other != NULL && strcmp(group, other) == 0)
+				first = j;
+		}
+		search->groups[i] = first;
+	}
 }
 
 /* Who in the path keeps an offer out; NULL: nobody. */
 static const Offer *
-DisplacedBy(const Search *search, const Offer *offer)
+DisplacedBy(const Search *search, int offer)
 {
 	if (search->npath == 0)
 		return NULL;
-	if (search->closed || offer->template->exclusive != EXCLUSIVE_NO)
+	if (search->closed || search->offers[offer].template->exclusive != EXCLUSIVE_NO)
 		return &search->offers[search->path[0]];
 	for (int i = 0; i < search->npath; i++)
 	{
-		if (SameGroup(&search->offers[search->path[i]], offer))
+		if (search->groups[search->path[i]] == search->groups[offer])
 			return &search->offers[search->path[i]];
 	}
 	return NULL;
 }
 
-/* The most that offers from next on can take off what this state leaves. */
-static int64
-Bound(const Search *search, const CartState *state, int next)
+/*
+ * The most that each offer from next on can take off what the path leaves.  That
+ * only falls as a path grows, and does not change where an offer is left out.
+ */
+static void
+FindBounds(Search *search, int next)
 {
-	int64		bounds[MAX_OFFERS];
-	int64		sum = 0;
+	const CartState *state = &search->states[search->npath];
+	int64	   *bounds = search->bounds[search->npath];
 	int64		left = state->shipping;
 
 	for (int i = 0; i < search->cart->n; i++)
 		left += state->left[i];
+	search->lefts[search->npath] = left;
 	for (int i = next; i < search->n; i++)
 	{
 		const Offer *offer = &search->offers[i];
 
 		bounds[i] = 0;
-		if (offer->template->exclusive == EXCLUSIVE_WINS || DisplacedBy(search, offer) != NULL)
-			continue;
-		bounds[i] = Min(BoundOffer(search->cart, state, offer), search->units_bounds[i]);
-		/* one of a group: what it adds to the best so far */
-		for (int j = next; j < i; j++)
-		{
-			if (bounds[j] > 0 && SameGroup(&search->offers[j], offer))
-			{
-				int64		more = Max(bounds[i] - bounds[j], 0);
+		if (offer->template->exclusive != EXCLUSIVE_WINS && DisplacedBy(search, i) == NULL)
+			bounds[i] = Min(BoundOffer(search->cart, state, offer), search->units_bounds[i]);
+	}
+}
 
-				sum -= bounds[j];
-				bounds[j] = bounds[j] + more;
-				sum += bounds[j];
-				bounds[i] = 0;
-				break;
+/* The most that offers from next on can take off together, after so many of the path. */
+static int64
+Reach(const Search *search, int napplied, int next)
+{
+	const int64 *bounds = search->bounds[napplied];
+	int64		sum = 0;
+
+	for (int i = next; i < search->n; i++)
+	{
+		int64		bound = bounds[i];
+
+		/* one of a group: what it adds to the best before it */
+		if (search->groups[i] != i)
+		{
+			for (int j = Max(next, search->groups[i]); j < i; j++)
+			{
+				if (search->groups[j] == search->groups[i])
+					bound = Min(bound, Max(bounds[i] - bounds[j], 0));
 			}
 		}
-		sum += bounds[i];
+		sum += bound;
 	}
-	return Min(sum, left);
+	return Min(sum, search->lefts[napplied]);
+}
+
+/* Can a combination be better that takes off so much, and so much more at most? */
+static bool
+CanBeat(const Search *search, int64 discount, int64 more)
+{
+	const Combination *best = search->best;
+	int			needed = search->all_optional && discount < best->discount ? 1 : 0;
+
+	return discount + more > best->discount ||
+		(discount + more == best->discount && search->options + needed < search->best_options);
 }
 
 static void
@@ -160,15 +199,24 @@ Consider(Search *search, int64 discount)
 				   &search->results[search->path[i]]);
 }
 
+/* For paths of so many offers. */
+static void
+MakeRoom(Search *search, int napplied)
+{
+	for (; search->rooms <= napplied; search->rooms++)
+	{
+		InitState(search->cart, &search->states[search->rooms]);
+		search->bounds[search->rooms] = palloc(sizeof(int64) * Max(search->n, 1));
+	}
+}
+
 static void
 Explore(Search *search, int next, int64 discount)
 {
-	const CartState *state = &search->states[search->npath];
-	CartState  *after = &search->states[search->npath + 1];
+	int			napplied = search->npath;
+	CartState  *after = &search->states[napplied + 1];
 	const Offer *offer;
 	OfferResult *result;
-	int64		reach;
-	int			needed;
 
 	CHECK_FOR_INTERRUPTS();
 	if (search->stopped)
@@ -183,24 +231,26 @@ Explore(Search *search, int next, int64 discount)
 		search->stopped = true;
 		return;
 	}
-	reach = discount + Bound(search, state, next);
-	needed = discount < search->best->discount ? 1 : 0;
-	if (reach < search->best->discount ||
-		(reach == search->best->discount && search->options + needed >= search->best_options))
+	if (!CanBeat(search, discount, Reach(search, napplied, next)))
 		return;
 
 	offer = &search->offers[next];
 	result = &search->results[next];
-	if (offer->template->exclusive != EXCLUSIVE_WINS && DisplacedBy(search, offer) == NULL)
+	if (offer->template->exclusive != EXCLUSIVE_WINS && DisplacedBy(search, next) == NULL)
 	{
-		CopyState(search->cart, after, state);
+		MakeRoom(search, napplied + 1);
+		CopyState(search->cart, after, &search->states[napplied]);
 		ApplyOffer(search->cart, after, offer, result);
 		if (result->outcome == OUTCOME_APPLIED)
 		{
 			search->path[search->npath++] = next;
 			search->options += offer->optional;
 			search->closed = offer->template->exclusive != EXCLUSIVE_NO;
-			Explore(search, next + 1, discount + result->discount);
+			if (CanBeat(search, discount + result->discount, Reach(search, napplied, next + 1)))
+			{
+				FindBounds(search, next + 1);
+				Explore(search, next + 1, discount + result->discount);
+			}
 			search->closed = false;
 			search->options -= offer->optional;
 			search->npath--;
@@ -247,12 +297,7 @@ ConsiderWinners(Search *search)
 static void
 ConsiderEach(Search *search)
 {
-	for (int i = 0; i < search->n; i++)
-	{
-		if (!search->offers[i].optional)
-			return;
-	}
-	for (int i = 0; i < search->n; i++)
+	for (int i = 0; i < search->n && search->all_optional; i++)
 	{
 		if (search->offers[i].template->exclusive != EXCLUSIVE_WINS)
 			ConsiderAlone(search, i);
@@ -289,14 +334,14 @@ ExplainOthers(Search *search)
 		ApplyOffer(search->cart, trial, offer, result);
 		if (result->outcome != OUTCOME_APPLIED)
 			continue;
-		result->by = DisplacedBy(search, offer);
+		result->by = DisplacedBy(search, i);
 		if (result->by == NULL && best->napplied > 0 &&
 			(offer->template->exclusive != EXCLUSIVE_NO ||
 			 search->offers[best->order[0]].template->exclusive != EXCLUSIVE_NO))
 			result->by = &search->offers[best->order[0]];
 		for (int j = done; result->by == NULL && j < best->napplied; j++)
 		{
-			if (SameGroup(&search->offers[best->order[j]], offer))
+			if (search->groups[best->order[j]] == search->groups[i])
 				result->by = &search->offers[best->order[j]];
 		}
 		result->outcome = OUTCOME_DISPLACED;
@@ -315,10 +360,18 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 	search.best = best;
 	search.best_options = PG_INT32_MAX;
 	search.states = palloc(sizeof(CartState) * (n + 2));
-	for (int i = 0; i < n + 2; i++)
-		InitState(cart, &search.states[i]);
 	InitState(cart, &search.fresh);
 	search.results = palloc0(sizeof(OfferResult) * Max(n, 1));
+	search.units_bounds = palloc(sizeof(int64) * Max(n, 1));
+	search.lefts = palloc(sizeof(int64) * (n + 1));
+	search.bounds = palloc(sizeof(int64 *) * (n + 2));
+	MakeRoom(&search, 1);
+	search.groups = palloc(sizeof(int) * Max(n, 1));
+	search.path = palloc(sizeof(int) * Max(n, 1));
+	search.all_optional = true;
+	for (int i = 0; i < n; i++)
+		search.all_optional &= offers[i].optional;
+	FindGroups(&search);
 	best->results = palloc0(sizeof(OfferResult) * Max(n, 1));
 	best->order = palloc(sizeof(int) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -334,7 +387,8 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 		for (int i = 0; i < n; i++)
 			search.units_bounds[i] = WorksOnUnits(offers[i].template)
 				? BoundUnits(cart, &search.states[0], &offers[i]) : PG_INT64_MAX;
-		best->bound = Bound(&search, &search.states[0], 0);
+		FindBounds(&search, 0);
+		best->bound = Reach(&search, 0, 0);
 		Explore(&search, 0, 0);
 	}
 	best->proven = !search.stopped;

@@ -20,7 +20,9 @@
 #include "coupon/use.h"
 #include "query.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -29,6 +31,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -40,6 +43,8 @@
 #define BLOCK_CODES (1 << BLOCK_BITS)
 #define BLOCK_FLAG (INT64CONST(1) << (CODE_BITS - 1))
 #define BATCH	   1000			/* rows of one multi-insert */
+#define DIGIT_BITS 11
+#define DIGIT_MASK ((1 << DIGIT_BITS) - 1)
 #define CHUNK	   8000000		/* codes sorted together: 64 MB */
 #define MAX_CODES  INT64CONST(100000000)
 
@@ -49,16 +54,41 @@ NumberOfCounter(int64 counter)
 	return counter << NODE_BITS | (NewId() & ((1 << NODE_BITS) - 1));
 }
 
-#define ST_SORT		   SortCodes
-#define ST_ELEMENT_TYPE int64
-#define ST_COMPARE(a, b) (*(a) > *(b) ? 1 : *(a) < *(b) ? -1 : 0)
-#define ST_SCOPE	   static
-#define ST_DEFINE
-#include "lib/sort_template.h"
+/* Ascending, by passes over digits from the lowest; other has room for n as well. */
+static void
+SortCodes(int64 *codes, int64 *other, int64 n)
+{
+	int64	   *from = codes;
+	int64	   *to = other;
+
+	for (int shift = 0; shift < CODE_BITS; shift += DIGIT_BITS)
+	{
+		int64		starts[1 << DIGIT_BITS] = {0};
+		int64		start = 0;
+		int64	   *sorted = to;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int64 i = 0; i < n; i++)
+			starts[from[i] >> shift & DIGIT_MASK]++;
+		for (int digit = 0; digit <= DIGIT_MASK; digit++)
+		{
+			int64		count = starts[digit];
+
+			starts[digit] = start;
+			start += count;
+		}
+		for (int64 i = 0; i < n; i++)
+			to[starts[from[i] >> shift & DIGIT_MASK]++] = from[i];
+		to = from;
+		from = sorted;
+	}
+	if (from != codes)
+		memcpy(codes, from, sizeof(int64) * n);
+}
 
 /* n codes, sorted */
 static void
-MakeCodes(int64 *codes, int64 n)
+MakeCodes(int64 *codes, int64 *other, int64 n)
 {
 	static CrmQuery query = {"SELECT nextval('crm_member.coupon_block')", 0};
 	int64		node = NewId() & ((1 << NODE_BITS) - 1);
@@ -66,6 +96,7 @@ MakeCodes(int64 *codes, int64 n)
 	SPI_connect();
 	for (int64 made = 0; made < n;)
 	{
+		int			count = Min(n - made, BLOCK_CODES);
 		bool		isnull;
 		int64		block;
 
@@ -73,12 +104,13 @@ MakeCodes(int64 *codes, int64 n)
 		RunQuery(&query, NULL, NULL, false, 1);
 		block = DatumGetInt64(QueryColumn(0, 1, &isnull));
 		SPI_freetuptable(SPI_tuptable);
-		for (int i = 0; i < BLOCK_CODES && made < n; i++)
-			codes[made++] = EncipherNumber(BLOCK_FLAG |
-										   (block << BLOCK_BITS | i) << NODE_BITS | node);
+		for (int i = 0; i < count; i++)
+			codes[made + i] = BLOCK_FLAG | (block << BLOCK_BITS | i) << NODE_BITS | node;
+		EncipherNumbers(codes + made, count);
+		made += count;
 	}
 	SPI_finish();
-	SortCodes(codes, n);
+	SortCodes(codes, other, n);
 }
 
 /* Column of the table by name. */
@@ -102,7 +134,7 @@ IsPlain(Relation relation)
 		"held_until", "template_code", "status", "held_by"};
 	TupleDesc	desc = RelationGetDescr(relation);
 
-	if (relation->rd_rel->relkind != RELKIND_RELATION ||
+	if (relation->rd_rel->relkind != RELKIND_RELATION || Column(desc, "code") != 0 ||
 		relation->rd_tableam != GetHeapamTableAmRoutine() ||
 		relation->trigdesc != NULL || relation->rd_rel->relrowsecurity)
 		return false;
@@ -118,10 +150,13 @@ IsPlain(Relation relation)
 	return true;
 }
 
-/* What every generated coupon has but its code. */
-static void
-FillPattern(TupleDesc desc, const CouponTemplate *template, Datum *values, bool *nulls)
+/* What every generated coupon is but for its code, which is the first column. */
+static HeapTuple
+FormPattern(TupleDesc desc, const CouponTemplate *template)
 {
+	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+
 	memset(nulls, true, sizeof(bool) * desc->natts);
 #define SET(name, datum) \
 	(values[Column(desc, name)] = (datum), nulls[Column(desc, name)] = false)
@@ -133,30 +168,63 @@ FillPattern(TupleDesc desc, const CouponTemplate *template, Datum *values, bool 
 	if (template->valid_days >= 0)
 		SET("valid_to", DateADTGetDatum(LastDay(template)));
 #undef SET
+	return heap_form_tuple(desc, values, nulls);
+}
+
+/* Leave alone the indexes whose predicate no generated coupon fulfils. */
+static void
+CloseOtherIndexes(ResultRelInfo *result, EState *estate, TupleTableSlot *pattern)
+{
+	int			kept = 0;
+
+	GetPerTupleExprContext(estate)->ecxt_scantuple = pattern;
+	for (int i = 0; i < result->ri_NumIndices; i++)
+	{
+		IndexInfo  *info = result->ri_IndexRelationInfo[i];
+		Bitmapset  *columns = NULL;
+
+		pull_varattnos((Node *) info->ii_Predicate, 1, &columns);
+		if (info->ii_Predicate != NIL &&
+			!bms_is_member(1 - FirstLowInvalidHeapAttributeNumber, columns) &&
+			!ExecQual(ExecPrepareQual(info->ii_Predicate, estate), GetPerTupleExprContext(estate)))
+		{
+			index_close(result->ri_IndexRelationDescs[i], RowExclusiveLock);
+			continue;
+		}
+		result->ri_IndexRelationDescs[kept] = result->ri_IndexRelationDescs[i];
+		result->ri_IndexRelationInfo[kept++] = info;
+	}
+	result->ri_NumIndices = kept;
 }
 
 static void
 InsertPlain(Relation relation, const CouponTemplate *template, const int64 *codes, int64 n)
 {
 	TupleDesc	desc = RelationGetDescr(relation);
-	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	int			code = Column(desc, "code");
+	HeapTuple	pattern = FormPattern(desc, template);
 	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *result = makeNode(ResultRelInfo);
-	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * BATCH);
 	BulkInsertState bulk = GetBulkInsertState();
+	CommandId	command = GetCurrentCommandId(true);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "crm_member coupons",
 												ALLOCSET_DEFAULT_SIZES);
 	int			nslots = Min(n, BATCH);
+	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * BATCH);
+	HeapTuple	tuples[BATCH];
 
-	FillPattern(desc, template, values, nulls);
-	InitResultRelInfo(result, relation, 1, NULL, 0);
+	InitResultRelInfo(result, relation, 0, NULL, 0);	/* of no range table */
 	ExecOpenIndices(result, false);
 	for (int i = 0; i < nslots; i++)
 	{
 		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
-		ExecClearTuple(slots[i]);
+		tuples[i] = heap_copytuple(pattern);
+	}
+	if (n > 0)
+	{
+		ExecStoreHeapTuple(pattern, slots[0], false);
+		if (relation->rd_att->constr != NULL)
+			ExecConstraints(result, slots[0], estate);
+		CloseOtherIndexes(result, estate, slots[0]);
 	}
 
 	for (int64 done = 0; done < n;)
@@ -167,22 +235,19 @@ InsertPlain(Relation relation, const CouponTemplate *template, const int64 *code
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < rows; i++)
 		{
-			HeapTuple	tuple;
-
-			values[code] = Int64GetDatum(codes[done + i]);
-			tuple = heap_form_tuple(desc, values, nulls);
-			tuple->t_tableOid = RelationGetRelid(relation);
-			ExecStoreHeapTuple(tuple, slots[i], false);
+			/* inserting it wrote into it */
+			memcpy(tuples[i]->t_data, pattern->t_data, pattern->t_len);
+			*(int64 *) ((char *) tuples[i]->t_data + pattern->t_data->t_hoff) = codes[done + i];
+			tuples[i]->t_tableOid = RelationGetRelid(relation);
+			ExecStoreHeapTuple(tuples[i], slots[i], false);
 		}
-		table_multi_insert(relation, slots, rows, GetCurrentCommandId(true), 0, bulk);
-		MemoryContextSwitchTo(old);
+		table_multi_insert(relation, slots, rows, command, 0, bulk);
 		for (int i = 0; i < rows; i++)
 		{
 			list_free(InsertIndexTuples(result, slots[i], estate, INDEX_WORK_ALL));
 			ResetPerTupleExprContext(estate);
 		}
-		for (int i = 0; i < rows; i++)
-			ExecClearTuple(slots[i]);
+		MemoryContextSwitchTo(old);
 		MemoryContextReset(batch);
 		done += rows;
 	}
@@ -234,6 +299,8 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 	int64		n;
 	int64		event_code;
 	int64	   *codes;
+	int64	   *other;
+	int64		part;
 	Relation	relation;
 
 	if (PG_ARGISNULL(1))
@@ -257,13 +324,14 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 		PG_RETURN_INT64(n);
 	}
 
-	codes = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(Min(n, CHUNK), 1));
+	part = Max(Min(n, CHUNK), 1);
+	codes = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * part);
+	other = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * part);
 	relation = table_open(CrmRelation("coupon"), RowExclusiveLock);
 	for (int64 done = 0; done < n; done += CHUNK)
 	{
-		int64		part = Min(n - done, CHUNK);
-
-		MakeCodes(codes, part);
+		part = Min(n - done, CHUNK);
+		MakeCodes(codes, other, part);
 		if (IsPlain(relation))
 			InsertPlain(relation, template, codes, part);
 		else
@@ -271,5 +339,6 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 	}
 	table_close(relation, NoLock);
 	pfree(codes);
+	pfree(other);
 	PG_RETURN_INT64(n);
 }

@@ -10,9 +10,12 @@
 
 #include "access/xact.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+
+#define MAX_SHOWN 200			/* bytes of a condition in a reason */
 
 /* Refused for good: the offer is not tried. */
 void
@@ -125,17 +128,6 @@ JudgeValidity(const Pricing *pricing, Candidate *candidate)
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_EXPIRED, "until %s", DayText(BusinessDate(until) - 1));
 }
 
-static Facts *
-SaleFacts(Pricing *pricing)
-{
-	if (pricing->facts == NULL)
-	{
-		pricing->facts = palloc0(sizeof(Facts));
-		FillSaleFacts(pricing->facts, pricing->sale, pricing->set->uses);
-	}
-	return pricing->facts;
-}
-
 static void
 JudgeRequirement(Pricing *pricing, Candidate *candidate)
 {
@@ -161,7 +153,10 @@ LookAtLimits(Pricing *pricing, Candidate *candidate)
 	if (t->member_limit >= 0 && pricing->sale->member != NULL)
 		candidate->member_left = t->member_limit -
 			UsesByMember(pricing->sale->member->member_id, t);
-	if (t->shares > 0)
+	/* exactly only where it could matter to this sale */
+	if (t->shares > 0 && !ShareHas(t, MAX_OFFERS, Max(SalePayable(pricing->sale), 1),
+								   &candidate->uses_left, &candidate->budget_left,
+								   pricing->read_only))
 		LeftInShares(t, &candidate->uses_left, &candidate->budget_left, pricing->read_only);
 
 	if (candidate->member_left < 1)
@@ -188,22 +183,43 @@ JudgeCandidate(Pricing *pricing, Candidate *candidate)
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_OWNER, "for members: the sale names none");
 	if (!candidate->barred)
 		JudgeRequirement(pricing, candidate);
-	if (!candidate->barred && pricing->read_only)
+
+	/*
+	 * Taking will tell what is sold out.  But a promotion may decide against a
+	 * coupon, and then is not taken: so it must be there.
+	 */
+	if (!candidate->barred && (pricing->read_only ||
+							   (t->automatic && pricing->sale->codes != NIL)))
 		LookAtLimits(pricing, candidate);
+}
+
+/* A condition for the cashier, cut short where it lists a whole assortment. */
+static char *
+ConditionText(const Condition *condition)
+{
+	char	   *text = PrintCondition(condition);
+	int			length = strlen(text);
+	int			shown = pg_mbcliplen(text, length, MAX_SHOWN);
+
+	return shown == length ? text : psprintf("%.*s ...", shown, text);
 }
 
 void
 RefuseByResult(Candidate *candidate, const OfferResult *result)
 {
+	const CouponTemplate *t = candidate->template;
+
 	switch (result->outcome)
 	{
 		case OUTCOME_APPLIED:
 			break;
 		case OUTCOME_NO_LINE:
-			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES, "good for no line of this sale");
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES, "good for no line of this sale, only if %s",
+							ConditionText(t->eligible));
 			break;
 		case OUTCOME_NO_GIFT:
-			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES, "add the gift to the sale");
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_LINES,
+							"add the gift to the sale: a line with %s", ConditionText(t->get_eligible));
 			break;
 		case OUTCOME_MIN_SPEND:
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MIN_SPEND, "%s more", MoneyText(result->lacks));
@@ -212,6 +228,10 @@ RefuseByResult(Candidate *candidate, const OfferResult *result)
 		case OUTCOME_BUY_MORE:
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_MIN_QUANTITY, "%s more of the eligible units",
 				   QuantityText(result->lacks));
+			break;
+		case OUTCOME_BUDGET:
+			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET,
+							"the campaign's budget does not cover it any more");
 			break;
 		case OUTCOME_NOTHING:
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_NOTHING, "nothing is left that it could take off");

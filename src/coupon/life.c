@@ -96,7 +96,8 @@ InsertCoupon(const CouponTemplate *template, int64 member_id)
 
 	SPI_connect();
 	RunQuery(&count, NULL, NULL, false, 1);
-	code = EncipherNumber(NumberOfCounter(DatumGetInt64(QueryColumn(0, 1, &isnull))));
+	code = NumberOfCounter(DatumGetInt64(QueryColumn(0, 1, &isnull)));
+	EncipherNumbers(&code, 1);
 	values[0] = Int64GetDatum(code);
 	values[1] = CStringGetTextDatum(template->code);
 	values[2] = Int64GetDatum(member_id);

@@ -15,7 +15,7 @@
 
 #define UNIT_SCALE	6
 #define UNIT		INT64CONST(1000000) /* a unit in quantities of scale 6 */
-#define MAX_OFFERS	64			/* that one sale is judged for */
+#define MAX_OFFERS	256			/* that one sale is judged for */
 
 typedef struct CartLine
 {
@@ -40,9 +40,12 @@ typedef struct CartState
 	int64	   *left;			/* to pay for each line */
 	int64	   *used;			/* units that counted for a buy_x_get_y or gift */
 	int64	   *free;			/* units that cost nothing any more */
-	int64	   *gifts;			/* worth of gifts, which count for no minimum */
+	int64	   *gifts;			/* units that are gifts, which count for no minimum */
+	int64	   *closed;			/* whether later offers leave the line alone */
 	int64		shipping;
 } CartState;
+
+#define STATE_CELLS 5			/* arrays in it, one after the other */
 
 typedef enum Outcome
 {
@@ -52,6 +55,7 @@ typedef enum Outcome
 	OUTCOME_MIN_SPEND,			/* lacks: money */
 	OUTCOME_MIN_QUANTITY,		/* lacks: quantity, scale 6 */
 	OUTCOME_BUY_MORE,			/* lacks: units, scale 6 */
+	OUTCOME_BUDGET,				/* the budget does not cover it */
 	OUTCOME_NOTHING,			/* nothing is left to take off */
 	OUTCOME_DISPLACED			/* by: an offer applied before */
 } Outcome;
@@ -61,7 +65,8 @@ typedef struct Offer
 	const CouponTemplate *template;
 	bool		optional;		/* the buyer may keep it for another sale */
 	int64		value;			/* of this use */
-	int64		cap;			/* what the budget has left; PG_INT64_MAX: no budget */
+	int64		cap;			/* it takes off no more; PG_INT64_MAX: no such limit */
+	int64		budget;			/* it is not applied where it would take off more */
 	bool	   *eligible;		/* lines */
 	bool	   *gets;			/* lines that rewarded units are taken from */
 	int			rank;			/* tells offers apart that sort the same */
@@ -92,6 +97,8 @@ extern void ApplyOffer(const Cart *cart, CartState *state, const Offer *offer,
  * an offer on units the least of that and BoundUnits() is.
  */
 extern int64 BoundOffer(const Cart *cart, const CartState *state, const Offer *offer);
+/* What so many whole units have of what the whole quantity is worth. */
+extern int64 ShareOfUnits(int64 worth, int64 units, int64 quantity, Rounding rounding);
 extern bool WorksOnUnits(const CouponTemplate *t);
 extern int64 PercentOf(int64 base, Decimal percent, Rounding rounding);
 

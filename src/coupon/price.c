@@ -6,7 +6,6 @@
  */
 #include "crm_member.h"
 #include "catalog.h"
-#include "coupon/code.h"
 #include "coupon/price.h"
 #include "setting.h"
 
@@ -57,96 +56,6 @@ BeginPricing(Sale *sale, bool read_only)
 	return pricing;
 }
 
-static Candidate *
-AddCandidate(Pricing *pricing)
-{
-	Candidate  *candidate = palloc0(sizeof(Candidate));
-
-	candidate->entry = palloc0(sizeof(SaleCoupon));
-	candidate->entry->status = COUPON_REFUSED;
-	candidate->cap = PG_INT64_MAX;
-	candidate->uses_left = candidate->member_left = candidate->budget_left = PG_INT64_MAX;
-	pricing->candidates = lappend(pricing->candidates, candidate);
-	return candidate;
-}
-
-/* Was the same coupon presented before? */
-static bool
-IsRepeated(const Pricing *pricing, const Candidate *candidate)
-{
-	ListCell   *cell;
-
-	foreach(cell, pricing->candidates)
-	{
-		const Candidate *other = lfirst(cell);
-
-		if (other == candidate)
-			return false;
-		if (other->template != NULL && other->entry->code != NULL &&
-			other->coupon.code == candidate->coupon.code)
-			return true;
-	}
-	return false;
-}
-
-void
-AddCode(Pricing *pricing, const char *code, bool optional)
-{
-	Candidate  *candidate = AddCandidate(pricing);
-	SaleCoupon *entry = candidate->entry;
-
-	entry->code = pstrdup(code);
-	candidate->optional = optional;
-	switch (FindCoupon(code, pricing->read_only, &candidate->coupon))
-	{
-		case COUPON_FOUND:
-			break;
-		case COUPON_UNKNOWN:
-			RefuseCandidate(candidate, ERRCODE_CRM_UNKNOWN_COUPON, "no such coupon");
-			return;
-		case COUPON_MISTYPED:
-			RefuseCandidate(candidate, ERRCODE_INVALID_TEXT_REPRESENTATION, "the code was mistyped");
-			return;
-	}
-	candidate->template = FindTemplate(pricing->set, candidate->coupon.template_code);
-	if (candidate->template == NULL)
-	{
-		RefuseCandidate(candidate, ERRCODE_CRM_UNKNOWN_COUPON, "its campaign does not exist any more");
-		return;
-	}
-	entry->template_code = candidate->template->code;
-	entry->number = candidate->coupon.code;
-	entry->native = candidate->coupon.native;
-	if (entry->native)
-	{
-		entry->code = palloc(CODE_TEXT_SIZE);
-		WriteCode(entry->number, entry->code);
-	}
-	else
-		entry->code = NormalizeAlias(code);
-	if (IsRepeated(pricing, candidate))
-		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_DISPLACED, "presented twice");
-	else
-		JudgeCandidate(pricing, candidate);
-}
-
-void
-AddAutomatic(Pricing *pricing)
-{
-	for (int i = 0; i < pricing->set->nautomatic; i++)
-	{
-		Candidate  *candidate;
-
-		if (pricing->sale->sold_at < pricing->set->automatic[i]->valid_from ||
-			pricing->sale->sold_at >= pricing->set->automatic[i]->valid_until)
-			continue;
-		candidate = AddCandidate(pricing);
-		candidate->template = pricing->set->automatic[i];
-		candidate->entry->template_code = candidate->template->code;
-		JudgeCandidate(pricing, candidate);
-	}
-}
-
 /* Which lines each offer is good for. */
 static void
 MatchLines(Pricing *pricing)
@@ -166,23 +75,19 @@ MatchLines(Pricing *pricing)
 	}
 	if (!needed)
 		return;
-	if (pricing->facts == NULL)
-	{
-		pricing->facts = palloc0(sizeof(Facts));
-		FillSaleFacts(pricing->facts, pricing->sale, pricing->set->uses);
-	}
 	for (int i = 0; i < n; i++)
 	{
-		FillLineFacts(pricing->facts, &pricing->sale->lines[i]);
+		const Facts *facts = LineFacts(pricing, i);
+
 		for (int o = 0; o < pricing->noffers; o++)
 		{
 			Offer	   *offer = &pricing->offers[o];
 			const CouponTemplate *t = offer->template;
 
 			if (t->eligible != NULL)
-				offer->eligible[i] = EvaluateCondition(t->eligible, pricing->facts) == TRUTH_TRUE;
+				offer->eligible[i] = EvaluateCondition(t->eligible, facts) == TRUTH_TRUE;
 			offer->gets[i] = t->get_eligible == NULL ? offer->eligible[i]
-				: EvaluateCondition(t->get_eligible, pricing->facts) == TRUTH_TRUE;
+				: EvaluateCondition(t->get_eligible, facts) == TRUTH_TRUE;
 		}
 	}
 }
@@ -208,6 +113,7 @@ BuildOffers(Pricing *pricing)
 	ListCell   *cell;
 
 	pricing->noffers = 0;
+	pricing->offers = palloc0(sizeof(Offer) * Max(Min(list_length(pricing->candidates), MAX_OFFERS), 1));
 	foreach(cell, pricing->candidates)
 	{
 		Candidate  *candidate = lfirst(cell);
@@ -218,6 +124,7 @@ BuildOffers(Pricing *pricing)
 		if (pricing->noffers == MAX_OFFERS)
 		{
 			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_DISPLACED, "more offers than one sale can have");
+			pricing->dropped = true;
 			continue;
 		}
 		offer = &pricing->offers[pricing->noffers++];
@@ -225,6 +132,12 @@ BuildOffers(Pricing *pricing)
 		offer->optional = candidate->optional;
 		offer->value = UseValue(pricing, candidate);
 		offer->cap = candidate->cap;
+		offer->budget = candidate->budget_left;
+		if (candidate->template->grants_remainder)
+		{
+			offer->cap = Min(offer->cap, offer->budget);
+			offer->budget = PG_INT64_MAX;
+		}
 		offer->rank = foreach_current_index(cell);
 		offer->owner = candidate;
 	}
@@ -240,6 +153,11 @@ RunPricing(Pricing *pricing, int64 limit)
 	BuildOffers(pricing);
 	combination = CombineOffers(&pricing->cart, pricing->offers, pricing->noffers, limit);
 	pricing->combination = combination;
+	if (pricing->dropped)
+	{
+		combination->proven = false;
+		combination->bound = SalePayable(pricing->sale);
+	}
 	for (int i = 0; i < combination->napplied; i++)
 	{
 		int			o = combination->order[i];
@@ -372,8 +290,7 @@ TakeUse(Pricing *pricing, Candidate *candidate)
 	const CouponTemplate *t = candidate->template;
 	int			use_no;
 
-	if (TakeCode(candidate->coupon.code, t->uses, pricing->sale->ref,
-				 t->split_value ? candidate->coupon.uses : -1, &use_no) != TAKEN)
+	if (TakeCode(&candidate->coupon, t->uses, pricing->sale->ref, t->split_value, &use_no) != TAKEN)
 		return NOT_TAKEN_CODE;
 	if (!t->split_value)
 		candidate->entry->use_no = use_no;

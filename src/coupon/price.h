@@ -42,9 +42,11 @@ typedef struct Pricing
 	bool		read_only;
 	List	   *candidates;		/* of Candidate: presented codes, then automatic promotions */
 	Facts	   *facts;			/* of member and sale; NULL until asked for */
+	Facts	   *line_facts;		/* the same with those of a line */
 	Cart		cart;
-	Offer		offers[MAX_OFFERS];
+	Offer	   *offers;
 	int			noffers;
+	bool		dropped;		/* there were more than MAX_OFFERS */
 	Combination *combination;
 	TakenPart  *taken;
 	int			ntaken;
@@ -62,6 +64,10 @@ extern void GiveBackTaken(Pricing *pricing);
 extern void CheckPricing(Pricing *pricing, int64 limit);
 /* Lower what lines and shipping cost; sale->coupons is set. */
 extern void FinishPricing(Pricing *pricing);
+
+/* The facts of member and sale, and with those of a line. */
+extern Facts *SaleFacts(Pricing *pricing);
+extern Facts *LineFacts(Pricing *pricing, int line);
 
 /* judge.c: may this coupon be used by this sale at all? */
 extern void JudgeCandidate(Pricing *pricing, Candidate *candidate);

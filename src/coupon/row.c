@@ -10,6 +10,7 @@
 #include "coupon/row.h"
 #include "query.h"
 #include "setting.h"
+#include "table.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -40,12 +41,56 @@ NormalizeAlias(const char *text)
 	return upper;
 }
 
+/* As COUPON_COLUMNS has them, and the table below. */
+typedef enum CouponColumn
+{
+	COLUMN_CODE,
+	COLUMN_TEMPLATE,
+	COLUMN_STATUS,
+	COLUMN_USES,
+	COLUMN_ISSUED_AT,
+	COLUMN_VALID_TO,
+	COLUMN_MEMBER,
+	COLUMN_HELD_UNTIL,
+	COLUMN_HELD_BY,
+	COUPON_NCOLUMNS
+} CouponColumn;
+
+static CrmTable coupon_table = {
+	"coupon", .ncolumns = COUPON_NCOLUMNS, .columns = {
+		{"code", InvalidOid}, {"template_code", TEXTOID}, {"status", TEXTOID}, {"uses", INT4OID},
+		{"issued_at", TIMESTAMPTZOID}, {"valid_to", DATEOID}, {"member_id", INT8OID},
+		{"held_until", TIMESTAMPTZOID}, {"held_by", TEXTOID}
+	}
+};
+
+static CrmTable alias_table = {
+	"coupon_alias", .ncolumns = 2, .columns = {{"alias", TEXTOID}, {"code", InvalidOid}}
+};
+
+static void
+FillCoupon(Coupon *coupon, const Datum *values, const bool *nulls)
+{
+	char	   *status = TextDatumGetCString(values[COLUMN_STATUS]);
+
+	coupon->code = DatumGetInt64(values[COLUMN_CODE]);
+	coupon->template_code = TextDatumGetCString(values[COLUMN_TEMPLATE]);
+	coupon->used = strcmp(status, "used") == 0;
+	coupon->voided = strcmp(status, "void") == 0;
+	coupon->uses = DatumGetInt32(values[COLUMN_USES]);
+	coupon->issued_at = DatumGetTimestampTz(values[COLUMN_ISSUED_AT]);
+	coupon->valid_until = nulls[COLUMN_VALID_TO] ? DT_NOEND
+		: StartOfBusinessDay(DatumGetDateADT(values[COLUMN_VALID_TO]) + 1);
+	coupon->member_id = nulls[COLUMN_MEMBER] ? CRM_GUEST : DatumGetInt64(values[COLUMN_MEMBER]);
+	coupon->held_until = nulls[COLUMN_HELD_UNTIL] ? DT_NOBEGIN
+		: DatumGetTimestampTz(values[COLUMN_HELD_UNTIL]);
+	coupon->held_by = nulls[COLUMN_HELD_BY] ? NULL : TextDatumGetCString(values[COLUMN_HELD_BY]);
+}
+
 static bool
 ReadCoupon(CrmQuery *query, Datum key, bool read_only, Coupon *coupon)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		value;
-	bool		isnull;
 	bool		found;
 
 	SPI_connect();
@@ -53,53 +98,123 @@ ReadCoupon(CrmQuery *query, Datum key, bool read_only, Coupon *coupon)
 	if (found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);
-		char	   *status;
+		Datum		values[COUPON_NCOLUMNS];
+		bool		nulls[COUPON_NCOLUMNS];
 
-		coupon->code = DatumGetInt64(QueryColumn(0, 1, &isnull));
-		coupon->template_code = TextDatumGetCString(QueryColumn(0, 2, &isnull));
-		status = TextDatumGetCString(QueryColumn(0, 3, &isnull));
-		coupon->used = strcmp(status, "used") == 0;
-		coupon->voided = strcmp(status, "void") == 0;
-		coupon->uses = DatumGetInt32(QueryColumn(0, 4, &isnull));
-		coupon->issued_at = DatumGetTimestampTz(QueryColumn(0, 5, &isnull));
-		value = QueryColumn(0, 6, &isnull);
-		coupon->valid_until = isnull ? DT_NOEND : StartOfBusinessDay(DatumGetDateADT(value) + 1);
-		value = QueryColumn(0, 7, &isnull);
-		coupon->member_id = isnull ? CRM_GUEST : DatumGetInt64(value);
-		value = QueryColumn(0, 8, &isnull);
-		coupon->held_until = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
-		value = QueryColumn(0, 9, &isnull);
-		coupon->held_by = isnull ? NULL : TextDatumGetCString(value);
+		for (int i = 0; i < COUPON_NCOLUMNS; i++)
+			values[i] = QueryColumn(0, i + 1, &nulls[i]);
+		FillCoupon(coupon, values, nulls);
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
 	return found;
 }
 
-FoundCoupon
-FindCoupon(const char *presented, bool read_only, Coupon *coupon)
+static void
+FillFromRow(TableRows *rows, Coupon *coupon)
 {
-	static CrmQuery by_code = {
+	Datum		values[COUPON_NCOLUMNS];
+	bool		nulls[COUPON_NCOLUMNS];
+
+	for (int i = 0; i < COUPON_NCOLUMNS; i++)
+		values[i] = RowColumn(rows, i, &nulls[i]);
+	FillCoupon(coupon, values, nulls);
+	coupon->tid = rows->row->tts_tid;
+}
+
+/* By code, without a statement where possible. */
+static bool
+FindByCode(int64 code, bool read_only, Coupon *coupon)
+{
+	static CrmQuery query = {
 		"SELECT " COUPON_COLUMNS "FROM crm_member.coupon c "
 		"WHERE c.code OPERATOR(crm_member.=) $1::crm_member.coupon_code",
 		1, {INT8OID}};
-	static CrmQuery by_alias = {
+	TableRows  *rows = read_only ? PeekRows(&coupon_table) : OpenRows(&coupon_table, ACL_SELECT);
+	Datum		key = Int64GetDatum(code);
+	bool		found;
+
+	ItemPointerSetInvalid(&coupon->tid);
+	if (rows == NULL)
+		return ReadCoupon(&query, key, read_only, coupon);
+	found = FindRow(rows, &key);
+	if (found)
+		FillFromRow(rows, coupon);
+	CloseRows(rows);
+	return found;
+}
+
+static bool
+FindByAlias(const char *alias, bool read_only, Coupon *coupon)
+{
+	static CrmQuery query = {
 		"SELECT " COUPON_COLUMNS "FROM crm_member.coupon_alias a JOIN crm_member.coupon c "
 		"ON c.code OPERATOR(crm_member.=) a.code WHERE a.alias = $1",
 		1, {TEXTOID}};
+	TableRows  *rows = read_only ? PeekRows(&alias_table) : OpenRows(&alias_table, ACL_SELECT);
+	Datum		key = CStringGetTextDatum(alias);
+	int64		code = -1;
+	bool		isnull;
+
+	ItemPointerSetInvalid(&coupon->tid);
+	if (rows == NULL)
+		return ReadCoupon(&query, key, read_only, coupon);
+	if (FindRow(rows, &key))
+		code = DatumGetInt64(RowColumn(rows, 1, &isnull));
+	CloseRows(rows);
+	return code >= 0 && FindByCode(code, read_only, coupon);
+}
+
+bool
+UseSeenCoupon(const Coupon *coupon, int uses_allowed, const char *holder)
+{
+	static const int changed[] = {COLUMN_USES, COLUMN_STATUS, COLUMN_HELD_UNTIL, COLUMN_HELD_BY};
+	ItemPointerData tid = coupon->tid;
+	TableRows  *rows;
+	Coupon		now;
+	Datum		values[4];
+	bool		nulls[4] = {false, false, true, true};
+	bool		used = false;
+
+	if (!ItemPointerIsValid(&tid))
+		return false;
+	rows = OpenRows(&coupon_table, ACL_SELECT | ACL_UPDATE);
+	if (rows == NULL)
+		return false;
+	if (FetchRow(rows, &tid))
+	{
+		FillFromRow(rows, &now);
+		if (now.code == coupon->code && now.uses == coupon->uses && !now.used && !now.voided &&
+			now.uses < uses_allowed &&
+			(now.held_until <= GetCurrentTimestamp() ||
+			 (holder != NULL && strcmp(now.held_by, holder) == 0)))
+		{
+			values[0] = Int32GetDatum(now.uses + 1);
+			values[1] = CStringGetTextDatum(now.uses + 1 >= uses_allowed ? "used" : "active");
+			values[2] = values[3] = (Datum) 0;
+			used = ChangeRow(rows, changed, lengthof(changed), values, nulls);
+		}
+	}
+	CloseRows(rows);
+	return used;
+}
+
+FoundCoupon
+FindCoupon(const char *presented, bool read_only, Coupon *coupon)
+{
 	int64		code;
 	CodeForm	form = ReadCode(presented, &code);
 
 	coupon->native = form == CODE_NATIVE;
 	if (form == CODE_NATIVE)
 	{
-		if (ReadCoupon(&by_code, Int64GetDatum(code), read_only, coupon))
+		if (FindByCode(code, read_only, coupon))
 			return COUPON_FOUND;
 		coupon->native = false;
 	}
 	if (form == CODE_MISTYPED && !AliasesLookNative())
 		return COUPON_MISTYPED;
-	if (ReadCoupon(&by_alias, CStringGetTextDatum(NormalizeAlias(presented)), read_only, coupon))
+	if (FindByAlias(NormalizeAlias(presented), read_only, coupon))
 		return COUPON_FOUND;
 	return form == CODE_MISTYPED ? COUPON_MISTYPED : COUPON_UNKNOWN;
 }

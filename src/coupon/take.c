@@ -5,16 +5,19 @@
  * holds whoever else is at it, and a rollback or a crash gives back what was
  * taken.  Where there is no limit there is no counter.
  *
- * A campaign's limit and budget are split into shares.  A session takes from
- * "its" share, so sessions seldom wait for one another.  Where its share does
- * not suffice it locks all shares in their order, reckons exactly, and spreads
- * what is left anew, near the end over fewer and fewer shares.
+ * A campaign's limit and budget are split into shares, more than there are tills
+ * at it at a time.  A session takes from a share that nobody is at, so sessions
+ * do not wait for one another.  Where none such has enough it waits for one that
+ * has; where no single one has, it locks all shares in their order, reckons
+ * exactly, and spreads what is left anew, near the end over fewer and fewer.
  */
 #include "crm_member.h"
 #include "coupon/argument.h"
 #include "coupon/row.h"
+#include "member/member.h"
 #include "query.h"
 #include "setting.h"
+#include "table.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -53,7 +56,7 @@ Run(CrmQuery *query, Datum *values, const char *nulls)
 }
 
 Taken
-TakeCode(int64 code, int uses_allowed, const char *holder, int counted, int *use_no)
+TakeCode(const Coupon *coupon, int uses_allowed, const char *holder, bool exactly, int *use_no)
 {
 	static CrmQuery query = {
 		"UPDATE crm_member.coupon SET uses = uses + 1, "
@@ -69,10 +72,15 @@ TakeCode(int64 code, int uses_allowed, const char *holder, int counted, int *use
 	bool		isnull;
 	Taken		taken = NOT_TAKEN_CODE;
 
-	values[0] = Int64GetDatum(code);
+	if (UseSeenCoupon(coupon, uses_allowed, holder))
+	{
+		*use_no = coupon->uses + 1;
+		return TAKEN;
+	}
+	values[0] = Int64GetDatum(coupon->code);
 	values[1] = Int32GetDatum(uses_allowed);
 	values[2] = NullableText(holder, &nulls[2]);
-	values[3] = Int32GetDatum(counted);
+	values[3] = Int32GetDatum(exactly ? coupon->uses : -1);
 	SPI_connect();
 	if (RunQuery(&query, values, nulls, false, 0) == 1)
 	{
@@ -108,13 +116,16 @@ TakeTally(int64 member_id, const CouponTemplate *template)
 		"WHERE t.uses < $3 RETURNING uses",
 		3, {INT8OID, TEXTOID, INT4OID}};
 	Datum		values[3];
+	char	   *status;
 	bool		isnull;
 	int64		uses;
 
+	SPI_connect();
+	/* a merge under way is waited for: the use counts for whom it makes of the member */
+	member_id = LockMember(member_id, &status);
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(template->code);
 	values[2] = Int32GetDatum(template->member_limit);
-	SPI_connect();
 	uses = RunQuery(&query, values, NULL, false, 0) == 0 ? PG_INT64_MAX - 1
 		: DatumGetInt64(QueryColumn(0, 1, &isnull));
 	SPI_finish();
@@ -128,15 +139,22 @@ TakeTally(int64 member_id, const CouponTemplate *template)
 void
 ReturnTally(int64 member_id, const CouponTemplate *template)
 {
-	static CrmQuery query = {
+	static CrmQuery own = {
 		"UPDATE crm_member.coupon_tally SET uses = uses - 1 "
 		"WHERE member_id = $1 AND template_code = $2 AND uses > 0",
+		2, {INT8OID, TEXTOID}};
+	/* who was merged, even while we waited, counts for its survivor too */
+	static CrmQuery survivor = {
+		"UPDATE crm_member.coupon_tally SET uses = uses - 1 "
+		"WHERE member_id = (SELECT k.root FROM crm_member.member_kin k "
+		"WHERE k.member_id = $1 AND k.root <> $1) AND template_code = $2 AND uses > 0",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(template->code);
-	Run(&query, values, NULL);
+	Run(&own, values, NULL);
+	Run(&survivor, values, NULL);
 }
 
 int64
@@ -287,15 +305,120 @@ TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 	return TAKEN;
 }
 
+enum {SHARE_TEMPLATE, SHARE_NUMBER, SHARE_USES_LEFT, SHARE_BUDGET_LEFT, SHARE_USES, SHARE_SPENT};
+
+static CrmTable share_table = {
+	"coupon_share", .ncolumns = 6, .columns = {
+		{"template_code", TEXTOID}, {"share", INT4OID}, {"uses_left", INT8OID},
+		{"budget_left", NUMERICOID}, {"uses", INT8OID}, {"spent", NUMERICOID}
+	}
+};
+
+/* The share that served this session last. */
+static uint32 home = 0;
+
+bool
+ShareHas(const CouponTemplate *template, int64 enough_uses, int64 enough_budget, int64 *uses,
+		 int64 *budget, bool read_only)
+{
+	TableRows  *rows = read_only ? PeekRows(&share_table) : OpenRows(&share_table, ACL_SELECT);
+	Datum		key[2];
+	bool		has = false;
+
+	if (rows == NULL)
+		return false;
+	key[0] = CStringGetTextDatum(template->code);
+	key[1] = Int32GetDatum(home % template->shares);
+	if (FindRow(rows, key))
+	{
+		bool		no_limit;
+		bool		no_budget;
+		Datum		uses_left = RowColumn(rows, SHARE_USES_LEFT, &no_limit);
+		Datum		budget_left = RowColumn(rows, SHARE_BUDGET_LEFT, &no_budget);
+
+		*uses = no_limit ? PG_INT64_MAX : DatumGetInt64(uses_left);
+		*budget = no_budget ? PG_INT64_MAX
+			: ExactMinor(DatumGetNumeric(budget_left), GetSetting()->money_scale, "budget");
+		has = *uses >= enough_uses && *budget >= enough_budget;
+	}
+	CloseRows(rows);
+	return has;
+}
+
+/*
+ * From whichever share has enough and nobody is at, beginning with the one that
+ * served this session last, so that sessions settle on shares of their own.  A
+ * share that will not do is left as it is, not even locked.  *busy: one that has
+ * enough, but somebody is at it; -1: there is none.
+ */
+static bool
+TakeFromFree(const CouponTemplate *template, int64 n, int64 spend, int *busy)
+{
+	static const int changed[] = {SHARE_USES_LEFT, SHARE_BUDGET_LEFT, SHARE_USES, SHARE_SPENT};
+	int			scale = GetSetting()->money_scale;
+	TableRows  *rows = OpenRows(&share_table, ACL_SELECT | ACL_UPDATE);
+	Datum		key[2];
+	bool		taken = false;
+
+	*busy = -1;
+	if (rows == NULL)
+	{
+		*busy = MyProcPid % template->shares;
+		return false;
+	}
+	rows->impatient = true;
+	if (home == 0)
+		home = MyProcPid;
+	key[0] = CStringGetTextDatum(template->code);
+	for (int i = 0; i < template->shares && !taken; i++)
+	{
+		uint32		share = home + i;
+		Datum		values[4];
+		bool		nulls[4];
+		bool		isnull;
+
+		key[1] = Int32GetDatum(share % template->shares);
+		if (!FindRow(rows, key))
+			continue;
+		values[0] = RowColumn(rows, SHARE_USES_LEFT, &nulls[0]);
+		values[1] = RowColumn(rows, SHARE_BUDGET_LEFT, &nulls[1]);
+		if (!nulls[0])
+		{
+			if (DatumGetInt64(values[0]) < n)
+				continue;
+			values[0] = Int64GetDatum(DatumGetInt64(values[0]) - n);
+		}
+		if (!nulls[1])
+		{
+			int64		left = ExactMinor(DatumGetNumeric(values[1]), scale, "budget");
+
+			if (left < spend)
+				continue;
+			values[1] = MoneyDatum(left - spend);
+		}
+		values[2] = Int64GetDatum(DatumGetInt64(RowColumn(rows, SHARE_USES, &isnull)) + n);
+		values[3] = MoneyDatum(AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, SHARE_SPENT, &isnull)),
+												   scale, "budget"), spend));
+		nulls[2] = nulls[3] = false;
+		taken = ChangeRow(rows, changed, lengthof(changed), values, nulls);
+		if (taken)
+			home = share;
+		else if (*busy < 0)
+			*busy = DatumGetInt32(key[1]);
+	}
+	CloseRows(rows);
+	return taken;
+}
+
 Taken
 TakeShare(const CouponTemplate *template, int64 n, int64 spend)
 {
 	int64		uses;
 	int64		budget;
+	int			busy;
 
-	if (template->shares == 0)
-		return TAKEN;
-	if (TakeFromShare(template, MyProcPid % template->shares, n, spend))
+	if (template->shares == 0 || TakeFromFree(template, n, spend, &busy) ||
+		(busy >= 0 && TakeFromShare(template, busy, n, spend)))
 		return TAKEN;
 
 	/* what is gone in every committed state is gone: no need to lock */
@@ -316,8 +439,9 @@ ReturnShare(const CouponTemplate *template, int64 n, int64 spend)
 		"WHERE template_code = $1 AND share = $2",
 		4, {TEXTOID, INT4OID, NUMERICOID, INT8OID}};
 	Datum		values[4];
+	int			busy;
 
-	if (template->shares == 0)
+	if (template->shares == 0 || TakeFromFree(template, -n, -spend, &busy))
 		return;
 	values[0] = CStringGetTextDatum(template->code);
 	values[1] = Int32GetDatum(MyProcPid % template->shares);

@@ -23,7 +23,7 @@ static CrmQuery all_templates = {
 	"t.redistribute, t.percent_base, t.allocation, t.rounding, t.max_discount, t.max_units, "
 	"t.min_spend, t.min_quantity, t.min_basis, t.min_tax, t.priority, t.stack_group, t.exclusive, "
 	"t.uses, t.split_value, t.total_limit, t.member_limit, t.budget, t.last_use, t.valid_from, "
-	"t.valid_to, t.valid_days, t.release_on_refund, "
+	"t.valid_to, t.valid_days, t.release_on_refund, t.stop_lines, "
 	"(SELECT count(*) FROM crm_member.coupon_share s WHERE s.template_code = t.template_code) "
 	"FROM crm_member.coupon_template t ORDER BY t.template_code COLLATE \"C\"", 0};
 
@@ -181,7 +181,30 @@ ReadTemplate(TemplateSet *set, CouponTemplate *t, uint64 n)
 		: StartOfBusinessDay(DatumGetDateADT(value) + 1);
 	t->valid_days = NextInt(&row, -1);
 	t->release_on_refund = NextBool(&row);
+	t->stop_lines = NextBool(&row);
 	t->shares = (int) DatumGetInt64(Next(&row, &isnull));
+}
+
+/* So that a sale looks at the promotions it can have, not at all there are. */
+static void
+IndexPromotions(TemplateSet *set)
+{
+	IndexedCondition *requires = palloc(sizeof(IndexedCondition) * Max(set->nautomatic, 1));
+	IndexedCondition *eligible = palloc(sizeof(IndexedCondition) * Max(set->nautomatic, 1));
+
+	for (int i = 0; i < set->nautomatic; i++)
+	{
+		const CouponTemplate *t = set->automatic[i];
+
+		requires[i] = (IndexedCondition) {t->requires, t->valid_from, t->valid_until};
+		if (t->valid_until != DT_NOEND)
+			requires[i].to--;	/* which the index includes */
+		eligible[i] = (IndexedCondition) {t->eligible, DT_NOBEGIN, DT_NOEND};
+	}
+	set->requires = BuildConditionIndex(requires, set->nautomatic);
+	set->eligible = BuildConditionIndex(eligible, set->nautomatic);
+	pfree(requires);
+	pfree(eligible);
 }
 
 static void
@@ -199,6 +222,7 @@ LoadTemplates(TemplateSet *set)
 		if (set->templates[i].active && set->templates[i].automatic)
 			set->automatic[set->nautomatic++] = &set->templates[i];
 	}
+	IndexPromotions(set);
 	MemoryContextSwitchTo(old);
 }
 

@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "condition/condition.h"
+#include "condition/index.h"
 #include "money/money.h"
 
 typedef enum CouponKind
@@ -84,6 +85,7 @@ typedef struct CouponTemplate
 	DateADT		first_day;		/* of validity, where valid_from is finite */
 	int			valid_days;		/* -1: none */
 	bool		release_on_refund;
+	bool		stop_lines;		/* later offers leave its lines alone */
 } CouponTemplate;
 
 typedef struct TemplateSet
@@ -93,6 +95,8 @@ typedef struct TemplateSet
 	int			ntemplates;
 	CouponTemplate **automatic; /* active automatic promotions */
 	int			nautomatic;
+	ConditionIndex *requires;	/* of the automatic ones, with their validity */
+	ConditionIndex *eligible;
 	bool		uses[ATTRIBUTE_COUNT];	/* some condition looks at the attribute */
 } TemplateSet;
 

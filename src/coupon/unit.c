@@ -7,6 +7,8 @@
 #include "crm_member.h"
 #include "coupon/offer.h"
 
+#define FEW_SOURCES 4
+
 typedef struct Source
 {
 	int			line;
@@ -42,6 +44,25 @@ CompareSourceDown(const void *a, const void *b)
 	return x->line - y->line;
 }
 
+/* The first few in their order, in front. */
+static void
+SelectSources(Source *sources, int n, int few, int (*compare) (const void *, const void *))
+{
+	for (int i = 0; i < few && i < n; i++)
+	{
+		int			first = i;
+		Source		swap = sources[i];
+
+		for (int j = i + 1; j < n; j++)
+		{
+			if (compare(&sources[j], &sources[first]) < 0)
+				first = j;
+		}
+		sources[i] = sources[first];
+		sources[first] = swap;
+	}
+}
+
 static int
 ListSources(const Cart *cart, const CartState *state, const bool *lines, bool unused_only,
 			Source *sources)
@@ -52,7 +73,7 @@ ListSources(const Cart *cart, const CartState *state, const bool *lines, bool un
 	{
 		int64		units = cart->lines[i].units - (unused_only ? state->used[i] : state->free[i]);
 
-		if (!lines[i] || units <= 0)
+		if (!lines[i] || state->closed[i] || units <= 0)
 			continue;
 		sources[n].line = i;
 		sources[n].units = units;
@@ -64,14 +85,6 @@ ListSources(const Cart *cart, const CartState *state, const bool *lines, bool un
 	return n;
 }
 
-/* units of the line's worth, which is left[] for its whole payable quantity */
-static int64
-ShareOf(int64 worth, int64 units, int64 quantity, Rounding rounding)
-{
-	return units * UNIT >= quantity ? worth
-		: DivideRounded((int128) worth * units * UNIT, quantity, rounding);
-}
-
 /* What the offer takes off some units of a line. */
 static int64
 UnitsDiscount(const Cart *cart, const CartState *state, const Offer *offer, const Source *source,
@@ -79,8 +92,8 @@ UnitsDiscount(const Cart *cart, const CartState *state, const Offer *offer, cons
 {
 	const CouponTemplate *t = offer->template;
 	const CartLine *line = &cart->lines[source->line];
-	int64		worth = ShareOf(source->left, units, source->payable, ROUNDING_HALF_UP);
-	int64		least = ShareOf(line->floor, units, line->quantity, ROUNDING_CEIL);
+	int64		worth = ShareOfUnits(source->left, units, source->payable, ROUNDING_HALF_UP);
+	int64		least = ShareOfUnits(line->floor, units, line->quantity, ROUNDING_CEIL);
 	int64		room = Max(Min(worth - least, state->left[source->line] - line->floor), 0);
 	int64		amount;
 
@@ -94,7 +107,7 @@ UnitsDiscount(const Cart *cart, const CartState *state, const Offer *offer, cons
 			break;
 		case KIND_PERCENT:
 			amount = PercentOf(t->of_original
-							   ? ShareOf(line->amount, units, line->quantity, ROUNDING_HALF_UP)
+							   ? ShareOfUnits(line->amount, units, line->quantity, ROUNDING_HALF_UP)
 							   : worth, t->percent, t->rounding);
 			break;
 		default:
@@ -198,12 +211,12 @@ BoundUnits(const Cart *cart, const CartState *state, const Offer *offer)
 	for (int i = 0; i < n && wanted > 0; i++)
 	{
 		int64		units = Min(sources[i].units, wanted);
-		int64		worth = ShareOf(sources[i].left, units, sources[i].payable, ROUNDING_CEIL);
+		int64		worth = ShareOfUnits(sources[i].left, units, sources[i].payable, ROUNDING_CEIL);
 
 		if (t->kind == KIND_AMOUNT && offer->value <= worth / units)
 			worth = offer->value * units;
 		else if (t->kind == KIND_PERCENT && t->of_original)
-			worth = PercentOf(Max(worth, ShareOf(cart->lines[sources[i].line].amount, units,
+			worth = PercentOf(Max(worth, ShareOfUnits(cart->lines[sources[i].line].amount, units,
 												 cart->lines[sources[i].line].quantity,
 												 ROUNDING_CEIL)), t->percent, ROUNDING_CEIL);
 		else if (t->kind != KIND_AMOUNT && t->kind != KIND_FIXED_PRICE)
@@ -248,6 +261,8 @@ DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *dis
 		{
 			int64		units = cart->lines[i].units - state->used[i];
 
+			if (state->closed[i])
+				continue;
 			if (offer->eligible[i] && offer->gets[i])
 				both += units;
 			else if (offer->eligible[i])
@@ -265,7 +280,11 @@ DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *dis
 	memset(discounts, 0, sizeof(int64) * cart->n);
 	if (outcome == OUTCOME_APPLIED)
 	{
-		qsort(sources, n, sizeof(Source), dearest ? CompareSourceDown : CompareSource);
+		/* a few are found sooner than all are sorted, and each has a unit at least */
+		if (t->kind != KIND_BUY_X_GET_Y && wanted <= FEW_SOURCES)
+			SelectSources(sources, n, (int) wanted, dearest ? CompareSourceDown : CompareSource);
+		else
+			qsort(sources, n, sizeof(Source), dearest ? CompareSourceDown : CompareSource);
 		for (int i = 0; i < n && wanted > 0; i++)
 		{
 			int			line = sources[i].line;
@@ -288,7 +307,6 @@ DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *dis
 		{
 			int			line = sources[i].line;
 			int64		units = taken[line];
-			const CartLine *l = &cart->lines[line];
 
 			if (units == 0)
 				continue;
@@ -296,13 +314,14 @@ DiscountUnits(const Cart *cart, CartState *state, const Offer *offer, int64 *dis
 				state->used[line] += units;
 			/* with a cap that cuts the reward down nothing is quite free */
 			if (sum <= Min(t->max_discount, offer->cap) &&
-				discounts[line] == ShareOf(sources[i].left, units, sources[i].payable,
+				discounts[line] == ShareOfUnits(sources[i].left, units, sources[i].payable,
 										   ROUNDING_HALF_UP))
 				state->free[line] += units;
 			if (t->kind == KIND_GIFT)
-				state->gifts[line] += ShareOf(l->amount, units, l->quantity, ROUNDING_HALF_UP);
+				state->gifts[line] += units;
 		}
-		UseBought(cart, state, offer, bought, sources);
+		if (bought > 0)
+			UseBought(cart, state, offer, bought, sources);
 	}
 	pfree(taken);
 	pfree(sources);

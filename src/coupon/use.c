@@ -9,6 +9,7 @@
 #include "coupon/use.h"
 #include "query.h"
 #include "setting.h"
+#include "table.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -30,24 +31,56 @@ MoneyColumn(uint64 row, int column)
 					  GetSetting()->money_scale, "money");
 }
 
-bool
-InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 digest)
+#define USE_COLUMNS 16
+
+/* false: the buyer has one with the same ref */
+static bool
+InsertUseRow(Datum *values, bool *nulls)
 {
+	static CrmTable table = {
+		"coupon_use", .claimed_by = "coupon_use_ref", .ncolumns = USE_COLUMNS, .columns = {
+			{"member_id", INT8OID}, {"use_id", INT8OID}, {"sale_id", INT8OID}, {"position", INT4OID},
+			{"use_no", INT4OID}, {"used_at", TIMESTAMPTZOID}, {"code", InvalidOid},
+			{"template_code", TEXTOID}, {"alias", TEXTOID}, {"discount", NUMERICOID},
+			{"shipping", NUMERICOID}, {"line_nos", INT4ARRAYOID}, {"line_discounts", NUMERICARRAYOID},
+			{"ref", TEXTOID}, {"digest", INT8OID}, {"actor", TEXTOID}
+		}
+	};
 	static CrmQuery query = {
 		"INSERT INTO crm_member.coupon_use (member_id, use_id, sale_id, position, use_no, used_at, "
 		"code, template_code, alias, discount, shipping, line_nos, line_discounts, ref, digest, actor) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7::crm_member.coupon_code, $8, $9, $10, $11, $12, $13, "
 		"$14, $15, $16) ON CONFLICT (member_id, ref) WHERE ref IS NOT NULL DO NOTHING",
-		16, {INT8OID, INT8OID, INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
-			NUMERICOID, NUMERICOID, INT4ARRAYOID, NUMERICARRAYOID, TEXTOID, INT8OID, TEXTOID}};
+		USE_COLUMNS, {INT8OID, INT8OID, INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, TEXTOID,
+			TEXTOID, NUMERICOID, NUMERICOID, INT4ARRAYOID, NUMERICARRAYOID, TEXTOID, INT8OID, TEXTOID}};
+	TableRows  *rows = OpenRows(&table, ACL_SELECT | ACL_INSERT);
+	char		flags[USE_COLUMNS];
+	bool		inserted = false;
+
+	if (rows != NULL)
+	{
+		inserted = ClaimRow(rows, values, nulls);
+		CloseRows(rows);
+	}
+	if (inserted)
+		return true;
+	for (int i = 0; i < USE_COLUMNS; i++)
+		flags[i] = nulls[i] ? 'n' : ' ';
+	SPI_connect();
+	inserted = RunQuery(&query, values, flags, false, 0) == 1;
+	SPI_finish();
+	return inserted;
+}
+
+bool
+InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 digest)
+{
 	Datum	   *lines = palloc(sizeof(Datum) * Max(sale->nlines, 1));
 	Datum	   *discounts = palloc(sizeof(Datum) * Max(sale->nlines, 1));
-	Datum		values[16];
-	char		nulls[16];
-	bool		inserted;
+	Datum		values[USE_COLUMNS];
+	bool		nulls[USE_COLUMNS] = {false};
 	int			n = 0;
 
-	memset(nulls, ' ', sizeof(nulls));
 	for (int i = 0; i < sale->nlines; i++)
 	{
 		if (coupon->line_discounts[i] == 0)
@@ -58,28 +91,25 @@ InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 dig
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(NewId());
 	values[2] = Int64GetDatum(sale->sale_id);
-	nulls[2] = sale->sale_id == 0 ? 'n' : ' ';
+	nulls[2] = sale->sale_id == 0;
 	values[3] = Int32GetDatum(coupon->position);
 	values[4] = Int32GetDatum(coupon->use_no);
-	nulls[4] = coupon->use_no == 0 ? 'n' : ' ';
+	nulls[4] = coupon->use_no == 0;
 	values[5] = TimestampTzGetDatum(sale->sold_at);
 	values[6] = Int64GetDatum(coupon->number);
-	nulls[6] = coupon->code == NULL ? 'n' : ' ';
+	nulls[6] = coupon->code == NULL;
 	values[7] = CStringGetTextDatum(coupon->template_code);
-	values[8] = NullableText(coupon->code == NULL || coupon->native ? NULL
+	values[8] = TextOrNull(coupon->code == NULL || coupon->native ? NULL
 						   : NormalizeAlias(coupon->code), &nulls[8]);
 	values[9] = MoneyDatum(coupon->discount);
 	values[10] = MoneyDatum(coupon->shipping);
 	values[11] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
 	values[12] = PointerGetDatum(construct_array(discounts, n, NUMERICOID, -1, false, TYPALIGN_INT));
-	values[13] = NullableText(ref, &nulls[13]);
+	values[13] = TextOrNull(ref, &nulls[13]);
 	values[14] = Int64GetDatum(digest);
-	nulls[14] = ref == NULL ? 'n' : ' ';
-	values[15] = NullableText(sale->actor, &nulls[15]);
-	SPI_connect();
-	inserted = RunQuery(&query, values, nulls, false, 0) == 1;
-	SPI_finish();
-	return inserted;
+	nulls[14] = ref == NULL;
+	values[15] = TextOrNull(sale->actor, &nulls[15]);
+	return InsertUseRow(values, nulls);
 }
 
 /* refused, not best: what a repeated checkout() must answer again */

@@ -180,16 +180,18 @@ Wallet(const Sale *sale)
 {
 	static CrmQuery query = {
 		"SELECT c.code::text FROM crm_member.coupon c WHERE c.member_id = $1 "
-		"AND c.status = 'active' ORDER BY c.valid_to, c.code USING OPERATOR(crm_member.<)",
-		1, {INT8OID}};
+		"AND c.status = 'active' AND (c.valid_to IS NULL OR c.valid_to >= $2) "
+		"ORDER BY c.valid_to, c.code USING OPERATOR(crm_member.<)",
+		2, {INT8OID, DATEOID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(sale->member_id)};
+	Datum		values[2] = {Int64GetDatum(sale->member_id),
+							 DateADTGetDatum(BusinessDate(sale->sold_at))};
 	List	   *codes = NIL;
 
 	if (sale->member == NULL)
 		return NIL;
 	SPI_connect();
-	RunQuery(&query, values, NULL, true, MAX_WALLET);
+	RunQuery(&query, values, NULL, true, MAX_WALLET + 1);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);
@@ -234,6 +236,11 @@ crm_best_coupons(PG_FUNCTION_ARGS)
 
 	if (codes == NIL)
 		codes = Wallet(sale);
+	if (sale->codes == NIL && list_length(codes) > MAX_WALLET)
+	{
+		codes = list_truncate(codes, MAX_WALLET);
+		pricing->dropped = true;
+	}
 	foreach(cell, codes)
 		AddCode(pricing, lfirst(cell), true);
 	AddAutomatic(pricing);

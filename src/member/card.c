@@ -64,7 +64,6 @@ UsableCard(const char *given, TimestampTz at)
 					 "Enable it with activate_card().");
 	if (expires && at >= expires_at)
 		UnusableCard(card_no, psprintf("It expired at %s.", timestamptz_to_str(expires_at)), NULL);
-	member_id = CanonicalMember(member_id, true);
 	SPI_finish();
 	return member_id;
 }
@@ -73,5 +72,10 @@ PG_FUNCTION_INFO_V1(crm_usable_card);
 Datum
 crm_usable_card(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(UsableCard(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_TIMESTAMPTZ(1)));
+	int64		holder = UsableCard(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_TIMESTAMPTZ(1));
+
+	SPI_connect();
+	holder = CanonicalMember(holder, true);
+	SPI_finish();
+	PG_RETURN_INT64(holder);
 }

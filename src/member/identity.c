@@ -174,27 +174,22 @@ FindBy(CrmQuery *query, Datum *values)
 	SPI_connect();
 	if (RunQuery(query, values, NULL, true, 1) == 1)
 	{
-		int64		merged_into = DatumGetInt64(QueryColumn(0, 2, &isnull));
-
-		found = isnull ? DatumGetInt64(QueryColumn(0, 1, &isnull))
-			: CanonicalMember(merged_into, true);
+		found = DatumGetInt64(QueryColumn(0, 1, &isnull));
+		if (isnull)
+			found = 0;
 	}
 	SPI_finish();
 	return found;
 }
 
 int64
-FindMember(const char *kind, const char *value)
+FindHolder(const char *kind, const char *value)
 {
 	static CrmQuery by_card = {
-		"SELECT m.member_id, m.merged_into FROM crm_member.card AS c "
-		"JOIN crm_member.member AS m ON m.member_id OPERATOR(pg_catalog.=) c.member_id "
-		"WHERE c.card_no OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}};
+		"SELECT member_id FROM crm_member.card WHERE card_no OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}};
 	static CrmQuery by_identity = {
-		"SELECT m.member_id, m.merged_into FROM crm_member.identity AS i "
-		"JOIN crm_member.member AS m ON m.member_id OPERATOR(pg_catalog.=) i.member_id "
-		"WHERE i.kind OPERATOR(pg_catalog.=) $1 AND i.value OPERATOR(pg_catalog.=) $2",
+		"SELECT member_id FROM crm_member.identity "
+		"WHERE kind OPERATOR(pg_catalog.=) $1 AND value OPERATOR(pg_catalog.=) $2",
 		2, {TEXTOID, TEXTOID}};
 	Refusal		why = {0};
 	Datum		values[2];
@@ -219,6 +214,19 @@ FindMember(const char *kind, const char *value)
 	values[0] = CStringGetTextDatum(kind);
 	values[1] = CStringGetTextDatum(normal);
 	return FindBy(&by_identity, values);
+}
+
+int64
+FindMember(const char *kind, const char *value)
+{
+	int64		holder = FindHolder(kind, value);
+
+	if (holder == 0)
+		return 0;
+	SPI_connect();
+	holder = CanonicalMember(holder, true);
+	SPI_finish();
+	return holder;
 }
 
 PG_FUNCTION_INFO_V1(crm_member_id);

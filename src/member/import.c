@@ -117,7 +117,7 @@ SourceQuery(const char *source)
 	}
 	initStringInfo(&query);
 	appendStringInfoString(&query, "SELECT * FROM ");
-	names = stringToQualifiedNameList(text);
+	names = QualifiedNames(text);
 	foreach(cell, names)
 		appendStringInfo(&query, "%s%s", cell == list_head(names) ? "" : ".",
 						 quote_identifier(strVal(lfirst(cell))));

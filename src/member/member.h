@@ -56,7 +56,11 @@ extern char *ListNames(char **names, int nnames);
 extern char *TrimText(const char *text);
 extern char *NormalizeIdentity(const char *kind, const char *value, Refusal *why);
 
-/* The member, after merges; 0 where nobody is found by it.  Error 22023 for a kind that is none. */
+/*
+ * The member it was bound to, or issued to, and who that is after merges; 0 where
+ * nobody is found by it.  Error 22023 for a kind that is none.
+ */
+extern int64 FindHolder(const char *kind, const char *value);
 extern int64 FindMember(const char *kind, const char *value);
 
 /* member.c: all between SPI_connect and SPI_finish */
@@ -73,7 +77,7 @@ extern int64 CanonicalMember(int64 member_id, bool read_only);
  */
 extern int64 LockMember(int64 member_id, char **status);
 
-/* card.c: who holds this card and may use it at this time; RM104 unknown, RM105 and why. */
+/* card.c: whom this card was issued to, who may use it at this time; RM104 unknown, RM105 and why. */
 extern int64 UsableCard(const char *card_no, TimestampTz at);
 
 #endif

@@ -97,18 +97,16 @@ CompareHanNames(const MatchValue *a, const MatchValue *b)
 		return NAME_COMPATIBLE;
 	if (a->nrunes == b->nrunes)
 	{
-		int sounds = 0, near = 0, off = 0;
+		int near = 0, off = 0;
 
 		for (int i = 0; i < a->nrunes; i++)
 		{
 			Rune x = a->runes[i], y = b->runes[i];
 			bool surname = i < a->nsurname;
 
-			if (x == y)
+			if (x == y || SameReading(x, y, surname))
 				continue;
-			if (SameReading(x, y, surname))
-				sounds++;
-			else if (LookAlike(x, y) || (surname && SameSurnameVariant(x, y)) ||
+			if (LookAlike(x, y) || (surname && SameSurnameVariant(x, y)) ||
 					 NearSound(HanReading(x, surname), HanReading(y, surname)))
 				near++;
 			else

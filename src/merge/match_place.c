@@ -329,7 +329,7 @@ TokenLikeness(const MatchWords *a, int i, const MatchWords *b, int j)
 		return 0.0;
 	if (shorter >= 4 && memcmp(x, y, shorter * sizeof(Rune)) == 0)
 		return 0.9;
-	if (x[0] != y[0] && Abs(nx - ny) > 2)
+	if (x[0] != y[0] && abs(nx - ny) > 2)
 		return 0.0;
 	if (pg_popcount32(a->letters[i] ^ b->letters[j]) > nx + ny - 3.0 * nx * ny / (nx + ny))
 		return 0.0;

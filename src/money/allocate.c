@@ -10,6 +10,7 @@
 #include "money/money.h"
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -28,6 +29,7 @@ typedef struct Remainder
 } Remainder;
 
 #define FEW_SHARES 64			/* need no memory from the heap */
+#define FEW_STEPS  256			/* to find the largest without sorting */
 
 Allocation
 ParseAllocation(const char *name)
@@ -43,15 +45,16 @@ ParseAllocation(const char *name)
 }
 
 /* Largest first; of equals the earlier share. */
+static inline bool
+GoesBefore(const Remainder *a, const Remainder *b)
+{
+	return a->value != b->value ? a->value > b->value : a->share < b->share;
+}
+
 static int
 CompareRemainder(const void *a, const void *b)
 {
-	const Remainder *x = a;
-	const Remainder *y = b;
-
-	if (x->value != y->value)
-		return x->value > y->value ? -1 : 1;
-	return x->share - y->share;
+	return GoesBefore(a, b) ? -1 : 1;
 }
 
 /* Shares cut down to whole units; returns how many units are left over. */
@@ -63,13 +66,25 @@ CutDown(int64 magnitude, const int64 *weights, int n, int64 total, Remainder *re
 
 	for (int i = 0; i < n; i++)
 	{
-		int128		product = (int128) magnitude * weights[i];
+		int64		product;
+		int64		rest;
 
-		shares[i] = (int64) (product / total);
+		if (likely(!pg_mul_s64_overflow(magnitude, weights[i], &product)))
+		{
+			shares[i] = product / total;
+			rest = product % total;
+		}
+		else
+		{
+			int128		wide = (int128) magnitude * weights[i];
+
+			shares[i] = (int64) (wide / total);
+			rest = (int64) (wide % total);
+		}
 		left -= shares[i];
 		if (remainders)
 		{
-			remainders[i].value = (int64) (product % total);
+			remainders[i].value = rest;
 			remainders[i].share = i;
 		}
 	}
@@ -83,10 +98,23 @@ ShareByRemainder(int64 magnitude, const int64 *weights, int n, int64 total, int6
 	Remainder  *remainders = n <= FEW_SHARES ? few : palloc(n * sizeof(Remainder));
 	int64		left = CutDown(magnitude, weights, n, total, remainders, shares);
 
-	if (left > 0)
+	/* the left largest: a few are looked for one by one */
+	if (left * n > FEW_STEPS)
 		qsort(remainders, n, sizeof(Remainder), CompareRemainder);
 	for (int i = 0; i < left; i++)
+	{
+		for (int j = i + 1; left * n <= FEW_STEPS && j < n; j++)
+		{
+			if (GoesBefore(&remainders[j], &remainders[i]))
+			{
+				Remainder	swapped = remainders[i];
+
+				remainders[i] = remainders[j];
+				remainders[j] = swapped;
+			}
+		}
 		shares[remainders[i].share]++;
+	}
 	if (remainders != few)
 		pfree(remainders);
 }

@@ -1,12 +1,13 @@
 /*
  * decimal.c: exact decimals in int64 units, conversion and rounding.
  *
- * A numeric is read through its text, which has no exponent and no limit on
- * digits: what does not fit is seen, never lost.  Products and quotients go
+ * A numeric that is not read at once is read through its text, which has no
+ * exponent and no limit on digits: what does not fit is seen, never lost.  Products and quotients go
  * through int128, where the product of any two int64 fits.
  */
 #include "crm_member.h"
 #include "money/money.h"
+#include "money/units.h"
 
 #include "common/int.h"
 #include "utils/builtins.h"
@@ -177,9 +178,12 @@ NumericText(Numeric value)
 int64
 ExactMinor(Numeric value, int scale, const char *what)
 {
-	char	   *text = NumericText(value);
+	char	   *text;
 	int64		units;
 
+	if (NumericUnits(NumericGetDatum(value), scale, &units) == UNITS_EXACT)
+		return units;
+	text = NumericText(value);
 	units = TextToUnits(text, scale, ROUNDING_HALF_UP, what);
 	if (CountDecimals(text) > scale)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -204,15 +208,26 @@ RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what)
 Numeric
 MinorToNumeric(int64 units, int scale)
 {
-	return int64_div_fast_to_numeric(units, scale);
+	return scale == 0 ? int64_to_numeric(units) : int64_div_fast_to_numeric(units, scale);
 }
 
 Decimal
 NumericToDecimal(Numeric value, const char *what)
 {
-	char	   *text = NumericText(value);
+	char	   *text;
 	Decimal		result;
 
+	result.scale = 2;
+	if (NumericUnits(NumericGetDatum(value), result.scale, &result.units) == UNITS_EXACT)
+	{
+		while (result.scale > 0 && result.units % 10 == 0)
+		{
+			result.units /= 10;
+			result.scale--;
+		}
+		return result;
+	}
+	text = NumericText(value);
 	result.scale = CountDecimals(text);
 	if (result.scale > DECIMAL_MAX_SCALE)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -312,9 +327,9 @@ DecimalToText(Decimal value, char *buffer)
 	if (value.scale == 0)
 		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT, sign, magnitude);
 	else
-		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*" INT64_MODIFIER "u", sign,
+		snprintf(buffer, DECIMAL_TEXT_SIZE, "%s" UINT64_FORMAT ".%0*llu", sign,
 				 magnitude / power_of_ten[value.scale], value.scale,
-				 magnitude % power_of_ten[value.scale]);
+				 (unsigned long long) (magnitude % power_of_ten[value.scale]));
 }
 
 int64
@@ -348,6 +363,20 @@ DivideRounded(int128 numerator, int128 denominator, Rounding rounding)
 	if (denominator <= 0)
 		ereport(ERROR, (errcode(ERRCODE_DIVISION_BY_ZERO),
 						errmsg("division by a number that is not positive")));
+
+	/* most of them: 64 bits, nothing negative */
+	if (numerator >= 0 && numerator <= PG_INT64_MAX && denominator <= PG_INT64_MAX)
+	{
+		int64		small = (int64) numerator / (int64) denominator;
+		int64		small_rest = (int64) numerator % (int64) denominator;
+		int64		small_gap = (int64) denominator - small_rest;
+
+		if (small_rest != 0 &&
+			RoundsAway(rounding, false, small % 2 != 0, true,
+					   (small_rest > small_gap) - (small_rest < small_gap)))
+			small++;
+		return small;
+	}
 
 	/* C truncates towards zero */
 	quotient = numerator / denominator;

@@ -1,15 +1,17 @@
 /*
  * accrue.c: what sales earned, into the ledger and out of it again.
  *
- * Any number of sales is posted with three statements: accounts, entries, lots.
- * The accounts are locked in order of member and points type; an account takes
- * all its entries at once, and the number of the last one says the others'.
+ * Any number of sales is posted together: accounts, entries, lots.  The accounts
+ * are locked in order of member and points type; an account takes all its entries
+ * at once, and the number of the last one says the others'.
  */
 #include "crm_member.h"
 #include "points/ledger.h"
 #include "query.h"
+#include "table.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -88,9 +90,98 @@ SumAwards(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 	return list;
 }
 
-/* Post what each account gets, and learn where its entries begin. */
+/* The account after its deposits. */
 static void
-PostDeposits(List *deposits)
+ReadDeposit(Deposit *deposit, int64 balance, int64 entry_no, int64 debt, TimestampTz expired_to,
+			bool closed)
+{
+	deposit->balance = balance - deposit->points;
+	deposit->entry_no = entry_no - deposit->entries;
+	deposit->debt = debt;
+	deposit->expired_to = expired_to;
+	deposit->merged |= closed;
+	deposit->swept = 0;
+	deposit->last_at = DT_NOBEGIN;
+}
+
+/* Hold on to the row that an account refers to, as its foreign key does. */
+static void
+KeepType(const PointsType *type)
+{
+	static CrmQuery query = {
+		"SELECT FROM crm_member.points_type WHERE points_type = $1 FOR KEY SHARE", 1, {TEXTOID}};
+	Datum		value = CStringGetTextDatum(type->name);
+
+	if (RunQuery(&query, &value, NULL, false, 1) != 1)
+		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+						errmsg("points type \"%s\" does not exist", type->name)));
+}
+
+/* Make the account; false: somebody else makes it just now. */
+static bool
+MakeRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
+{
+	const PointsType *type = deposit->points_type;
+	Datum		values[TABLE_MAX_COLUMNS];
+	bool		nulls[TABLE_MAX_COLUMNS] = {false};
+
+	if (*kept != type)
+		KeepType(type);
+	*kept = type;
+	values[ACCOUNT_MEMBER_ID] = Int64GetDatum(deposit->member_id);
+	values[ACCOUNT_POINTS_TYPE] = CStringGetTextDatum(type->name);
+	values[ACCOUNT_BALANCE] = PointsDatum(deposit->points, type);
+	values[ACCOUNT_ENTRY_NO] = Int64GetDatum(deposit->entries);
+	values[ACCOUNT_SETTLES_AT] = TimestampTzGetDatum(deposit->settles_at);
+	values[ACCOUNT_EXPIRES_AT] = TimestampTzGetDatum(deposit->expires_at);
+	values[ACCOUNT_DEBT] = PointsDatum(0, type);
+	values[ACCOUNT_EXPIRED_TO] = TimestampTzGetDatum(DT_NOBEGIN);
+	values[ACCOUNT_HOLD_EXPIRES_AT] = TimestampTzGetDatum(DT_NOEND);
+	values[ACCOUNT_CLOSED] = BoolGetDatum(false);
+	if (!ClaimRow(rows, values, nulls))
+		return false;
+	ReadDeposit(deposit, deposit->points, deposit->entries, 0, DT_NOBEGIN, false);
+	return true;
+}
+
+/* Add to the account's row; false: somebody changes it just now. */
+static bool
+AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
+{
+	static const int changed[] = {ACCOUNT_BALANCE, ACCOUNT_ENTRY_NO, ACCOUNT_SETTLES_AT,
+	ACCOUNT_EXPIRES_AT};
+	const PointsType *type = deposit->points_type;
+	Datum		key[2];
+	Datum		values[4];
+	bool		isnull;
+	int64		balance;
+	int64		entry_no;
+
+	key[0] = Int64GetDatum(deposit->member_id);
+	key[1] = CStringGetTextDatum(type->name);
+	if (!FindRow(rows, key))
+		return MakeRow(rows, deposit, kept);
+	balance = AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)), type->decimals,
+								  "points"), deposit->points);
+	entry_no = DatumGetInt64(RowColumn(rows, ACCOUNT_ENTRY_NO, &isnull)) + deposit->entries;
+	values[0] = PointsDatum(balance, type);
+	values[1] = Int64GetDatum(entry_no);
+	values[2] = TimestampTzGetDatum(Max(DatumGetTimestampTz(RowColumn(rows, ACCOUNT_SETTLES_AT, &isnull)),
+										deposit->settles_at));
+	values[3] = TimestampTzGetDatum(Min(DatumGetTimestampTz(RowColumn(rows, ACCOUNT_EXPIRES_AT, &isnull)),
+										deposit->expires_at));
+	if (!ChangeRow(rows, changed, lengthof(changed), values, NULL))
+		return false;
+	ReadDeposit(deposit, balance, entry_no,
+				ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_DEBT, &isnull)), type->decimals, "points"),
+				DatumGetTimestampTz(RowColumn(rows, ACCOUNT_EXPIRED_TO, &isnull)),
+				DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)));
+	return true;
+}
+
+/* By a statement, which makes accounts that are missing, and waits. */
+static void
+AddByStatement(List *deposits, int from, int to)
 {
 	static const BatchColumn columns[] = {
 		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"balance", NUMERICOID},
@@ -105,11 +196,10 @@ PostDeposits(List *deposits)
 		"expires_at = least(a.expires_at, excluded.expires_at) "
 		"RETURNING balance, entry_no, debt, expired_to, closed", 0};
 	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
-	ListCell   *cell;
 
-	foreach(cell, deposits)
+	for (int i = from; i < to; i++)
 	{
-		const Deposit *deposit = lfirst(cell);
+		const Deposit *deposit = list_nth(deposits, i);
 		Datum		values[lengthof(columns)];
 		bool		nulls[lengthof(columns)] = {false};
 
@@ -121,23 +211,43 @@ PostDeposits(List *deposits)
 		values[5] = TimestampTzGetDatum(deposit->expires_at);
 		AddRow(batch, values, nulls);
 	}
-	if (RunBatch(&query, batch) != list_length(deposits))
+	if (RunBatch(&query, batch) != to - from)
 		elog(ERROR, "points accounts were not written");
-	foreach(cell, deposits)
+	for (int i = from; i < to; i++)
 	{
-		Deposit    *deposit = lfirst(cell);
-		int			row = foreach_current_index(cell);
+		Deposit    *deposit = list_nth(deposits, i);
+		int			row = i - from;
 		bool		isnull;
 
-		deposit->balance = PointsColumn(row, 1, deposit->points_type) - deposit->points;
-		deposit->entry_no = DatumGetInt64(QueryColumn(row, 2, &isnull)) - deposit->entries;
-		deposit->debt = PointsColumn(row, 3, deposit->points_type);
-		deposit->expired_to = DatumGetTimestampTz(QueryColumn(row, 4, &isnull));
-		deposit->merged |= DatumGetBool(QueryColumn(row, 5, &isnull));
-		deposit->swept = 0;
-		deposit->last_at = DT_NOBEGIN;
+		ReadDeposit(deposit, PointsColumn(row, 1, deposit->points_type),
+					DatumGetInt64(QueryColumn(row, 2, &isnull)),
+					PointsColumn(row, 3, deposit->points_type),
+					DatumGetTimestampTz(QueryColumn(row, 4, &isnull)),
+					DatumGetBool(QueryColumn(row, 5, &isnull)));
 	}
 	EndBatch(batch);
+}
+
+/* Post what each account gets, in order, and learn where its entries begin. */
+static void
+PostDeposits(List *deposits)
+{
+	TableRows  *rows = OpenRows(&account_table, ACL_SELECT | ACL_UPDATE | ACL_INSERT);
+	const PointsType *kept = NULL;
+	int			n = list_length(deposits);
+
+	if (rows == NULL)
+	{
+		AddByStatement(deposits, 0, n);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!AddToRow(rows, list_nth(deposits, i), &kept))
+			AddByStatement(deposits, i, i + 1);
+	}
+	CloseRows(rows);
 }
 
 /* The rules and lines behind an award, as the arrays of its entry. */
@@ -178,25 +288,22 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 static void
 InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 {
-	static const BatchColumn columns[] = {
-		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"entry_no", INT8OID},
-		{"points", NUMERICOID}, {"balance", NUMERICOID}, {"at", TIMESTAMPTZOID},
-		{"sale_id", INT8OID}, {"actor", TEXTOID}, {"rules", TEXTARRAYOID},
-		{"rule_lines", INT4ARRAYOID}, {"rule_points", NUMERICARRAYOID},
-		{"line_nos", INT4ARRAYOID}, {"line_points", NUMERICARRAYOID},
-		{"available_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}};
-	static CrmQuery entries = {
-		"INSERT INTO crm_member.points_entry "
-		"(member_id, points_type, entry_no, kind, points, balance, at, sale_id, actor, "
-		"rules, rule_lines, rule_points, line_nos, line_points) "
-		"SELECT member_id, points_type, entry_no, 'earn', points, balance, at, sale_id, actor, "
-		"rules, rule_lines, rule_points, line_nos, line_points FROM batch", 0};
-	static CrmQuery lots = {
-		"INSERT INTO crm_member.points_lot "
-		"(member_id, points_type, lot_no, points, remaining, earned_at, available_at, expires_at) "
-		"SELECT member_id, points_type, entry_no, points, points, at, available_at, expires_at "
-		"FROM batch", 0};
-	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
+	static CrmTable entry_table = {
+		"points_entry", NULL, NULL, NULL, NULL, 14, {
+			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"entry_no", INT8OID},
+			{"kind", TEXTOID}, {"points", NUMERICOID}, {"balance", NUMERICOID},
+			{"at", TIMESTAMPTZOID}, {"sale_id", INT8OID}, {"actor", TEXTOID},
+			{"rules", TEXTARRAYOID}, {"rule_lines", INT4ARRAYOID},
+			{"rule_points", NUMERICARRAYOID}, {"line_nos", INT4ARRAYOID},
+			{"line_points", NUMERICARRAYOID}}};
+	static CrmTable lot_table = {
+		"points_lot", NULL, NULL, NULL, NULL, 8, {
+			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"lot_no", INT8OID},
+			{"points", NUMERICOID}, {"remaining", NUMERICOID}, {"earned_at", TIMESTAMPTZOID},
+			{"available_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}}};
+	TableInsert *entries = BeginInsert(&entry_table);
+	TableInsert *lots = BeginInsert(&lot_table);
+	Datum		kind = CStringGetTextDatum("earn");
 	ListCell   *cell;
 
 	for (int i = 0; i < n; i++)
@@ -206,8 +313,8 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 		foreach(cell, sales[i].awards)
 		{
 			const Award *award = lfirst(cell);
-			Datum		values[lengthof(columns)];
-			bool		nulls[lengthof(columns)] = {false};
+			Datum		values[TABLE_MAX_COLUMNS];
+			bool		nulls[TABLE_MAX_COLUMNS] = {false};
 			bool		found;
 			Deposit    *deposit = FindDeposit(deposits, set, sale->member_id, award->type, &found);
 
@@ -219,20 +326,39 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 			values[0] = Int64GetDatum(sale->member_id);
 			values[1] = CStringGetTextDatum(award->type->name);
 			values[2] = Int64GetDatum(deposit->entry_no);
-			values[3] = PointsDatum(award->points, award->type);
-			values[4] = PointsDatum(deposit->balance, award->type);
+			values[3] = kind;
+			values[4] = PointsDatum(award->points, award->type);
+			values[5] = PointsDatum(deposit->balance, award->type);
+			values[6] = TimestampTzGetDatum(sale->sold_at);
+			values[7] = Int64GetDatum(sale->sale_id);
+			values[8] = TextOrNull(sale->actor, &nulls[8]);
+			SetParts(sale, award, &values[9]);
+			PutRow(entries, values, nulls);
+
+			nulls[8] = false;
+			values[3] = values[4];
 			values[5] = TimestampTzGetDatum(sale->sold_at);
-			values[6] = Int64GetDatum(sale->sale_id);
-			values[7] = TextOrNull(sale->actor, &nulls[7]);
-			SetParts(sale, award, &values[8]);
-			values[13] = TimestampTzGetDatum(award->available_at);
-			values[14] = TimestampTzGetDatum(award->expires_at);
-			AddRow(batch, values, nulls);
+			values[6] = TimestampTzGetDatum(award->available_at);
+			values[7] = TimestampTzGetDatum(award->expires_at);
+			PutRow(lots, values, nulls);
 		}
 	}
-	RunBatch(&entries, batch);
-	RunBatch(&lots, batch);
-	EndBatch(batch);
+	EndInsert(entries);
+	EndInsert(lots);
+}
+
+/* Buyers are active, sale by sale. */
+static void
+KeepBuyersAlive(const EarnedSale *sales, int n)
+{
+	ListCell   *cell;
+
+	for (int i = 0; i < n; i++)
+	{
+		foreach(cell, sales[i].awards)
+			KeepAlive(sales[i].sale->member_id, ((Award *) lfirst(cell))->type, "earn",
+					  sales[i].sale->sold_at);
+	}
 }
 
 /* What is earned pays a debt first; what is expired already is booked so. */
@@ -267,6 +393,7 @@ PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 		SPI_connect();
 		PostDeposits(ordered);
 		InsertEntriesAndLots(deposits, set, sales, n);
+		KeepBuyersAlive(sales, n);
 		SettleDeposits(ordered);
 		SPI_finish();
 	}

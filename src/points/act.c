@@ -3,7 +3,8 @@
  *
  * The reference of an act makes its entry unique: it is written with ON CONFLICT
  * DO NOTHING, and where it is there already, the relative update of the account
- * is taken back under the lock still held, and the first result is returned.
+ * is taken back under the lock still held, and the first result is returned. That
+ * is dear for a repeated act, and nothing for the others, which are nearly all.
  */
 #include "crm_member.h"
 #include "points/ledger.h"
@@ -34,6 +35,22 @@ FirstResult(const Act *act, int64 points)
 	return balance;
 }
 
+/*
+ * Was the act done by a member that is merged with this one?  The member's own
+ * entries tell when they are written.
+ */
+static bool
+DoneByKin(const Act *act, int64 points)
+{
+	static CrmQuery query = {
+		"SELECT FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
+	Datum		value = Int64GetDatum(act->member_id);
+	int64		balance;
+
+	return act->ref != NULL && RunQuery(&query, &value, NULL, false, 1) > 0 &&
+		FindAct(act, points, &balance);
+}
+
 int64
 GrantLot(const Act *act)
 {
@@ -42,10 +59,12 @@ GrantLot(const Act *act)
 	Entry		entry = EntryOf(act, act->points, NULL);
 	int64		balance = account.balance;
 
-	if (!InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance))
+	if (DoneByKin(act, act->points) ||
+		!InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance))
 		return FirstResult(act, act->points);
 	InsertLot(act->member_id, act->type, account.entry_no, act->points, act->earned_at,
 			  act->available_at, act->expires_at);
+	KeepAlive(act->member_id, act->type, act->kind, act->at);
 	if (account.debt > 0 || act->expires_at <= account.expired_to)
 		SettleCredit(act->member_id, act->type,
 					 act->expires_at <= account.expired_to ? act->points : 0, act->at);
@@ -60,8 +79,7 @@ PostAward(const Act *act)
 	int64		balance;
 
 	SPI_connect();
-	if (!FindAct(act, act->points, &balance))
-		balance = GrantLot(act);
+	balance = GrantLot(act);
 	SPI_finish();
 	return balance;
 }
@@ -133,9 +151,13 @@ TakePoints(Act *act, LotUse *use, bool *done)
 		return account;
 	}
 	entry = EntryOf(act, -act->points, use);
-	*done = InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance);
+	*done = !DoneByKin(act, -act->points) &&
+		InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance);
 	if (*done)
+	{
 		DrawOnLots(act->member_id, act->type, use);
+		KeepAlive(act->member_id, act->type, act->kind, act->at);
+	}
 	else
 		account.balance = FirstResult(act, -act->points);
 	return account;
@@ -149,8 +171,7 @@ PostSpend(Act *act)
 	bool		done;
 
 	SPI_connect();
-	if (!FindAct(act, -act->points, &balance))
-		balance = TakePoints(act, &use, &done).balance;
+	balance = TakePoints(act, &use, &done).balance;
 	SPI_finish();
 	return balance;
 }

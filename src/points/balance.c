@@ -52,22 +52,53 @@ static CrmQuery replayed = {
 	"WHERE h.member_id = $1 AND h.points_type = $2 AND h.expires_at <= $3) x",
 	4, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
+static bool
+IsCurrent(TimestampTz as_of, TimestampTz known_at)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	return as_of >= now && known_at >= now;
+}
+
+bool
+StoredBalance(int64 member_id, const PointsType *type, TimestampTz as_of, TimestampTz known_at,
+			  int64 *balance)
+{
+	Datum		values[3];
+	bool		found;
+	bool		isnull;
+
+	if (!IsCurrent(as_of, known_at))
+		return false;
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	values[2] = TimestampTzGetDatum(as_of);
+	SPI_connect();
+	found = RunQuery(&stored, values, NULL, true, 1) == 1 &&
+		!DatumGetBool(QueryColumn(0, 2, &isnull));
+	if (found)
+		*balance = PointsColumn(0, 1, type);
+	SPI_finish();
+	return found;
+}
+
 int64
 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, TimestampTz known_at,
 				 bool read_only)
 {
-	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	Datum		values[4];
-	bool		current = as_of >= now && known_at >= now;
 	int64		balance = 0;
 
+	if (IsCurrent(as_of, known_at) && !read_only && ProbeBalance(member_id, type, as_of, &balance))
+		return balance;
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
 	values[2] = TimestampTzGetDatum(as_of);
 	values[3] = TimestampTzGetDatum(known_at);
 	SPI_connect();
-	if (current && (RunQuery(&stored, values, NULL, read_only, 1) == 1 ||
-					RunQuery(&summed, values, NULL, read_only, 1) == 1))
+	if (IsCurrent(as_of, known_at) &&
+		(RunQuery(&stored, values, NULL, read_only, 1) == 1 ||
+		 RunQuery(&summed, values, NULL, read_only, 1) == 1))
 	{
 		bool		isnull;
 

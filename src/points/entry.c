@@ -150,12 +150,15 @@ EntryType(int64 member_id, const char *ref)
 	return type;
 }
 
-/* What a sale earned and what was spent on it, not what was taken or given back since. */
+/*
+ * What a sale earned and what was spent on it, not what was taken or given back
+ * since; in the order that accounts are locked in.
+ */
 List *
 LoadSaleEntries(int64 member_id, int64 sale_id)
 {
 	static CrmQuery query = {
-		"SELECT " ENTRY_COLUMNS " FROM crm_member.points_entry "
+		"SELECT * FROM (SELECT " ENTRY_COLUMNS " FROM crm_member.points_entry "
 		"WHERE member_id = $1 AND sale_id = $2 AND kind IN ('earn', 'spend') "
 		/* a merge on the way may have led a spending to another member's account */
 		"UNION ALL SELECT e.points_type, e.entry_no, e.kind, e.points, e.balance, e.at, e.sale_id, "
@@ -163,8 +166,8 @@ LoadSaleEntries(int64 member_id, int64 sale_id)
 		"FROM crm_member.member_kin k "
 		"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.member_id <> k.member_id "
 		"JOIN crm_member.points_entry e ON e.member_id = o.member_id AND e.sale_id = $2 "
-		"AND e.kind IN ('earn', 'spend') WHERE k.member_id = $1 "
-		"ORDER BY points_type, member_id, entry_no",
+		"AND e.kind IN ('earn', 'spend') WHERE k.member_id = $1) e "
+		"ORDER BY points_type COLLATE \"C\", member_id, entry_no",
 		2, {INT8OID, INT8OID}};
 	Datum		values[2];
 

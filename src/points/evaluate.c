@@ -14,6 +14,7 @@
  * what a line earned without computing anything again.
  */
 #include "crm_member.h"
+#include "condition/index.h"
 #include "points/points.h"
 #include "setting.h"
 
@@ -33,11 +34,10 @@ typedef struct Unit
 /* One points type's state during a sale. */
 typedef struct TypeState
 {
-	const PointsType *type;
-	int128	   *earned;			/* exact points of each line, in 10^-scale minor units */
+	int128	   *earned;			/* exact points of each line, in 10^-scale minor units; NULL: not needed */
 	int			scale;
 	int64		rounded;		/* their sum, rounded as the last rule says */
-	Unit	   *units[2];		/* by stage: [0] the sale, [1 + i] line i */
+	Unit	   *units[2];		/* by stage: [0] the sale, [1 + i] line i; NULL: all rules stack */
 } TypeState;
 
 typedef struct Evaluation
@@ -45,9 +45,17 @@ typedef struct Evaluation
 	const RuleSet *set;
 	const Sale *sale;
 	RuleUse    *use;
-	Facts	   *facts;			/* one a line, with the facts of member and sale in each */
+	Facts		facts;			/* of member, sale and line facts_line */
+	int			facts_line;
+	uint64	   *matches;		/* bitmaps of rules, one a line */
+	int			nwords;
 	TypeState  *types;
+	Award	  **lots;			/* by rule->lot: where its points go */
+	bool		spread;			/* line_points are wanted */
 	bool	   *matching;		/* lines the current rule works on */
+	bool		all_matching;
+	int64		all_paid;		/* what all lines earn by */
+	int64		all_units;
 	int64	   *weights;
 	int64	   *shares;
 	List	   *awards;
@@ -75,133 +83,38 @@ PowerOf10(int n)
 	return result;
 }
 
-/* An exact number of minor units of points. */
-typedef struct Rational
-{
-	int128		numerator;
-	int128		denominator;	/* positive */
-} Rational;
-
-static int128
-GreatestDivisor(int128 a, int128 b)
-{
-	while (b != 0)
-	{
-		int128		rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return a;
-}
-
-static Rational
-Reduce(int128 numerator, int128 denominator)
-{
-	int128		divisor = GreatestDivisor(numerator, denominator);
-	Rational	result = {numerator / divisor, denominator / divisor};
-
-	return result;
-}
-
-static Rational
-AddRational(Rational a, Rational b)
-{
-	int128		sum;
-
-	if (__builtin_add_overflow(Multiply128(a.numerator, b.denominator),
-							   Multiply128(b.numerator, a.denominator), &sum))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("points out of range")));
-	return Reduce(sum, Multiply128(a.denominator, b.denominator));
-}
-
-static Rational
-ExactPoints(const Rule *rule, Decimal points)
-{
-	return Reduce(Multiply128(points.units, PowerOf10(rule->type->decimals)),
-				  PowerOf10(points.scale));
-}
-
-/* points for each per of base, or of its whole multiples alone. */
-static Rational
-Proportional(const Rule *rule, Decimal points, Decimal per, Decimal base)
-{
-	Rational	times = Reduce(Multiply128(base.units, PowerOf10(per.scale)),
-							   Multiply128(per.units, PowerOf10(base.scale)));
-	Rational	each = ExactPoints(rule, points);
-
-	if (rule->whole_multiples)
-		times = Reduce(times.numerator / times.denominator, 1);
-	return Reduce(Multiply128(times.numerator, each.numerator),
-				  Multiply128(times.denominator, each.denominator));
-}
-
-static Rational
-BracketPoints(const Rule *rule, Decimal base)
-{
-	const Brackets *brackets = &rule->brackets;
-	Rational	result = {0, 1};
-
-	for (int i = 0; i < brackets->nsteps && CompareDecimal(brackets->steps[i].from, base) <= 0; i++)
-	{
-		const Step *step = &brackets->steps[i];
-		Decimal		part = base;
-		Rational	points;
-
-		if (brackets->marginal)
-		{
-			if (i + 1 < brackets->nsteps && CompareDecimal(brackets->steps[i + 1].from, base) < 0)
-				part = brackets->steps[i + 1].from;
-			part = SubtractDecimal(part, step->from);
-		}
-		points = step->per.units == 0 ? ExactPoints(rule, step->points)
-			: Proportional(rule, step->points, step->per, part);
-		result = brackets->marginal ? AddRational(result, points) : points;
-	}
-	return result;
-}
-
-/* What was paid for the matching lines, or how many units they are. */
+/* What was paid for the matching lines ... */
 static Decimal
-MatchingBase(const Evaluation *eval, bool units)
+MatchingPaid(const Evaluation *eval)
 {
-	const Sale *sale = eval->sale;
-	Decimal		base = {0, units ? QUANTITY_SCALE : GetSetting()->money_scale};
+	Decimal		paid = {eval->all_paid, GetSetting()->money_scale};
 
-	for (int i = 0; i < sale->nlines; i++)
+	if (eval->all_matching)
+		return paid;
+	paid.units = 0;
+	for (int i = 0; i < eval->sale->nlines; i++)
 	{
-		const SaleLine *line = &sale->lines[i];
-
 		if (eval->matching[i])
-			base.units = AddMinor(base.units, units ? QuantityUnits(line) : LineEarning(line));
+			paid.units = AddMinor(paid.units, LineEarning(&eval->sale->lines[i]));
 	}
-	return base;
+	return paid;
 }
 
-/* What a base rule gives for the matching lines together, before its cap. */
-static int64
-BasePoints(const Evaluation *eval, const Rule *rule)
+/* ... and how many units they are. */
+static Decimal
+MatchingUnits(const Evaluation *eval)
 {
-	Rational	points = {0, 1};
+	Decimal		units = {eval->all_units, QUANTITY_SCALE};
 
-	switch (rule->award)
+	if (eval->all_matching)
+		return units;
+	units.units = 0;
+	for (int i = 0; i < eval->sale->nlines; i++)
 	{
-		case AWARD_FIXED:
-			points = ExactPoints(rule, rule->points);
-			break;
-		case AWARD_PER_AMOUNT:
-		case AWARD_PER_UNIT:
-			points = Proportional(rule, rule->points, rule->per,
-								  MatchingBase(eval, rule->award == AWARD_PER_UNIT));
-			break;
-		case AWARD_BRACKETS:
-			points = BracketPoints(rule, MatchingBase(eval, false));
-			break;
-		case AWARD_MULTIPLIER:
-			break;
+		if (eval->matching[i])
+			units.units = AddMinor(units.units, QuantityUnits(&eval->sale->lines[i]));
 	}
-	return DivideRounded(points.numerator, points.denominator, rule->rounding);
+	return units;
 }
 
 /* Drop decimals of the exact points that say nothing, and those beyond what is kept. */
@@ -258,14 +171,17 @@ MultiplierPoints(Evaluation *eval, TypeState *state, const Rule *rule, bool appl
 	return after - before;
 }
 
+/* The award of the sale that a rule's points go to. */
 static Award *
 FindAward(Evaluation *eval, const Rule *rule)
 {
 	TimestampTz available = eval->sale->sold_at;
 	TimestampTz expires;
 	ListCell   *cell;
-	Award	   *award;
+	Award	   *award = eval->lots[rule->lot];
 
+	if (award != NULL)
+		return award;
 	if (rule->pending != NULL)
 		available = AddBusinessInterval(available, rule->pending);
 	expires = ExpiresAt(rule->expiry, available);
@@ -275,15 +191,16 @@ FindAward(Evaluation *eval, const Rule *rule)
 		award = lfirst(cell);
 		if (award->type == rule->type && award->available_at == available &&
 			award->expires_at == expires)
-			return award;
+			return eval->lots[rule->lot] = award;
 	}
 	award = palloc0(sizeof(Award));
 	award->type = rule->type;
 	award->available_at = available;
 	award->expires_at = expires;
-	award->line_points = palloc0(sizeof(int64) * eval->sale->nlines);
+	if (eval->spread)
+		award->line_points = palloc0(sizeof(int64) * eval->sale->nlines);
 	eval->awards = lappend(eval->awards, award);
-	return award;
+	return eval->lots[rule->lot] = award;
 }
 
 /*
@@ -296,6 +213,11 @@ SpreadPoints(Evaluation *eval, const TypeState *state, const Rule *rule, int64 p
 	int			n = eval->sale->nlines;
 	bool		nothing = true;
 
+	if (n == 1)
+	{
+		eval->shares[0] = points;
+		return;
+	}
 	for (int i = 0; i < n; i++)
 	{
 		int64		weight = 0;
@@ -318,12 +240,16 @@ GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64
 	Award	   *award = FindAward(eval, rule);
 	Grant	   *grant = palloc(sizeof(Grant));
 
-	SpreadPoints(eval, state, rule, points);
-	for (int i = 0; i < eval->sale->nlines; i++)
+	if (eval->spread || state->earned != NULL)
 	{
-		award->line_points[i] += eval->shares[i];
-		if (rule->award != AWARD_MULTIPLIER)
-			state->earned[i] += eval->shares[i];
+		SpreadPoints(eval, state, rule, points);
+		for (int i = 0; i < eval->sale->nlines; i++)
+		{
+			if (eval->spread)
+				award->line_points[i] += eval->shares[i];
+			if (rule->award != AWARD_MULTIPLIER && state->earned != NULL)
+				state->earned[i] += eval->shares[i];
+		}
 	}
 	award->points = AddMinor(award->points, points);
 	if (rule->award != AWARD_MULTIPLIER)
@@ -353,8 +279,11 @@ UnitDisplacer(const Unit *unit, const Rule *rule)
 static const Rule *
 Displacer(const Evaluation *eval, const Unit *units, const Rule *rule, int line)
 {
-	const Rule *displacer = UnitDisplacer(&units[0], rule);
+	const Rule *displacer;
 
+	if (units == NULL)
+		return NULL;
+	displacer = UnitDisplacer(&units[0], rule);
 	for (int i = 0; displacer == NULL && i < eval->sale->nlines; i++)
 	{
 		if (line >= 0 ? i == line : eval->matching[i])
@@ -405,7 +334,7 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 
 	would = rule->award == AWARD_MULTIPLIER
 		? MultiplierPoints(eval, state, rule, displacer == NULL && *left > 0)
-		: BasePoints(eval, rule);
+		: BasePoints(rule, MatchingPaid(eval), MatchingUnits(eval));
 	points = displacer != NULL ? 0 : Min(would, *left);
 
 	/* a rule that has nothing left to give keeps nobody out */
@@ -421,12 +350,32 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 	if (displacer != NULL || *left == 0)
 		return;
 
-	Occupy(&units[1 + line], rule);
+	if (units != NULL)
+		Occupy(&units[1 + line], rule);
 	if (points == 0)
 		return;
 	*left -= points;
 	NoteRuleUse(eval->use, rule, eval->sale, points);
 	GivePoints(eval, state, rule, line, points);
+}
+
+/* The facts that a condition is judged by, those of a line (-1: any) among them. */
+static const Facts *
+FactsOf(Evaluation *eval, int line)
+{
+	if (line >= 0 && eval->facts_line != line)
+	{
+		FillLineFacts(&eval->facts, &eval->sale->lines[line]);
+		eval->facts_line = line;
+	}
+	return &eval->facts;
+}
+
+static bool
+Holds(Evaluation *eval, const Rule *rule, int line)
+{
+	return rule->condition == NULL ||
+		EvaluateCondition(rule->condition, FactsOf(eval, line)) == TRUTH_TRUE;
 }
 
 static void
@@ -440,9 +389,23 @@ ExplainUnmatched(Evaluation *eval, const Rule *rule, int line)
 		return;
 	initStringInfo(&clause);
 	initStringInfo(&saw);
-	ExplainCondition(rule->condition, &eval->facts[Max(line, 0)], &clause, &saw);
+	ExplainCondition(rule->condition, FactsOf(eval, Max(line, 0)), &clause, &saw);
 	explanation->clause = clause.data;
 	explanation->saw = saw.data;
+}
+
+/* To be explained, a rule is judged by its condition alone, whatever the index says. */
+static bool
+LineMatches(Evaluation *eval, const Rule *rule, int line)
+{
+	int			number = rule - eval->set->rules;
+	const uint64 *matches = eval->matches + (Size) line * eval->nwords;
+
+	if (eval->explain != NULL)
+		return !rule->uses_line || Holds(eval, rule, line);
+	if ((matches[number / 64] >> (number % 64) & 1) == 0)
+		return false;
+	return !rule->undecided || !rule->uses_line || Holds(eval, rule, line);
 }
 
 static void
@@ -450,41 +413,39 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 {
 	const Sale *sale = eval->sale;
 	int64		left;
-	bool		any = false;
+	int			nmatching = 0;
 
 	if (sale->sold_at < rule->valid_from || sale->sold_at > rule->valid_to)
 	{
 		Explain(eval, rule, -1, VERDICT_NOT_VALID);
 		return;
 	}
-	if (rule->condition != NULL && !rule->uses_line &&
-		EvaluateCondition(rule->condition, &eval->facts[0]) != TRUTH_TRUE)
+	if (!rule->uses_line && (rule->undecided || eval->explain != NULL) && !Holds(eval, rule, -1))
 	{
 		ExplainUnmatched(eval, rule, -1);
 		return;
 	}
 
 	left = RuleAllowance(eval->use, rule, sale);
-	memset(eval->matching, 0, sizeof(bool) * sale->nlines);
-	for (int i = 0; i < sale->nlines; i++)
+	if (rule->line_scope)
 	{
-		bool		match = !rule->uses_line ||
-			EvaluateCondition(rule->condition, &eval->facts[i]) == TRUTH_TRUE;
-
-		any |= match;
-		eval->matching[i] = match;
-		if (rule->line_scope)
+		memset(eval->matching, 0, sizeof(bool) * sale->nlines);
+		eval->all_matching = false;
+		for (int i = 0; i < sale->nlines; i++)
 		{
-			if (match)
+			eval->matching[i] = LineMatches(eval, rule, i);
+			if (eval->matching[i])
 				ApplyRule(eval, rule, i, &left);
 			else
 				ExplainUnmatched(eval, rule, i);
 			eval->matching[i] = false;
 		}
-	}
-	if (rule->line_scope)
 		return;
-	if (any)
+	}
+	for (int i = 0; i < sale->nlines; i++)
+		nmatching += eval->matching[i] = !rule->uses_line || LineMatches(eval, rule, i);
+	eval->all_matching = nmatching == sale->nlines;
+	if (nmatching > 0)
 		ApplyRule(eval, rule, -1, &left);
 	else
 		ExplainUnmatched(eval, rule, -1);
@@ -494,18 +455,66 @@ static Unit *
 MakeUnits(const RuleSet *set, int n)
 {
 	Unit	   *units = palloc0(sizeof(Unit) * n);
+	const Rule **groups = palloc0(sizeof(Rule *) * n * set->ngroups);
 
-	for (int i = 0; set->ngroups > 0 && i < n; i++)
-		units[i].groups = palloc0(sizeof(Rule *) * set->ngroups);
+	for (int i = 0; i < n; i++)
+		units[i].groups = groups + i * set->ngroups;
 	return units;
 }
 
-List *
-EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
+/* The rules that some line may match, in order. */
+static void
+EvaluateMatching(Evaluation *eval)
 {
-	Evaluation	eval = {0};
+	int			nwords = eval->nwords;
+	int			nlines = eval->sale->nlines;
+	uint64	   *sale_matches = palloc(sizeof(uint64) * nwords);
+
+	eval->matches = palloc_extended(sizeof(uint64) * nwords * nlines, MCXT_ALLOC_HUGE);
+	MatchSaleFacts(eval->set->index, &eval->facts, sale_matches);
+	for (int i = 0; i < nlines; i++)
+	{
+		uint64	   *matches = eval->matches + (Size) i * nwords;
+
+		memcpy(matches, sale_matches, sizeof(uint64) * nwords);
+		MatchLineFacts(eval->set->index, FactsOf(eval, i), matches);
+	}
+	for (int w = 0; w < nwords; w++)
+	{
+		uint64		word = 0;
+
+		for (int i = 0; i < nlines; i++)
+			word |= eval->matches[(Size) i * nwords + w];
+		for (; word != 0; word &= word - 1)
+			EvaluateRule(eval, &eval->set->rules[w * 64 + pg_rightmost_one_pos64(word)]);
+	}
+	pfree(sale_matches);
+	pfree(eval->matches);
+}
+
+static TypeState *
+MakeTypeStates(const RuleSet *set, int n)
+{
+	TypeState  *states = palloc0(sizeof(TypeState) * set->ntypes);
+
+	for (int i = 0; i < set->ntypes; i++)
+	{
+		if (set->uses_type[i].multiplied)
+			states[i].earned = palloc0(sizeof(int128) * n);
+		for (int stage = 0; stage < 2; stage++)
+		{
+			if (set->uses_type[i].displaces[stage])
+				states[i].units[stage] = MakeUnits(set, n + 1);
+		}
+	}
+	return states;
+}
+
+static List *
+Evaluate(const RuleSet *set, const Sale *sale, RuleUse *use, bool spread, List **explain)
+{
+	Evaluation	eval;
 	int			n = sale->nlines;
-	uint64	   *candidates;
 
 	/* a guest earns nothing */
 	if (sale->member == NULL)
@@ -514,42 +523,43 @@ EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
 	eval.set = set;
 	eval.sale = sale;
 	eval.use = use;
+	eval.spread = spread;
 	eval.explain = explain;
-	eval.matching = palloc0(sizeof(bool) * n);
+	eval.awards = NIL;
+	eval.nwords = ConditionIndexWords(set->index);
+	eval.matching = palloc(sizeof(bool) * n);
 	eval.weights = palloc(sizeof(int64) * n);
 	eval.shares = palloc(sizeof(int64) * n);
-	eval.facts = palloc0(sizeof(Facts) * n);
-	FillSaleFacts(&eval.facts[0], sale, set->uses);
+	eval.lots = palloc0(sizeof(Award *) * set->nlots);
+	eval.types = MakeTypeStates(set, n);
+	eval.all_paid = eval.all_units = 0;
 	for (int i = 0; i < n; i++)
 	{
-		if (i > 0)
-			eval.facts[i] = eval.facts[0];
-		FillLineFacts(&eval.facts[i], &sale->lines[i]);
+		eval.all_paid = AddMinor(eval.all_paid, LineEarning(&sale->lines[i]));
+		eval.all_units = AddMinor(eval.all_units, QuantityUnits(&sale->lines[i]));
 	}
-	eval.types = palloc0(sizeof(TypeState) * set->ntypes);
-	for (int i = 0; i < set->ntypes; i++)
-	{
-		eval.types[i].type = &set->types[i];
-		eval.types[i].earned = palloc0(sizeof(int128) * n);
-		for (int stage = 0; stage < 2; stage++)
-			eval.types[i].units[stage] = MakeUnits(set, n + 1);
-	}
+	memset(&eval.facts, 0, sizeof(eval.facts));
+	eval.facts_line = -1;
+	FillSaleFacts(&eval.facts, sale, set->uses);
 
-	if (explain != NULL)
+	if (explain == NULL)
+		EvaluateMatching(&eval);
+	else
 	{
 		for (int r = 0; r < set->nrules; r++)
 			EvaluateRule(&eval, &set->rules[r]);
 	}
-	else
-	{
-		candidates = CandidateRules(set, sale, eval.facts);
-		for (int w = 0; w * 64 < set->nrules; w++)
-		{
-			for (uint64 word = candidates[w]; word != 0; word &= word - 1)
-				EvaluateRule(&eval, &set->rules[w * 64 + pg_rightmost_one_pos64(word)]);
-		}
-		pfree(candidates);
-	}
-	pfree(eval.facts);
 	return eval.awards;
+}
+
+List *
+EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain)
+{
+	return Evaluate(set, sale, use, true, explain);
+}
+
+List *
+EvaluateTotals(const RuleSet *set, const Sale *sale, RuleUse *use)
+{
+	return Evaluate(set, sale, use, false, NULL);
 }

@@ -4,6 +4,8 @@
  *	 never
  *	 12 months				so long after they were earned: through the end of that
  *							day, or, where the interval has hours, to the instant
+ *	 inactive 12 months		so long, counted alike, after the member last earned or spent
+ *							any: see activity.c
  *	 end of month [+ n]		through the last day of the n-th month after
  *	 end of year [+ n]		through the last day of the n-th year after
  *	 2027-12-31				through that day
@@ -85,6 +87,7 @@ ParseExpiry(const char *text, Expiry *expiry)
 {
 	static const char month[] = "end of month";
 	static const char year[] = "end of year";
+	static const char inactive[] = "inactive ";
 
 	memset(expiry, 0, sizeof(*expiry));
 	if (pg_strcasecmp(text, "never") == 0)
@@ -102,6 +105,13 @@ ParseExpiry(const char *text, Expiry *expiry)
 		expiry->kind = EXPIRY_END_OF_YEAR;
 		return ParseCount(text + strlen(year), &expiry->count);
 	}
+	if (pg_strncasecmp(text, inactive, strlen(inactive)) == 0)
+	{
+		if (!ParseDateOrInterval(text + strlen(inactive), expiry) || expiry->kind != EXPIRY_AFTER)
+			return false;
+		expiry->kind = EXPIRY_INACTIVE;
+		return true;
+	}
 	return ParseDateOrInterval(text, expiry);
 }
 
@@ -115,6 +125,7 @@ ExpiresAt(const Expiry *expiry, TimestampTz from)
 		case EXPIRY_NEVER:
 			break;
 		case EXPIRY_AFTER:
+		case EXPIRY_INACTIVE:
 			{
 				TimestampTz at = AddBusinessInterval(from, &expiry->after);
 

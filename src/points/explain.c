@@ -3,6 +3,7 @@
  */
 #include "crm_member.h"
 #include "points/points.h"
+#include "tier/tier.h"
 
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -13,15 +14,29 @@ PointsNumeric(int64 points, const Rule *rule)
 	return NumericGetDatum(MinorToNumeric(points, rule->type->decimals));
 }
 
+/*
+ * What checkout() would give for a sale now: where it reaches a tier by which it
+ * earns itself, the buyer is left with that tier.
+ */
+static List *
+EvaluateQuoted(const RuleSet *set, Sale *sale)
+{
+	RuleUse    *use = BeginRuleUse(set, false, true);
+	EarnedSale	earned = {sale};
+
+	earned.awards = EvaluateTotals(set, sale, use);
+	ClimbTiers(set, use, BeginClimb(sale->member, sale->sold_at, false), &earned);
+	return earned.awards;
+}
+
 /* evaluate_points(sale) -> (rule_code, line_no, points, points_type) */
 PG_FUNCTION_INFO_V1(crm_evaluate_points);
 Datum
 crm_evaluate_points(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const Sale *sale = QuotedSale(PG_GETARG_JSONB_P(0));
-	const RuleSet *set = GetRuleSet();
-	List	   *awards = EvaluateSale(set, sale, BeginRuleUse(set, false, true), NULL);
+	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	List	   *awards = EvaluateQuoted(GetRuleSet(), sale);
 	ListCell   *cell;
 	ListCell   *inner;
 
@@ -51,11 +66,12 @@ crm_explain_points(PG_FUNCTION_ARGS)
 {
 	static const char *const verdicts[] = {"matched", "unmatched", "not valid", "displaced", "capped"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const Sale *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
 	const RuleSet *set = GetRuleSet();
 	List	   *explanations = NIL;
 	ListCell   *cell;
 
+	EvaluateQuoted(set, sale);
 	EvaluateSale(set, sale, BeginRuleUse(set, false, true), &explanations);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, explanations)

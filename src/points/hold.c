@@ -136,6 +136,7 @@ ReleaseHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 poin
 	if (!LockAccount(act->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
 	SliceUse(&entry->use, captured + hold->held - points, captured + hold->held, -1, &use);
+	ReviveLots(act->member_id, entry->type, &use);
 	BookExpired(act->member_id, entry->type,
 				SweptPart(act->member_id, entry->type, &account, &use, &release.soonest), act->at,
 				&account);
@@ -167,7 +168,7 @@ FindPart(const Act *act, const char *kind, const PastEntry *hold)
 
 	if (part != NULL &&
 		(strcmp(part->kind, kind) != 0 || part->type != hold->type ||
-		 part->of_entry != hold->entry_no || (act->points != 0 && Abs(part->points) != act->points)))
+		 part->of_entry != hold->entry_no || (act->points != 0 && llabs(part->points) != act->points)))
 		ReferenceReused(act->ref);
 	return part;
 }
@@ -230,6 +231,7 @@ CaptureHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 capt
 	SliceUse(&entry->use, captured, captured + points, 1, &use);
 	Book(act->member_id, entry->type, &release, &account);
 	Book(act->member_id, entry->type, &spend, &account);
+	KeepAlive(act->member_id, entry->type, spend.kind, act->at);
 	ReduceHold(act->member_id, entry->type, hold, points);
 	return Forwarded(act->member_id, entry->type, &account, NULL, act->at);
 }

@@ -15,6 +15,7 @@
 #include "crm_member.h"
 #include "points/ledger.h"
 #include "query.h"
+#include "table.h"
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
@@ -49,6 +50,43 @@ char *
 PointsText(int64 points, const PointsType *type)
 {
 	return DatumGetCString(DirectFunctionCall1(numeric_out, PointsDatum(points, type)));
+}
+
+CrmTable	account_table = {
+	"points_account", NULL, NULL, NULL, "points_type", ACCOUNT_COLUMNS, {
+		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"balance", NUMERICOID},
+		{"entry_no", INT8OID}, {"settles_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID},
+		{"debt", NUMERICOID}, {"expired_to", TIMESTAMPTZOID},
+		{"hold_expires_at", TIMESTAMPTZOID}, {"closed", BOOLOID}}};
+
+static TimestampTz
+TimeOfRow(TableRows *rows, int column)
+{
+	bool		isnull;
+
+	return DatumGetTimestampTz(RowColumn(rows, column, &isnull));
+}
+
+bool
+ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *balance)
+{
+	TableRows  *rows = OpenRows(&account_table, ACL_SELECT);
+	Datum		key[2];
+	bool		tells;
+	bool		isnull;
+
+	if (rows == NULL)
+		return false;
+	key[0] = Int64GetDatum(member_id);
+	key[1] = CStringGetTextDatum(type->name);
+	tells = FindRow(rows, key) && !DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)) &&
+		TimeOfRow(rows, ACCOUNT_SETTLES_AT) <= at && TimeOfRow(rows, ACCOUNT_EXPIRES_AT) > at &&
+		TimeOfRow(rows, ACCOUNT_HOLD_EXPIRES_AT) > at;
+	if (tells)
+		*balance = ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)),
+							  type->decimals, "points");
+	CloseRows(rows);
+	return tells;
 }
 
 static void
@@ -110,6 +148,26 @@ LockAccount(int64 member_id, const PointsType *type, Account *account)
 		return false;
 	ReadAccount(type, account);
 	return true;
+}
+
+static int
+CompareTypes(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((const PointsType *) lfirst(a))->name, ((const PointsType *) lfirst(b))->name);
+}
+
+void
+LockAccounts(int64 member_id, List *types)
+{
+	Account		account;
+	ListCell   *cell;
+
+	list_sort(types, CompareTypes);
+	foreach(cell, types)
+	{
+		if (!LockAccount(member_id, lfirst(cell), &account))
+			AddToAccount(member_id, lfirst(cell), 0, 0, DT_NOBEGIN, DT_NOEND);
+	}
 }
 
 void

@@ -75,6 +75,24 @@ typedef struct PastEntry
 
 /* ledger.c */
 
+extern struct CrmTable account_table;
+enum
+{
+	ACCOUNT_MEMBER_ID,
+	ACCOUNT_POINTS_TYPE,
+	ACCOUNT_BALANCE,
+	ACCOUNT_ENTRY_NO,
+	ACCOUNT_SETTLES_AT,
+	ACCOUNT_EXPIRES_AT,
+	ACCOUNT_DEBT,
+	ACCOUNT_EXPIRED_TO,
+	ACCOUNT_HOLD_EXPIRES_AT,
+	ACCOUNT_CLOSED,
+	ACCOUNT_COLUMNS
+};
+/* What can be spent at a moment from now on, where the account's row alone tells. */
+extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *balance);
+
 /*
  * Add n entries with points together to the account, which is made where it is
  * missing, and lock it until the end of the transaction.
@@ -83,6 +101,11 @@ extern Account AddToAccount(int64 member_id, const PointsType *type, int64 point
 							TimestampTz available_at, TimestampTz expires_at);
 /* Lock the account; false: there is none. */
 extern bool LockAccount(int64 member_id, const PointsType *type, Account *account);
+/*
+ * Lock accounts of a member for several PointsTypes, made where they are missing,
+ * in the order that everybody keeps who locks more than one: by the types' names.
+ */
+extern void LockAccounts(int64 member_id, List *types);
 extern void InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 					  TimestampTz earned_at, TimestampTz available_at, TimestampTz expires_at);
 /* Account, entry and lots in one; the account is as after it. */
@@ -101,6 +124,26 @@ extern void BookExpired(int64 member_id, const PointsType *type, int64 points, T
 extern void SettleCredit(int64 member_id, const PointsType *type, int64 swept, TimestampTz at);
 
 /* lot.c */
+typedef struct LotScan LotScan;
+typedef struct OpenLot
+{
+	int64		lot_no;
+	int64		remaining;
+	TimestampTz available_at;
+} OpenLot;
+
+/*
+ * Open lots in the order they are spent in: those of an account (ScanLots, again
+ * and again) that expire after some moment.  The index knows of rows that are not
+ * there any more, for which FetchLot is false; with_expiry lets NextLot tell when
+ * a row, there or not, expires.
+ */
+extern LotScan *OpenLotScan(bool with_expiry);
+extern void ScanLots(LotScan *scan, int64 member_id, const PointsType *type, TimestampTz after);
+extern bool NextLot(LotScan *scan, TimestampTz *expires_at);
+extern bool FetchLot(LotScan *scan, OpenLot *lot);
+extern void CloseLotScan(LotScan *scan);
+
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*
  * Lots to draw on for so many points, under the account's lock: those that can
@@ -153,6 +196,12 @@ extern List *LoadSaleEntries(int64 member_id, int64 sale_id);
 /* Was this act done before?  Then its balance; RM001 where the reference was used for another. */
 extern bool FindAct(const Act *act, int64 points, int64 *balance);
 extern void ReferenceReused(const char *ref);
+
+/* activity.c; both do nothing where the points type does not expire by inactivity */
+/* An entry of a kind was made at that time, under the account's lock: if it is activity, lots last. */
+extern void KeepAlive(int64 member_id, const PointsType *type, const char *kind, TimestampTz at);
+/* Points are about to come back to these lots: those that are empty did not hear of it. */
+extern void ReviveLots(int64 member_id, const PointsType *type, const LotUse *use);
 
 /* act.c */
 /* Grant a lot, or take from lots; they return the first result where act->ref is there already. */

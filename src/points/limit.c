@@ -9,6 +9,7 @@
  * transaction.  A rule without a limit costs nothing here.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
@@ -225,6 +226,19 @@ PostRuleUse(RuleUse *use)
 	list_sort(list, CompareUses);
 
 	SPI_connect();
+	/* a merge under way is waited for: what it makes of a member has used what both did */
+	for (int i = 0; i < list_length(list); i++)
+	{
+		int64		member_id = ((Use *) list_nth(list, i))->key.member_id;
+		char	   *status;
+
+		if (member_id != 0 && (i == 0 || ((Use *) list_nth(list, i - 1))->key.member_id != member_id) &&
+			LockMember(member_id, &status) != member_id)
+		{
+			SPI_finish();
+			return false;
+		}
+	}
 	while (done < list_length(list) &&
 		   AddToUse(list_nth(list, done), ((Use *) list_nth(list, done))->given))
 		done++;
@@ -233,4 +247,60 @@ PostRuleUse(RuleUse *use)
 		AddToUse(list_nth(list, done), -((Use *) list_nth(list, done))->given);
 	SPI_finish();
 	return posted;
+}
+
+void
+AttributeUse(const EarnedSale *sales, int n)
+{
+	static const BatchColumn columns[] = {
+		{"survivor", INT8OID}, {"owner", INT8OID}, {"rule_code", TEXTOID}, {"period", DATEOID},
+		{"points", NUMERICOID}};
+	static CrmQuery use_own = {
+		"INSERT INTO crm_member.points_rule_use AS u (member_id, rule_code, period, points) "
+		"SELECT owner, rule_code, period, sum(points) FROM batch GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 "
+		"ON CONFLICT (member_id, rule_code, period) DO UPDATE SET points = u.points + excluded.points", 0};
+	static CrmQuery take_over = {
+		"INSERT INTO crm_member.merged_use AS u (member_id, owner, rule_code, period, points) "
+		"SELECT survivor, owner, rule_code, period, sum(points) FROM batch GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 "
+		"ON CONFLICT (member_id, owner, rule_code, period) DO UPDATE SET points = u.points + excluded.points", 0};
+	RowBatch   *batch = NULL;
+	ListCell   *cell;
+	ListCell   *inner;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Sale *sale = sales[i].sale;
+
+		if (sale->member == NULL || sale->member_id == sale->member->member_id)
+			continue;
+		foreach(cell, sales[i].awards)
+		{
+			foreach(inner, ((Award *) lfirst(cell))->grants)
+			{
+				const Grant *grant = lfirst(inner);
+				Datum		values[5];
+				bool		nulls[5] = {false};
+
+				if (grant->rule->member_limit == PG_INT64_MAX || grant->points <= 0)
+					continue;
+				if (batch == NULL)
+				{
+					SPI_connect();
+					batch = BeginBatch(columns, lengthof(columns));
+				}
+				values[0] = Int64GetDatum(sale->member->member_id);
+				values[1] = Int64GetDatum(sale->member_id);
+				values[2] = CStringGetTextDatum(grant->rule->code);
+				values[3] = DateADTGetDatum(PeriodOf(grant->rule->limit_period, sale->sold_at));
+				values[4] = NumericGetDatum(MinorToNumeric(grant->points, grant->rule->type->decimals));
+				AddRow(batch, values, nulls);
+			}
+		}
+	}
+	if (batch == NULL)
+		return;
+	RunBatch(&use_own, batch);
+	RunBatch(&take_over, batch);
+	EndBatch(batch);
+	SPI_finish();
 }

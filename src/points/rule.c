@@ -6,6 +6,7 @@
  * old one goes with the transaction.
  */
 #include "crm_member.h"
+#include "condition/index.h"
 #include "points/points.h"
 #include "query.h"
 #include "catalog.h"
@@ -194,6 +195,70 @@ CheckNumbers(const Rule *rule)
 		BadRule("per", NumericText(rule->per));
 }
 
+static bool
+SameInterval(const Interval *a, const Interval *b)
+{
+	return a == b || (a != NULL && b != NULL && a->month == b->month && a->day == b->day &&
+					  a->time == b->time);
+}
+
+static bool
+SameExpiry(const Expiry *a, const Expiry *b)
+{
+	return a->kind == b->kind && a->count == b->count && SameInterval(&a->after, &b->after) &&
+		a->date == b->date;
+}
+
+/* Rules whose points become available and expire alike have one number. */
+static void
+NumberLot(RuleSet *set, int number)
+{
+	Rule	   *rule = &set->rules[number];
+
+	for (int i = 0; i < set->nlots; i++)
+	{
+		const Rule *other = set->lot_rules[i];
+
+		if (other->type == rule->type && SameInterval(other->pending, rule->pending) &&
+			SameExpiry(other->expiry, rule->expiry))
+		{
+			rule->lot = i;
+			return;
+		}
+	}
+	rule->lot = set->nlots++;
+	set->lot_rules[rule->lot] = rule;
+}
+
+static void
+NoteTypeUse(RuleSet *set, const Rule *rule)
+{
+	TypeUse    *use = &set->uses_type[rule->type - set->types];
+	bool		multiplies = rule->award == AWARD_MULTIPLIER;
+
+	use->multiplied |= multiplies;
+	use->displaces[multiplies] |= !rule->stackable || rule->stack_group >= 0;
+}
+
+static void
+IndexRules(RuleSet *set)
+{
+	IndexedCondition *conditions = palloc(sizeof(IndexedCondition) * Max(set->nrules, 1));
+	const uint64 *undecided;
+
+	for (int i = 0; i < set->nrules; i++)
+	{
+		conditions[i].condition = set->rules[i].condition;
+		conditions[i].from = set->rules[i].valid_from;
+		conditions[i].to = set->rules[i].valid_to;
+	}
+	set->index = BuildConditionIndex(conditions, set->nrules);
+	undecided = UndecidedConditions(set->index);
+	for (int i = 0; i < set->nrules; i++)
+		set->rules[i].undecided = undecided[i / 64] >> (i % 64) & 1;
+	pfree(conditions);
+}
+
 /* The rules that a query gives, as the columns above. */
 static void
 LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
@@ -203,6 +268,8 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 	MemoryContext old = MemoryContextSwitchTo(set->context);
 
 	set->rules = palloc0(sizeof(Rule) * Max(n, 1));
+	set->uses_type = palloc0(sizeof(TypeUse) * Max(set->ntypes, 1));
+	set->lot_rules = palloc(sizeof(Rule *) * Max(n, 1));
 	set->nrules = n;
 	for (int i = 0; i < n; i++)
 	{
@@ -247,8 +314,11 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 		rule->pending = IntervalColumn(i, 19);
 		text = QueryText(i, 20);
 		rule->expiry = text ? ReadExpiry(text) : &rule->type->expiry;
+		PrepareAward(rule);
+		NumberLot(set, i);
+		NoteTypeUse(set, rule);
 	}
-	set->index = BuildRuleIndex(set);
+	IndexRules(set);
 	MemoryContextSwitchTo(old);
 }
 

@@ -169,8 +169,8 @@ PutChanges(const char *model_code, const int64 *members, size_t n)
 	table_close(log, NoLock);
 }
 
-static void
-LogOnce(int64 member)
+void
+NotePurchase(int64 member)
 {
 	TransactionId transaction = GetTopTransactionId();
 	SubTransactionId subtransaction = GetCurrentSubTransactionId();
@@ -198,7 +198,7 @@ LogColumn(TriggerData *trigger, HeapTuple row, const char *column)
 		return;
 	member = heap_getattr(row, number, columns, &isnull);
 	if (!isnull)
-		LogOnce(DatumGetInt64(member));
+		NotePurchase(DatumGetInt64(member));
 }
 
 /* A merged member's purchases count for another, so that one is concerned too. */
@@ -235,14 +235,14 @@ LogTable(TriggerData *trigger)
 		if (only == 0)
 			only = member;
 		else if (collector == NULL)
-			collector = CreateCollector(false);
+			collector = CreateCollector(false, 0);
 		if (collector != NULL)
 			CollectPurchase(collector, member, 1, 0, 0);
 	}
 	ExecDropSingleTupleTableSlot(row);
 
 	if (only != 0)
-		LogOnce(only);
+		NotePurchase(only);
 	if (collector != NULL)
 	{
 		Tally	   *tallies;

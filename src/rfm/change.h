@@ -28,4 +28,7 @@ extern void TakeChanges(const char *model_code, Changes *changes);
 /* Leave members to the next run of the model. */
 extern void PutChanges(const char *model_code, const int64 *members, size_t n);
 
+/* What the triggers do for one member; for who writes without them. */
+extern void NotePurchase(int64 member);
+
 #endif

@@ -52,6 +52,7 @@ typedef struct MemberDay
 struct Collector
 {
 	MemoryContext context;
+	void	   *memory;			/* in which the slots lie, two in each line of the cache */
 	Tally	   *slots;
 	size_t		nslots;			/* a power of two */
 	size_t		nmembers;
@@ -72,7 +73,9 @@ static void
 AllocateSlots(Collector *collector, size_t nslots)
 {
 	Size		size = nslots * sizeof(Tally);
-	Tally	   *slots = MemoryContextAllocExtended(collector->context, size, MCXT_ALLOC_HUGE);
+	void	   *memory = MemoryContextAllocExtended(
+		collector->context, size + PG_CACHE_LINE_SIZE, MCXT_ALLOC_HUGE);
+	Tally	   *slots = (Tally *) CACHELINEALIGN(memory);
 
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
 	/* Large pages spare most of the address translation; refusal does no harm. */
@@ -84,21 +87,32 @@ AllocateSlots(Collector *collector, size_t nslots)
 	}
 #endif
 	memset(slots, 0, size);
+	collector->memory = memory;
 	collector->slots = slots;
 	collector->nslots = nslots;
 	collector->shift = 64 - pg_leftmost_one_pos64(nslots);
 }
 
+/* Are so many members, and a batch more, below three quarters of the slots? */
+static inline bool
+HasRoom(size_t nslots, size_t nmembers)
+{
+	return (nmembers + BATCH_SIZE) * 4 <= nslots * 3;
+}
+
 Collector *
-CreateCollector(bool by_days)
+CreateCollector(bool by_days, size_t expected)
 {
 	Collector  *collector = palloc(sizeof(Collector));
+	size_t		nslots = INITIAL_SLOTS;
 
 	collector->context = CurrentMemoryContext;
 	collector->nmembers = 0;
 	collector->npending = 0;
 	collector->days = by_days ? dayset_create(CurrentMemoryContext, INITIAL_SLOTS, NULL) : NULL;
-	AllocateSlots(collector, INITIAL_SLOTS);
+	while (!HasRoom(nslots, expected))
+		nslots *= 2;
+	AllocateSlots(collector, nslots);
 	return collector;
 }
 
@@ -118,6 +132,7 @@ static void
 Grow(Collector *collector)
 {
 	Tally	   *old = collector->slots;
+	void	   *memory = collector->memory;
 	size_t		nold = collector->nslots;
 
 	AllocateSlots(collector, nold * 2);
@@ -126,7 +141,7 @@ Grow(Collector *collector)
 		if (old[i].last_day != 0)
 			*FindSlot(collector, old[i].member) = old[i];
 	}
-	pfree(old);
+	pfree(memory);
 }
 
 static void
@@ -167,9 +182,7 @@ Flush(Collector *collector)
 		tally->last_day = Max(tally->last_day, purchase->last_day);
 	}
 	collector->npending = 0;
-
-	/* a batch must always fit below the limit of three quarters */
-	if ((collector->nmembers + BATCH_SIZE) * 4 > collector->nslots * 3)
+	if (!HasRoom(collector->nslots, collector->nmembers))
 		Grow(collector);
 }
 
@@ -195,11 +208,16 @@ CollectPurchase(Collector *collector, int64 member, int32 day, int64 frequency, 
 }
 
 void
-CollectTallies(Collector *collector, const Tally *tallies, size_t n)
+ReserveCollector(Collector *collector, size_t n)
 {
 	Flush(collector);
-	while ((Max(collector->nmembers, n) + BATCH_SIZE) * 4 > collector->nslots * 3)
+	while (!HasRoom(collector->nslots, n))
 		Grow(collector);
+}
+
+void
+CollectTallies(Collector *collector, const Tally *tallies, size_t n)
+{
 	for (size_t i = 0; i < n; i++)
 		*NextPending(collector, tallies[i].member) = tallies[i];
 }

@@ -4,7 +4,6 @@
 #include "crm_member.h"
 #include "rfm/picture.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #define BAR_WIDTH 40
@@ -18,17 +17,6 @@ ShadeOf(int64 members, int64 largest)
 	if (members == 0)
 		return shades[0];
 	return shades[1 + Min((members * 4 - 1) / largest, 3)];
-}
-
-/* Columns that a text takes on a terminal: a Han character takes two. */
-static int
-DisplayWidth(const char *s)
-{
-	int			width = 0;
-
-	for (; *s != '\0'; s += pg_mblen(s))
-		width += Max(pg_dsplen(s), 0);
-	return width;
 }
 
 static void
@@ -73,7 +61,7 @@ DrawGrid(StringInfo out, const char *model, Language language)
 		{
 			const char *shade = ShadeOf(grid.cells[r][f], grid.largest);
 
-			appendStringInfo(out, " %8" INT64_MODIFIER "d", grid.cells[r][f]);
+			appendStringInfo(out, " %8lld", (long long) grid.cells[r][f]);
 			if (shade[0] != ' ')
 				appendStringInfo(out, " %s", shade);
 			else if (f < grid.bins)
@@ -108,7 +96,7 @@ DrawBars(StringInfo out, const char *model, Language language)
 	for (int i = 0; i < nbars; i++)
 	{
 		AppendPadded(out, bars[i].name, width);
-		appendStringInfo(out, " %9" INT64_MODIFIER "d %5.1f%%", bars[i].members,
+		appendStringInfo(out, " %9lld %5.1f%%", (long long) bars[i].members,
 						 100 * bars[i].member_share);
 		for (int b = 0; b < (int) (bars[i].member_share * BAR_WIDTH + 0.5); b++)
 			appendStringInfoString(out, b == 0 ? " █" : "█");

@@ -152,6 +152,7 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 	model->definition = TextDatumGetCString(QueryColumn(0, 12, &isnull));
 	scope = QueryColumn(0, 13, &isnull);
 	condition = isnull ? NULL : DatumGetCondition(scope);
+	model->scoped = condition != NULL;
 	model->source = PurchaseSql(model, condition, false);
 	model->source_of = PurchaseSql(model, condition, true);
 	model->refunds = RefundSql(model, condition, false);
@@ -166,9 +167,12 @@ ModelQuery(const Model *model, DateADT as_of, PurchaseQuery *query)
 	query->minus = !model->gross;
 	query->units = model->frequency_of == FREQUENCY_UNITS;
 	query->days = model->frequency_of == FREQUENCY_DAYS;
+	if (!model->scoped && model->frequency_of == FREQUENCY_ORDERS)
+		query->sale_column = model->gross ? "amount" : "payable";
 	query->first_day = model->first_day;
 	query->as_of = as_of;
 	query->money_scale = GetSetting()->money_scale;
+	query->max_scale = query->money_scale;
 }
 
 void
@@ -179,5 +183,7 @@ RefundQuery(const Model *model, const PurchaseQuery *purchases, PurchaseQuery *q
 	query->minus = false;
 	query->days = false;
 	query->refunds = true;
+	query->sale_column = NULL;
+	query->expected = 0;
 	query->progress = NULL;
 }

@@ -6,6 +6,7 @@
 #include "rfm/picture.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 Language
@@ -20,11 +21,22 @@ ParseLanguage(const char *name)
 					errhint("Languages are en and zh.")));
 }
 
+int
+DisplayWidth(const char *s)
+{
+	int			width = 0;
+
+	for (; *s != '\0'; s += pg_mblen(s))
+		width += Max(pg_dsplen(s), 0);
+	return width;
+}
+
 void
 ReadGrid(const char *model, Grid *grid)
 {
 	static CrmQuery head = {
-		"SELECT to_char(r.as_of, 'YYYY-MM-DD'), coalesce(r.bins, d.bins), d.name "
+		"SELECT to_char(r.as_of, 'YYYY-MM-DD'), coalesce(r.bins, d.bins), "
+		"coalesce(nullif(d.name, ''), d.model_code) "
 		"FROM crm_member.rfm_model d LEFT JOIN crm_member.rfm_state c USING (model_code) "
 		"LEFT JOIN crm_member.rfm_run r USING (run_id) WHERE d.model_code = $1",
 		1, {TEXTOID}};
@@ -65,8 +77,8 @@ int
 ReadBars(const char *model, Language language, Bar **bars)
 {
 	static CrmQuery query = {
-		"SELECT coalesce(CASE WHEN $2 THEN name_zh ELSE name_en END, '-'), members, "
-		"coalesce(member_share, 0)::float8, greatest(coalesce(monetary_share, 0), 0)::float8 "
+		"SELECT coalesce(nullif(CASE WHEN $2 THEN name_zh ELSE name_en END, ''), segment, '-'), members, "
+		"coalesce(member_share, 0)::float8, coalesce(monetary_share, 0)::float8 "
 		"FROM crm_member.rfm_segment WHERE model_code = $1 ORDER BY position NULLS LAST",
 		2, {TEXTOID, BOOLOID}};
 	Datum		values[] = {CStringGetTextDatum(model), BoolGetDatum(language == LANGUAGE_ZH)};

@@ -43,6 +43,9 @@ typedef struct Bar
 extern void ReadGrid(const char *model, Grid *grid);
 extern int	ReadBars(const char *model, Language language, Bar **bars);
 
+/* Columns that a text takes on a terminal: a Han character takes two. */
+extern int	DisplayWidth(const char *s);
+
 /* A function of (model, language) that returns what draw appends. */
 typedef void (*DrawFunction) (StringInfo out, const char *model, Language language);
 extern text *DrawPicture(DrawFunction draw, const char *model, const char *language);

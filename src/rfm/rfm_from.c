@@ -28,6 +28,7 @@ enum
 
 #define RESULT_COLUMNS 5
 #define FIRST_MONEY_SCALE 2
+#define MAX_MONEY_SCALE	  10
 
 static void
 RequireArgument(FunctionCallInfo fcinfo, int argument, const char *name)
@@ -114,6 +115,7 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 	query.first_day = DATEVAL_NOBEGIN;
 	query.as_of = as_of;
 	query.money_scale = FIRST_MONEY_SCALE;
+	query.max_scale = MAX_MONEY_SCALE;
 	SPI_connect();
 	CollectPurchases(&query, work, &purchases);
 	SPI_finish();

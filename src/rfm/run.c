@@ -2,6 +2,7 @@
  * run.c: a run of an RFM model.
  */
 #include "crm_member.h"
+#include "catalog.h"
 #include "job/progress.h"
 #include "query.h"
 #include "rfm/change.h"
@@ -12,12 +13,14 @@
 #include "rfm/sort.h"
 #include "rfm/store.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 /* Beyond this share of the members it is cheaper to read all sales than to look each member up. */
@@ -195,17 +198,15 @@ MergeTallies(const StoredTally *stored, size_t nstored, const int64 *members, si
 	return n;
 }
 
-/* Every worker holds tallies of its own, so only where there are not too many members. */
-static bool
-CanCollectInParallel(const PurchaseQuery *query)
+/* About how many members there are, so that room for them is made at once. */
+static int64
+ExpectedMembers(size_t nstored)
 {
-	static CrmQuery members = {
-		"SELECT reltuples < 5e6 FROM pg_class WHERE oid = 'crm_member.member'::regclass", 0};
-	bool		isnull;
+	Relation	member = table_open(CrmRelation("member"), AccessShareLock);
+	int64		known = (int64) member->rd_rel->reltuples;	/* -1: nobody has counted */
 
-	if (query->aliases != NULL || query->units || query->days)
-		return false;
-	return RunQuery(&members, NULL, NULL, true, 1) == 1 && DatumGetBool(QueryColumn(0, 1, &isnull));
+	table_close(member, NoLock);
+	return Max(known, (int64) nstored);
 }
 
 /* Tallies and refunds ascend by member; a refund takes from money and units, never a purchase. */
@@ -245,8 +246,8 @@ CollectNet(const Model *model, const PurchaseQuery *query, Purchases *purchases)
 	PurchaseQuery refund_query;
 	Purchases	refunds;
 
-	if (query->members == NULL && CanCollectInParallel(query))
-		CollectInParallel(query, CurrentMemoryContext, purchases);
+	if (query->members == NULL && query->sale_column != NULL && CanScanSales())
+		CollectSales(query, purchases);
 	else
 		CollectPurchases(query, CurrentMemoryContext, purchases);
 	SortTallies(purchases->tallies, purchases->ntallies);
@@ -297,6 +298,7 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 	}
 	else
 	{
+		query.expected = ExpectedMembers(nstored);
 		CollectNet(model, &query, &purchases);
 		tallies = purchases.tallies;
 		ntallies = purchases.ntallies;

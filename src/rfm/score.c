@@ -4,7 +4,7 @@
 #include "crm_member.h"
 #include "money/money.h"
 #include "rfm/score.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"

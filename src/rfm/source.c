@@ -9,7 +9,7 @@
 #include "rfm/dictionary.h"
 #include "rfm/day.h"
 #include "rfm/source.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "catalog/pg_type.h"
 #include "common/int.h"
@@ -21,8 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
-#define MAX_MONEY_SCALE 10
-#define PROGRESS_ROWS	(1 << 17)
+#define PROGRESS_ROWS (1 << 17)
 
 typedef struct Receiver
 {
@@ -148,14 +147,14 @@ PurchaseDay(Receiver *receiver, Datum value)
 	return day;
 }
 
-static void
-AmountOutOfRange(void)
+void
+AmountOutOfRange(int max_scale)
 {
 	ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					errmsg("amount of a purchase is out of range"),
 					errdetail("An amount is a finite number with up to %d decimals that fits in "
 							  "64 bits once the decimals are shifted out.",
-							  MAX_MONEY_SCALE)));
+							  max_scale)));
 }
 
 /* Amount in units of the scale so far; more decimals make it grow. */
@@ -190,7 +189,7 @@ PurchaseAmount(Receiver *receiver, Datum value)
 			for (int i = 0; i < receiver->money_scale; i++)
 			{
 				if (pg_mul_s64_overflow(units, 10, &units))
-					AmountOutOfRange();
+					AmountOutOfRange(receiver->query->max_scale);
 			}
 			return units;
 	}
@@ -201,13 +200,13 @@ PurchaseAmount(Receiver *receiver, Datum value)
 			case UNITS_EXACT:
 				return units;
 			case UNITS_CUT:
-				if (receiver->money_scale == MAX_MONEY_SCALE)
-					AmountOutOfRange();
+				if (receiver->money_scale >= receiver->query->max_scale)
+					AmountOutOfRange(receiver->query->max_scale);
 				ScaleCollected(receiver->collector, 10);
 				receiver->money_scale++;
 				break;
 			default:
-				AmountOutOfRange();
+				AmountOutOfRange(receiver->query->max_scale);
 		}
 	}
 }
@@ -261,7 +260,7 @@ ReceivePurchase(TupleTableSlot *slot, DestReceiver *self)
 				pg_sub_s64_overflow(
 					amount, PurchaseAmount(receiver, slot->tts_values[receiver->minus_column]),
 					&amount))
-				AmountOutOfRange();
+				AmountOutOfRange(receiver->query->max_scale);
 			if (query->units)
 				frequency = slot->tts_isnull[receiver->units_column] ?
 					0 : PurchaseUnits(slot->tts_values[receiver->units_column]);
@@ -298,8 +297,8 @@ PrepareReceiver(Receiver *receiver, const PurchaseQuery *query, MemoryContext co
 	receiver->query = query;
 	receiver->context = context;
 	receiver->row_context = AllocSetContextCreate(context, "purchase", ALLOCSET_SMALL_SIZES);
-	receiver->collector = CreateCollector(query->days);
-	receiver->later = CreateCollector(false);
+	receiver->collector = CreateCollector(query->days, query->expected);
+	receiver->later = CreateCollector(false, 0);
 	receiver->money_scale = query->money_scale;
 	receiver->columns = 3;
 	if (query->minus)

@@ -33,6 +33,9 @@ typedef struct PurchaseQuery
 	DateADT		first_day;		/* DATEVAL_NOBEGIN: no limit */
 	DateADT		as_of;
 	int			money_scale;	/* of the sums, or finer where an amount has more decimals */
+	int			max_scale;		/* more decimals than this are an error */
+	int64		expected;		/* members, about; 0: not known */
+	const char *sale_column;	/* where it yields the rows of sale, the column with the money */
 	const Aliases *aliases;
 	const char *progress;		/* name to report rows under, or NULL */
 } PurchaseQuery;
@@ -51,16 +54,20 @@ typedef struct Purchases
 	int64	   *ranks;			/* place in the order of the type */
 } Purchases;
 
+/* 22003: an amount does not fit in units of so many decimals. */
+extern void AmountOutOfRange(int max_scale) pg_attribute_noreturn();
+
 /* Run between SPI_connect and SPI_finish; the result lives in context. */
 extern void CollectPurchases(const PurchaseQuery *query, MemoryContext context,
 							 Purchases *purchases);
 
 /*
- * The same where members are bigint and not merged, day is a timestamptz, and
- * rows count 1 each: spread over workers.  An amount with more decimals than
- * money_scale is an error.
+ * The same for a query with a sale_column and without members, of which each row
+ * counts 1: read from the table sale itself, and spread over workers.
  */
-extern void CollectInParallel(const PurchaseQuery *query, MemoryContext context,
-							  Purchases *purchases);
+extern void CollectSales(const PurchaseQuery *query, Purchases *purchases);
+
+/* Is sale a table that can be read so? */
+extern bool CanScanSales(void);
 
 #endif

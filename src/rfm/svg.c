@@ -15,9 +15,11 @@
 #define MARGIN_BOTTOM 64
 #define CELL_WIDTH	  88
 #define CELL_HEIGHT	  48
-#define NAME_WIDTH	  170
+#define NAME_WIDTH	  170		/* at least */
 #define BAR_SCALE	  420		/* of a whole */
 #define BAR_ROW		  40
+#define TITLE_COLUMN  11		/* what a column of a terminal's takes at most, in bold */
+#define NAME_COLUMN	  8
 #define MEMBERS_COLOR "#0072b2"
 #define MONEY_COLOR	  "#e69f00"
 
@@ -55,6 +57,15 @@ BeginSvg(StringInfo out, int width, int height, const Grid *grid, Language langu
 	static const char *const none[] = {"no run yet", "尚未运行"};
 	static const char *const members[] = {"members", "位会员"};
 
+	StringInfoData title;
+
+	initStringInfo(&title);
+	if (grid->as_of == NULL)
+		appendStringInfo(&title, "%s: %s", grid->name, none[language]);
+	else
+		appendStringInfo(&title, "%s, %s: " INT64_FORMAT " %s", grid->name, grid->as_of,
+						 grid->members, members[language]);
+	width = Max(width, 32 + DisplayWidth(title.data) * TITLE_COLUMN);
 	appendStringInfo(out,
 					 "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
 					 "viewBox=\"0 0 %d %d\" role=\"img\" font-family=\"sans-serif\" font-size=\"13\" "
@@ -62,12 +73,8 @@ BeginSvg(StringInfo out, int width, int height, const Grid *grid, Language langu
 					 "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n"
 					 "<text x=\"%d\" y=\"28\" font-size=\"16\" font-weight=\"bold\">",
 					 width, height, width, height, width, height, 16);
-	AppendEscaped(out, grid->name);
-	if (grid->as_of == NULL)
-		appendStringInfo(out, ": %s</text>\n", none[language]);
-	else
-		appendStringInfo(out, ", %s: " INT64_FORMAT " %s</text>\n", grid->as_of, grid->members,
-						 members[language]);
+	AppendEscaped(out, title.data);
+	appendStringInfoString(out, "</text>\n");
 }
 
 /* White to dark blue by the share of the largest cell. */
@@ -88,8 +95,8 @@ CellColors(int64 members, int64 largest, char *fill, char *ink)
 static void
 DrawGridSvg(StringInfo out, const char *model, Language language)
 {
-	static const char *const recency[] = {"Recency", "最近消费"};
-	static const char *const frequency[] = {"Frequency", "消费频率"};
+	static const char *const recency[] = {"Recency, %d = latest", "最近消费（%d 为最近）"};
+	static const char *const frequency[] = {"Frequency, %d = most often", "消费频率（%d 为最高）"};
 	Grid		grid;
 	int			bottom;
 
@@ -127,19 +134,22 @@ DrawGridSvg(StringInfo out, const char *model, Language language)
 					 "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" font-weight=\"bold\">%s</text>\n"
 					 "<text transform=\"translate(28 %d) rotate(-90)\" text-anchor=\"middle\" "
 					 "font-weight=\"bold\">%s</text>\n</svg>",
-					 MARGIN_LEFT + grid.bins * CELL_WIDTH / 2, bottom + 46, frequency[language],
-					 MARGIN_TOP + grid.bins * CELL_HEIGHT / 2, recency[language]);
+					 MARGIN_LEFT + grid.bins * CELL_WIDTH / 2, bottom + 46,
+					 psprintf(frequency[language], grid.bins),
+					 MARGIN_TOP + Max(grid.bins, 3) * CELL_HEIGHT / 2,
+					 psprintf(recency[language], grid.bins));
 }
 
+/* A share of money may lie outside 0 to 1 where others are negative; then the label alone says so. */
 static void
-AppendBar(StringInfo out, int y, double share, const char *color, const char *label)
+AppendBar(StringInfo out, int x, int y, double share, const char *color, const char *label)
 {
-	int			width = (int) (share * BAR_SCALE + 0.5);
+	int			width = (int) (Min(Max(share, 0), 1) * BAR_SCALE + 0.5);
 
 	appendStringInfo(out,
 					 "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"14\" fill=\"%s\"/>"
 					 "<text x=\"%d\" y=\"%d\" font-size=\"11\">%s</text>\n",
-					 NAME_WIDTH, y, width, color, NAME_WIDTH + width + 6, y + 11, label);
+					 x, y, width, color, x + width + 6, y + 11, label);
 }
 
 static void
@@ -151,22 +161,25 @@ DrawBarsSvg(StringInfo out, const char *model, Language language)
 	Bar		   *bars;
 	int			nbars;
 	int			bottom;
+	int			left = NAME_WIDTH;
 
 	ReadGrid(model, &grid);
 	nbars = ReadBars(model, language, &bars);
+	for (int i = 0; i < nbars; i++)
+		left = Max(left, 20 + DisplayWidth(bars[i].name) * NAME_COLUMN);
 	bottom = MARGIN_TOP + nbars * BAR_ROW;
-	BeginSvg(out, NAME_WIDTH + BAR_SCALE + 130, bottom + 40, &grid, language);
+	BeginSvg(out, left + BAR_SCALE + 130, bottom + 40, &grid, language);
 	for (int i = 0; i < nbars; i++)
 	{
 		int			y = MARGIN_TOP + i * BAR_ROW;
 
-		appendStringInfo(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", NAME_WIDTH - 10,
+		appendStringInfo(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", left - 10,
 						 y + 20);
 		AppendEscaped(out, bars[i].name);
 		appendStringInfoString(out, "</text>\n");
-		AppendBar(out, y, bars[i].member_share, MEMBERS_COLOR,
+		AppendBar(out, left, y, bars[i].member_share, MEMBERS_COLOR,
 				  psprintf(INT64_FORMAT " (%.1f%%)", bars[i].members, 100 * bars[i].member_share));
-		AppendBar(out, y + 16, bars[i].money_share, MONEY_COLOR,
+		AppendBar(out, left, y + 16, bars[i].money_share, MONEY_COLOR,
 				  psprintf("%.1f%%", 100 * bars[i].money_share));
 	}
 	appendStringInfo(out,
@@ -174,8 +187,8 @@ DrawBarsSvg(StringInfo out, const char *model, Language language)
 					 "<text x=\"%d\" y=\"%d\">%s</text>"
 					 "<rect x=\"%d\" y=\"%d\" width=\"14\" height=\"14\" fill=\"" MONEY_COLOR "\"/>"
 					 "<text x=\"%d\" y=\"%d\">%s</text>\n</svg>",
-					 NAME_WIDTH, bottom + 10, NAME_WIDTH + 20, bottom + 22, members[language],
-					 NAME_WIDTH + 180, bottom + 10, NAME_WIDTH + 200, bottom + 22, money[language]);
+					 left, bottom + 10, left + 20, bottom + 22, members[language],
+					 left + 180, bottom + 10, left + 200, bottom + 22, money[language]);
 }
 
 PG_FUNCTION_INFO_V1(crm_rfm_grid_svg);

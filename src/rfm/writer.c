@@ -115,6 +115,29 @@ UpdateRow(Writer *writer, ItemPointerData tid)
 		MemoryContextReset(writer->context);
 }
 
+bool
+TryUpdateRow(Writer *writer, ItemPointerData tid)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->context);
+	IndexWork	work = INDEX_WORK_NONE;
+	TM_FailureData failure;
+	LockTupleMode lock;
+	TM_Result	result;
+
+	CHECK_FOR_INTERRUPTS();
+	ExecStoreVirtualTuple(writer->row);
+	result = table_tuple_update(writer->rel, &tid, writer->row, GetCurrentCommandId(true),
+								GetActiveSnapshot(), InvalidSnapshot, true, &failure, &lock, &work);
+	if (result == TM_Ok)
+		InsertIndexEntries(writer, writer->row, work);
+	else if (result != TM_Updated && result != TM_Deleted)
+		elog(ERROR, "row could not be updated: %d", result);
+	MemoryContextSwitchTo(old);
+	if (writer->nrows == 0)
+		MemoryContextReset(writer->context);
+	return result == TM_Ok;
+}
+
 void
 DeleteRow(Writer *writer, ItemPointerData tid)
 {

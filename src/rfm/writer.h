@@ -46,6 +46,8 @@ extern void InsertRow(Writer *writer);
 /* The same with writer->row and the row it replaces. */
 extern TupleTableSlot *UpdatedRow(Writer *writer);
 extern void UpdateRow(Writer *writer, ItemPointerData tid);
+/* false: somebody else has changed or deleted it, and nothing is done */
+extern bool TryUpdateRow(Writer *writer, ItemPointerData tid);
 extern void DeleteRow(Writer *writer, ItemPointerData tid);
 
 #endif

@@ -88,14 +88,15 @@ PushRules(JsonbParseState **state, const Sale *sale, List *awards)
 		{
 			const Grant *grant = lfirst(inner);
 
+			/* there can be many: keys in the order jsonb has them in */
 			pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-			PushText(state, "rule_code", grant->rule->code);
-			PushText(state, "points_type", award->type->name);
+			PushNumber(state, "points", grant->points, award->type->decimals);
 			if (grant->line >= 0)
 				PushNumber(state, "line_no", sale->lines[grant->line].line_no, 0);
 			else
 				PushText(state, "line_no", NULL);
-			PushNumber(state, "points", grant->points, award->type->decimals);
+			PushText(state, "rule_code", grant->rule->code);
+			PushText(state, "points_type", award->type->name);
 			pushJsonbValue(state, WJB_END_OBJECT, NULL);
 		}
 	}

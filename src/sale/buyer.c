@@ -2,9 +2,14 @@
  * buyer.c: who buys.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "query.h"
 #include "sale/sale.h"
+#include "table.h"
+#include "tier/tier.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -26,52 +31,132 @@ RefusedStatus(int64 member_id, const char *status)
 					errhint("set_member_status() makes a member active again.")));
 }
 
+Member *
+ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into)
+{
+	Member	   *member = palloc0(sizeof(Member));
+
+	member->member_id = DatumGetInt64(values[0]);
+	member->status = TextDatumGetCString(values[1]);
+	member->kind = TextDatumGetCString(values[2]);
+	member->source = nulls[3] ? NULL : TextDatumGetCString(values[3]);
+	member->store = nulls[4] ? NULL : TextDatumGetCString(values[4]);
+	member->channel = nulls[5] ? NULL : TextDatumGetCString(values[5]);
+	member->joined_at = DatumGetTimestampTz(values[6]);
+	member->tags = (ArrayType *) PG_DETOAST_DATUM_COPY(values[7]);
+	member->attrs = (Jsonb *) PG_DETOAST_DATUM_COPY(values[8]);
+	member->gender = nulls[9] ? NULL : TextDatumGetCString(values[9]);
+	member->has_birthday = !nulls[10];
+	member->birthday = nulls[10] ? 0 : DatumGetDateADT(values[10]);
+	member->tier = nulls[11] ? NULL : TextDatumGetCString(values[11]);
+	member->tier_rank = nulls[12] ? 0 : DatumGetInt16(values[12]);
+	*merged_into = nulls[13] ? CRM_GUEST : DatumGetInt64(values[13]);
+	return member;
+}
+
+static CrmTable member_table = {
+	"member", NULL, NULL, NULL, NULL, 10, {
+		{"member_id", INT8OID}, {"status", TEXTOID}, {"kind", TEXTOID}, {"source", TEXTOID},
+		{"store", TEXTOID}, {"channel", TEXTOID}, {"joined_at", TIMESTAMPTZOID},
+		{"tags", TEXTARRAYOID}, {"attrs", JSONBOID}, {"merged_into", INT8OID}}};
+static CrmTable person_table = {
+	"person", NULL, NULL, NULL, NULL, 2, {{"gender", TEXTOID}, {"birthday", DATEOID}}};
+static CrmTable holding_table = {
+	"member_tier", NULL, NULL, NULL, NULL, 3, {
+		{"tier_code", TEXTOID}, {"manual_until", TIMESTAMPTZOID}, {"earned_tier", TEXTOID}}};
+
+/* The columns of the row with this member_id; null where there is none. */
+static void
+ReadCells(TableRows *rows, int64 member_id, Datum *cells, bool *nulls)
+{
+	Datum		key = Int64GetDatum(member_id);
+	bool		found = FindRow(rows, &key);
+
+	for (int i = 0; i < rows->table->ncolumns; i++)
+	{
+		nulls[i] = true;
+		if (found)
+			cells[i] = RowColumn(rows, i, &nulls[i]);
+	}
+}
+
+/* MEMBER_COLUMNS, without a statement. */
 static Member *
-ReadMember(int64 member_id, int64 *merged_into)
+MemberFromRows(TableRows *members, TableRows *persons, TableRows *holdings, int64 member_id,
+			   int64 *merged_into)
+{
+	const Tier *tier = NULL;
+	Datum		cells[MEMBER_COLUMN_COUNT];
+	bool		nulls[MEMBER_COLUMN_COUNT];
+	Datum		holding[3];
+	bool		absent[3];
+
+	ReadCells(members, member_id, cells, nulls);
+	if (nulls[0])
+		return NULL;
+	cells[13] = cells[9];
+	nulls[13] = nulls[9];
+	ReadCells(persons, member_id, &cells[9], &nulls[9]);
+	ReadCells(holdings, member_id, holding, absent);
+	if (!absent[0])
+	{
+		int			held = !absent[1] && DatumGetTimestampTz(holding[1]) <=
+			GetCurrentTransactionStartTimestamp() ? 2 : 0;
+
+		if (!absent[held])
+			tier = FindTier(GetTierSet(), TextDatumGetCString(holding[held]));
+	}
+	nulls[11] = nulls[12] = tier == NULL;
+	if (tier != NULL)
+	{
+		cells[11] = CStringGetTextDatum(tier->code);
+		cells[12] = Int16GetDatum(tier->rank);
+	}
+	return ReadMemberCells(cells, nulls, merged_into);
+}
+
+static Member *
+QueryMember(int64 member_id, int64 *merged_into)
 {
 	static CrmQuery query = {
-		"SELECT m.member_id, m.status, m.kind, m.source, m.store, m.channel, m.joined_at, m.tags, "
-		"m.attrs, p.gender, p.birthday, t.tier_code, t.rank, m.merged_into "
-		"FROM crm_member.member m "
-		"LEFT JOIN crm_member.person p ON p.member_id = m.member_id "
-		"LEFT JOIN crm_member.member_tier mt ON mt.member_id = m.member_id "
-		"LEFT JOIN crm_member.tier t ON t.tier_code = "
-		"CASE WHEN mt.manual_until <= now() THEN mt.earned_tier ELSE mt.tier_code END "
+		"SELECT " MEMBER_COLUMNS " FROM crm_member.member m " MEMBER_JOINS
 		"WHERE m.member_id = $1",
 		1, {INT8OID}};
 	Datum		values[1] = {Int64GetDatum(member_id)};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
 	Member	   *member = NULL;
-	bool		isnull;
-	Datum		value;
 
 	SPI_connect();
 	if (RunQuery(&query, values, NULL, false, 1) == 1)
 	{
+		Datum		cells[MEMBER_COLUMN_COUNT];
+		bool		nulls[MEMBER_COLUMN_COUNT];
+
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, cells, nulls);
 		old = MemoryContextSwitchTo(caller);
-		member = palloc0(sizeof(Member));
-		member->member_id = DatumGetInt64(QueryColumn(0, 1, &isnull));
-		member->status = QueryText(0, 2);
-		member->kind = QueryText(0, 3);
-		member->source = QueryText(0, 4);
-		member->store = QueryText(0, 5);
-		member->channel = QueryText(0, 6);
-		member->joined_at = DatumGetTimestampTz(QueryColumn(0, 7, &isnull));
-		member->tags = (ArrayType *) PG_DETOAST_DATUM_COPY(QueryColumn(0, 8, &isnull));
-		member->attrs = (Jsonb *) PG_DETOAST_DATUM_COPY(QueryColumn(0, 9, &isnull));
-		member->gender = QueryText(0, 10);
-		value = QueryColumn(0, 11, &isnull);
-		member->has_birthday = !isnull;
-		member->birthday = isnull ? 0 : DatumGetDateADT(value);
-		member->tier = QueryText(0, 12);
-		value = QueryColumn(0, 13, &isnull);
-		member->tier_rank = isnull ? 0 : DatumGetInt16(value);
-		value = QueryColumn(0, 14, &isnull);
-		*merged_into = isnull ? CRM_GUEST : DatumGetInt64(value);
+		member = ReadMemberCells(cells, nulls, merged_into);
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
+	return member;
+}
+
+static Member *
+ReadMember(int64 member_id, int64 *merged_into)
+{
+	TableRows  *members = OpenRows(&member_table, ACL_SELECT);
+	TableRows  *persons = OpenRows(&person_table, ACL_SELECT);
+	TableRows  *holdings = OpenRows(&holding_table, ACL_SELECT);
+	Member	   *member;
+
+	if (members != NULL && persons != NULL && holdings != NULL)
+		member = MemberFromRows(members, persons, holdings, member_id, merged_into);
+	else
+		member = QueryMember(member_id, merged_into);
+	CloseRows(holdings);
+	CloseRows(persons);
+	CloseRows(members);
 	return member;
 }
 
@@ -138,47 +223,90 @@ LoadBuyer(int64 member_id)
 	return member;
 }
 
-static int64
-OneId(CrmQuery *query, Datum *values)
-{
-	int64		id = CRM_GUEST;
-	bool		isnull;
-
-	SPI_connect();
-	if (RunQuery(query, values, NULL, false, 1) == 1)
-	{
-		Datum		value = QueryColumn(0, 1, &isnull);
-
-		id = isnull ? CRM_GUEST : DatumGetInt64(value);
-	}
-	SPI_finish();
-	return id;
-}
-
-/* The member a document names, or CRM_GUEST where it names nobody. */
+/* The member a document names, as it was named, or CRM_GUEST where it names nobody. */
 int64
 ResolveBuyer(const SaleDocument *document)
 {
-	static CrmQuery by_identity = {"SELECT crm_member.member_id($1, $2)", 2, {TEXTOID, TEXTOID}};
-	static CrmQuery by_card = {"SELECT crm_member.usable_card($1, $2)", 2, {TEXTOID, TIMESTAMPTZOID}};
-	Datum		values[2];
 	int64		id;
 
 	if (document->identity_kind == NULL)
 		return document->sale.member_id;
-
-	if (strcmp(document->identity_kind, "card") == 0)
-	{
-		values[0] = CStringGetTextDatum(document->identity_value);
-		values[1] = TimestampTzGetDatum(document->sale.sold_at);
-		return OneId(&by_card, values);
-	}
-	values[0] = CStringGetTextDatum(document->identity_kind);
-	values[1] = CStringGetTextDatum(document->identity_value);
-	id = OneId(&by_identity, values);
+	if (strcmp(document->identity_kind, CARD_KIND) == 0)
+		return UsableCard(document->identity_value, document->sale.sold_at);
+	id = FindHolder(document->identity_kind, document->identity_value);
 	if (id == CRM_GUEST)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
 						errmsg("no member has this %s", document->identity_kind),
 						errhint("Register the member first, or leave out \"identity\" to sell to a guest.")));
 	return id;
+}
+
+/* The only one of those merged into a member who belongs to that store; CRM_GUEST: none, or several. */
+static int64
+MergedMemberOfStore(int64 member_id, const char *store)
+{
+	static CrmQuery query = {
+		"SELECT CASE WHEN count(*) = 1 THEN min(m.member_id) ELSE 0 END "
+		"FROM (SELECT * FROM crm_member.member_kin WHERE member_id = $1) k "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin o WHERE o.kin = k.kin AND o.root = k.member_id "
+		"AND o.member_id <> k.member_id OFFSET 0) o "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member m WHERE m.member_id = o.member_id AND m.store = $2 OFFSET 0) m",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+	int64		found;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(store);
+	SPI_connect();
+	RunQuery(&query, values, NULL, false, 1);
+	found = DatumGetInt64(QueryColumn(0, 1, &isnull));
+	SPI_finish();
+	return found;
+}
+
+/*
+ * A sale to somebody who is merged into another is booked with whom the buyer was
+ * named by, so that it goes with him should the merge be undone.
+ */
+void
+AttributeSale(SaleDocument *document, int64 named)
+{
+	Sale	   *sale = &document->sale;
+	const Member *member = sale->member;
+	int64		of_store;
+
+	sale->member_id = named;
+	if (named != member->member_id)
+	{
+		sale->named_by = document->identity_kind ? document->identity_kind : "member_id";
+		return;
+	}
+	if (document->identity_kind != NULL || sale->store == NULL ||
+		(member->store != NULL && strcmp(member->store, sale->store) == 0))
+		return;
+	of_store = MergedMemberOfStore(named, sale->store);
+	if (of_store == CRM_GUEST)
+		return;
+	sale->member_id = of_store;
+	sale->named_by = "store";
+}
+
+void
+RecordAttribution(const Sale *sale)
+{
+	static CrmQuery query = {
+		"INSERT INTO crm_member.merged_sale (member_id, sale_id, named_by, survivor) VALUES ($1, $2, $3, $4)",
+		4, {INT8OID, INT8OID, TEXTOID, INT8OID}};
+	Datum		values[4];
+
+	if (sale->named_by == NULL)
+		return;
+	values[0] = Int64GetDatum(sale->member_id);
+	values[1] = Int64GetDatum(sale->sale_id);
+	values[2] = CStringGetTextDatum(sale->named_by);
+	values[3] = Int64GetDatum(sale->member->member_id);
+	SPI_connect();
+	RunQuery(&query, values, NULL, false, 0);
+	SPI_finish();
 }

@@ -11,15 +11,17 @@
 #include "access/xact.h"
 #include "utils/fmgrprotos.h"
 
-/* The buyer as he is now; a card or identity that may not buy is refused. */
-static void
+/* The buyer as he is now; a card or identity that may not buy is refused.  Returns whom the document named. */
+static int64
 FindBuyer(SaleDocument *document)
 {
 	Sale	   *sale = &document->sale;
+	int64		named = ResolveBuyer(document);
 
-	sale->member = LoadBuyer(ResolveBuyer(document));
+	sale->member = LoadBuyer(named);
 	if (sale->member != NULL)
 		sale->member_id = sale->member->member_id;
+	return named;
 }
 
 int64
@@ -89,6 +91,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	const Member *member;
 	Standing   *standing;
 	int64		digest;
+	int64		named;
 
 	if (sale->ref == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -100,27 +103,36 @@ crm_checkout(PG_FUNCTION_ARGS)
 	if (FindSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
-	FindBuyer(document);
+	named = FindBuyer(document);
+	if (sale->member != NULL)
+		AttributeSale(document, named);
 	if (!ClaimSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
 	RedeemSale(sale);
 	PlanTender(sale);
 	set = GetRuleSet();
-	member = sale->member;
-	do
+	for (;;)
 	{
-		sale->member = member;
+		member = sale->member;
 		earned.climb = NULL;
 		standing = BeginClimb(member, sale->sold_at, true);
 		use = BeginRuleUse(set, false, false);
 		earned.awards = EvaluateSale(set, sale, use, NULL);
 		ClimbTiers(set, use, standing, &earned);
-	} while (!PostRuleUse(use));
-	PostTender(sale);
+		if (PostRuleUse(use))
+			break;
+		/* others were faster, or the buyer was merged */
+		sale->member = LoadBuyer(sale->member_id);
+		if (sale->member != NULL)
+			AttributeSale(document, named);
+	}
+	AttributeUse(&earned, 1);
+	PostTender(sale, earned.awards);
 	PostAwards(set, &earned, 1);
 	PostClimbs(&earned, 1);
 	InsertSale(sale);
+	RecordAttribution(sale);
 	InsertSaleCoupons(sale);
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }

@@ -91,7 +91,7 @@ static const Field refund_fields[] = {
 	{"sale_source", FORM_TEXT, offsetof(RefundDocument, sale_source)},
 	{"refunded_at", FORM_TIMESTAMP, offsetof(RefundDocument, refunded_at),
 	 offsetof(RefundDocument, has_refunded_at)},
-	{"lines", FORM_RETURNS},
+	{"lines", FORM_RETURNS, 0, offsetof(RefundDocument, has_lines)},
 	{"shipping", FORM_MONEY, offsetof(RefundDocument, shipping),
 	 offsetof(RefundDocument, has_shipping)},
 	{"reason", FORM_TEXT, offsetof(RefundDocument, reason)},

@@ -1,8 +1,8 @@
 /*
  * fact.c: what conditions are judged by, filled from a sale and its member.
  *
- * "uses" says which attributes some rule looks at, so that what costs a query
- * is only looked up where it matters.
+ * "uses" says which attributes some rule looks at: those are filled, the others
+ * only where that costs nothing.
  */
 #include "crm_member.h"
 #include "query.h"
@@ -32,6 +32,13 @@ SetText(Facts *facts, Attribute attribute, const char *text)
 	fact->known = text != NULL;
 	fact->value.text.data = text;
 	fact->value.text.length = text ? strlen(text) : 0;
+}
+
+static inline void
+SetUsed(Facts *facts, const bool *uses, Attribute attribute, const char *text)
+{
+	if (uses[attribute])
+		SetText(facts, attribute, text);
 }
 
 static void
@@ -67,6 +74,8 @@ IsFirstPurchase(const Sale *sale)
 	Datum		values[4];
 	bool		first;
 
+	if (sale->first_purchase != FIRST_PURCHASE_UNKNOWN)
+		return sale->first_purchase == FIRST_PURCHASE;
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = TimestampTzGetDatum(sale->sold_at);
 	values[2] = CStringGetTextDatum(sale->source);
@@ -92,28 +101,63 @@ FillScores(Facts *facts, int64 member_id)
 	SetText(facts, MEMBER_SEGMENT, segment);
 }
 
+/* Days from a day to the nearest birthday; the 29th of February is kept on the 28th in a common year. */
+static int
+DaysToBirthday(DateADT birthday, DateADT day)
+{
+	int			year;
+	int			born_year;
+	int			month;
+	int			mday;
+	int			nearest = PG_INT32_MAX;
+
+	j2date(birthday + POSTGRES_EPOCH_JDATE, &born_year, &month, &mday);
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &(int) {0}, &(int) {0});
+	for (int y = year + 1; y >= year - 1; y--)
+	{
+		int			kept = month == 2 && mday == 29 && !isleap(y) ? 28 : mday;
+		int			days = date2j(y, month, kept) - POSTGRES_EPOCH_JDATE - day;
+
+		if (Abs(days) < Abs(nearest))
+			nearest = days;
+	}
+	return nearest;
+}
+
+PG_FUNCTION_INFO_V1(crm_days_to_birthday);
+Datum
+crm_days_to_birthday(PG_FUNCTION_ARGS)
+{
+	DateADT		birthday = PG_GETARG_DATEADT(0);
+	DateADT		day = PG_GETARG_DATEADT(1);
+
+	if (DATE_NOT_FINITE(birthday) || DATE_NOT_FINITE(day))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(DaysToBirthday(birthday, day));
+}
+
 static void
-FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
+FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses, DateADT date,
+				const struct pg_tm *now)
 {
 	const Member *member = sale->member;
-	struct pg_tm now;
 	struct pg_tm born;
 
 	facts->attrs[SUBJECT_MEMBER] = member->attrs;
 	facts->tags = member->tags;
 	SetNumber(facts, MEMBER_ID, member->member_id, 0);
-	SetText(facts, MEMBER_STATUS, member->status);
-	SetText(facts, MEMBER_KIND, member->kind);
-	SetText(facts, MEMBER_TIER, member->tier);
+	SetUsed(facts, uses, MEMBER_STATUS, member->status);
+	SetUsed(facts, uses, MEMBER_KIND, member->kind);
+	SetUsed(facts, uses, MEMBER_TIER, member->tier);
 	if (member->tier != NULL)
 		SetNumber(facts, MEMBER_TIER_RANK, member->tier_rank, 0);
-	SetText(facts, MEMBER_SOURCE, member->source);
-	SetText(facts, MEMBER_STORE, member->store);
-	SetText(facts, MEMBER_CHANNEL, member->channel);
-	SetText(facts, MEMBER_GENDER, member->gender);
+	SetUsed(facts, uses, MEMBER_SOURCE, member->source);
+	SetUsed(facts, uses, MEMBER_STORE, member->store);
+	SetUsed(facts, uses, MEMBER_CHANNEL, member->channel);
+	SetUsed(facts, uses, MEMBER_GENDER, member->gender);
 	SetTimestamp(facts, MEMBER_JOINED_AT, member->joined_at);
-	SetNumber(facts, MEMBER_DAYS_SINCE_JOIN,
-			  BusinessDate(sale->sold_at) - BusinessDate(member->joined_at), 0);
+	if (uses[MEMBER_DAYS_SINCE_JOIN])
+		SetNumber(facts, MEMBER_DAYS_SINCE_JOIN, date - BusinessDate(member->joined_at), 0);
 	if (uses[MEMBER_FIRST_PURCHASE])
 		SetBoolean(facts, MEMBER_FIRST_PURCHASE, IsFirstPurchase(sale));
 
@@ -123,19 +167,20 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses)
 	if (!member->has_birthday)
 		return;
 	SetDate(facts, MEMBER_BIRTHDAY, member->birthday);
-	BusinessTime(sale->sold_at, &now);
+	if (uses[MEMBER_DAYS_TO_BIRTHDAY])
+		SetNumber(facts, MEMBER_DAYS_TO_BIRTHDAY, DaysToBirthday(member->birthday, date), 0);
 	j2date(member->birthday + POSTGRES_EPOCH_JDATE, &born.tm_year, &born.tm_mon, &born.tm_mday);
-	SetBoolean(facts, MEMBER_BIRTHDAY_MONTH, born.tm_mon == now.tm_mon);
+	SetBoolean(facts, MEMBER_BIRTHDAY_MONTH, born.tm_mon == now->tm_mon);
 	SetBoolean(facts, MEMBER_IS_BIRTHDAY,
-			   born.tm_mon == now.tm_mon &&
-			   (born.tm_mday == now.tm_mday ||
+			   born.tm_mon == now->tm_mon &&
+			   (born.tm_mday == now->tm_mday ||
 			/* the 29th of February is kept on the 28th in a common year */
-				(born.tm_mon == 2 && born.tm_mday == 29 && now.tm_mday == 28 &&
-				 !isleap(now.tm_year))));
+				(born.tm_mon == 2 && born.tm_mday == 29 && now->tm_mday == 28 &&
+				 !isleap(now->tm_year))));
 	SetNumber(facts, MEMBER_AGE,
-			  now.tm_year - born.tm_year -
-			  (now.tm_mon < born.tm_mon ||
-			   (now.tm_mon == born.tm_mon && now.tm_mday < born.tm_mday)), 0);
+			  now->tm_year - born.tm_year -
+			  (now->tm_mon < born.tm_mon ||
+			   (now->tm_mon == born.tm_mon && now->tm_mday < born.tm_mday)), 0);
 }
 
 int64
@@ -154,14 +199,15 @@ FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
 	int			scale = GetSetting()->money_scale;
 	int64		quantity = 0;
 	struct pg_tm tm;
-	DateADT		date = BusinessDate(sale->sold_at);
+	DateADT		date;
 
+	BusinessTime(sale->sold_at, &tm);
+	date = date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 	if (sale->member != NULL)
-		FillMemberFacts(facts, sale, uses);
+		FillMemberFacts(facts, sale, uses, date, &tm);
 
 	for (int i = 0; i < sale->nlines; i++)
 		quantity = AddMinor(quantity, QuantityUnits(&sale->lines[i]));
-	BusinessTime(sale->sold_at, &tm);
 
 	facts->attrs[SUBJECT_SALE] = sale->attrs;
 	SetNumber(facts, SALE_AMOUNT, sale->amount, scale);
@@ -170,9 +216,9 @@ FillSaleFacts(Facts *facts, const Sale *sale, const bool *uses)
 	SetNumber(facts, SALE_SHIPPING, sale->shipping, scale);
 	SetNumber(facts, SALE_QUANTITY, quantity, QUANTITY_SCALE);
 	SetNumber(facts, SALE_LINES, sale->nlines, 0);
-	SetText(facts, SALE_SOURCE, sale->source);
-	SetText(facts, SALE_STORE, sale->store);
-	SetText(facts, SALE_CHANNEL, sale->channel);
+	SetUsed(facts, uses, SALE_SOURCE, sale->source);
+	SetUsed(facts, uses, SALE_STORE, sale->store);
+	SetUsed(facts, uses, SALE_CHANNEL, sale->channel);
 	SetTimestamp(facts, SALE_SOLD_AT, sale->sold_at);
 	SetDate(facts, SALE_DATE, date);
 	SetNumber(facts, SALE_YEAR, tm.tm_year, 0);

@@ -17,6 +17,7 @@
 #include "stored_value/stored_value.h"
 #include "tier/tier.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -46,6 +47,7 @@ typedef struct Refund
 {
 	const RefundDocument *document;
 	Sale		sale;
+	TimestampTz at;				/* what is booked happens then: not before the sale */
 	int64		refund_id;
 	RefundedLine *lines;		/* one a line of the sale */
 	int64		amount;			/* money, of this refund */
@@ -300,7 +302,7 @@ ReadReturned(Refund *refund)
 									 QuantityText(line->sold - line->before),
 									 QuantityText(line->after - line->before)));
 	}
-	for (int i = 0; document->nlines == 0 && i < refund->sale.nlines; i++)
+	for (int i = 0; !document->has_lines && i < refund->sale.nlines; i++)
 		refund->lines[i].after = refund->lines[i].sold;
 }
 
@@ -455,7 +457,7 @@ static void
 MovePoints(Refund *refund)
 {
 	const RefundDocument *document = refund->document;
-	Act			act = {.member_id = refund->sale.member_id, .at = document->refunded_at,
+	Act			act = {.member_id = refund->sale.member_id, .at = refund->at,
 		.reason = document->reason, .actor = document->actor};
 	int64		paid_by_value;
 	List	   *entries;
@@ -502,7 +504,8 @@ PushPointsOf(JsonbParseState **state, const Refund *refund, const RefundedPoints
 	if (refund->sale.member_id != CRM_GUEST)
 		PushNumber(state, "balance",
 				   SpendableBalance(refund->sale.member_id, points->type,
-									refund->document->refunded_at, DT_NOEND, false),
+									GetCurrentTransactionStartTimestamp(),
+									GetCurrentTransactionStartTimestamp(), false),
 				   points->type->decimals);
 	else
 		PushText(state, "balance", NULL);
@@ -667,6 +670,7 @@ crm_refund(PG_FUNCTION_ARGS)
 
 	LockForTiers(refund.sale.member_id, NULL);
 	LockSale(&refund);
+	refund.at = Max(refund.document->refunded_at, refund.sale.sold_at);
 	{
 		int64		shipping = LoadRefunded(&refund);
 
@@ -674,7 +678,7 @@ crm_refund(PG_FUNCTION_ARGS)
 		ShareMoney(&refund, shipping);
 	}
 	if (refund.all)
-		ReturnSaleCoupons(refund.sale.member_id, refund.sale.sale_id, refund.document->refunded_at);
+		ReturnSaleCoupons(refund.sale.member_id, refund.sale.sale_id, refund.at);
 	SPI_connect();
 	MovePoints(&refund);
 	inner = MemoryContextSwitchTo(caller);
@@ -682,7 +686,7 @@ crm_refund(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(inner);
 	InsertRefund(&refund, answer);
 	SPI_finish();
-	ReviewAfterReturn(refund.sale.member_id, refund.sale.sale_id, refund.document->refunded_at,
+	ReviewAfterReturn(refund.sale.member_id, refund.sale.sale_id, refund.at,
 					  refund.document->actor);
 	PG_RETURN_JSONB_P(answer);
 }

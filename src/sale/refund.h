@@ -25,7 +25,8 @@ typedef struct RefundDocument
 	bool		has_shipping;
 	char	   *reason;
 	char	   *actor;
-	int			nlines;			/* 0: all lines */
+	bool		has_lines;		/* false: all that is left of all lines */
+	int			nlines;
 	ReturnedLine *lines;
 } RefundDocument;
 

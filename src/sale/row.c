@@ -4,12 +4,17 @@
 #include "crm_member.h"
 #include "points/points.h"
 #include "query.h"
+#include "rfm/change.h"
 #include "sale/row.h"
 #include "setting.h"
+#include "table.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
 /* Lines there is room for at first. */
 #define FIRST_LINES 8
@@ -27,44 +32,94 @@ DecimalOrNull(Decimal value, bool known, bool *isnull)
 	return known ? NumericGetDatum(DecimalToNumeric(value)) : (Datum) 0;
 }
 
+/* attrs, {} where there are none */
 static Datum
-JsonbOrNull(Jsonb *value, bool *isnull)
+AttrsDatum(Jsonb *attrs)
 {
-	*isnull = value == NULL;
-	return JsonbPGetDatum(value);
+	static Jsonb *none = NULL;
+
+	if (attrs != NULL)
+		return JsonbPGetDatum(attrs);
+	if (none == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		none = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+		MemoryContextSwitchTo(old);
+	}
+	return JsonbPGetDatum(none);
+}
+
+static CrmTable sale_ref = {
+	"sale_ref", NULL, NULL, NULL, NULL, 5, {
+		{"source", TEXTOID}, {"ref", TEXTOID}, {"member_id", INT8OID}, {"sale_id", INT8OID},
+		{"digest", INT8OID}}};
+
+/* What the directory says of source and ref, by its row or by the statement that looks for it. */
+typedef struct Registered
+{
+	int64		member_id;
+	int64		sale_id;
+	bool		has_digest;
+	int64		digest;
+} Registered;
+
+static bool
+LookUpRef(const Datum *key, Registered *found)
+{
+	static CrmQuery query = {
+		"SELECT source, ref, member_id, sale_id, digest FROM crm_member.sale_ref "
+		"WHERE source = $1 AND ref = $2",
+		2, {TEXTOID, TEXTOID}};
+	TableRows  *rows = OpenRows(&sale_ref, ACL_SELECT);
+	bool		there;
+	bool		isnull;
+
+	if (rows != NULL)
+	{
+		there = FindRow(rows, key);
+		if (there)
+		{
+			found->member_id = DatumGetInt64(RowColumn(rows, 2, &isnull));
+			found->sale_id = DatumGetInt64(RowColumn(rows, 3, &isnull));
+			found->digest = DatumGetInt64(RowColumn(rows, 4, &isnull));
+			found->has_digest = !isnull;
+		}
+		CloseRows(rows);
+		return there;
+	}
+	SPI_connect();
+	there = RunQuery(&query, unconstify(Datum *, key), NULL, false, 1) == 1;
+	if (there)
+	{
+		found->member_id = DatumGetInt64(QueryColumn(0, 3, &isnull));
+		found->sale_id = DatumGetInt64(QueryColumn(0, 4, &isnull));
+		found->digest = DatumGetInt64(QueryColumn(0, 5, &isnull));
+		found->has_digest = !isnull;
+	}
+	SPI_finish();
+	return there;
 }
 
 bool
 FindSale(Sale *sale, int64 digest)
 {
-	static CrmQuery query = {
-		"SELECT member_id, sale_id, digest FROM crm_member.sale_ref "
-		"WHERE source = $1 AND ref = $2",
-		2, {TEXTOID, TEXTOID}};
-	Datum		values[2];
-	bool		found;
+	Datum		key[2];
+	Registered	found;
 
-	values[0] = CStringGetTextDatum(sale->source);
-	values[1] = CStringGetTextDatum(sale->ref);
-	SPI_connect();
-	found = RunQuery(&query, values, NULL, false, 1) == 1;
-	if (found)
-	{
-		bool		isnull;
-		int64		first;
-
-		sale->member_id = DatumGetInt64(QueryColumn(0, 1, &isnull));
-		sale->sale_id = DatumGetInt64(QueryColumn(0, 2, &isnull));
-		first = DatumGetInt64(QueryColumn(0, 3, &isnull));
-		if (!isnull && first != digest)
-			ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-							errmsg("sale \"%s\" of source \"%s\" was rung up with other content",
-								   sale->ref, sale->source),
-							errhint("A retry must send what the first call sent; another sale "
-									"needs another \"ref\".")));
-	}
-	SPI_finish();
-	return found;
+	key[0] = CStringGetTextDatum(sale->source);
+	key[1] = CStringGetTextDatum(sale->ref);
+	if (!LookUpRef(key, &found))
+		return false;
+	sale->member_id = found.member_id;
+	sale->sale_id = found.sale_id;
+	if (found.has_digest && found.digest != digest)
+		ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+						errmsg("sale \"%s\" of source \"%s\" was rung up with other content",
+							   sale->ref, sale->source),
+						errhint("A retry must send what the first call sent; another sale "
+								"needs another \"ref\".")));
+	return true;
 }
 
 bool
@@ -75,6 +130,8 @@ ClaimSale(Sale *sale, int64 digest)
 		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source, ref) DO NOTHING",
 		5, {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID}};
 	Datum		values[5];
+	bool		nulls[5] = {false};
+	TableRows  *rows;
 	bool		claimed;
 
 	sale->sale_id = NewId();
@@ -83,6 +140,12 @@ ClaimSale(Sale *sale, int64 digest)
 	values[2] = Int64GetDatum(sale->member_id);
 	values[3] = Int64GetDatum(sale->sale_id);
 	values[4] = Int64GetDatum(digest);
+	rows = OpenRows(&sale_ref, ACL_SELECT | ACL_INSERT);
+	claimed = rows != NULL && ClaimRow(rows, values, nulls);
+	if (rows != NULL)
+		CloseRows(rows);
+	if (claimed)
+		return true;
 	SPI_connect();
 	claimed = RunQuery(&query, values, NULL, false, 0) == 1;
 	SPI_finish();
@@ -91,70 +154,64 @@ ClaimSale(Sale *sale, int64 digest)
 	return claimed;
 }
 
+/*
+ * Lines go first and the header is settled, so that neither insert looks like a
+ * sale that waits for settlement: their triggers are quiet.
+ */
+static CrmTable sale_line = {
+	"sale_line", "settle_sale_line", "note_purchase", NotePurchase, NULL, 13, {
+		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"line_no", INT4OID}, {"sku", TEXTOID},
+		{"category", TEXTOID}, {"brand", TEXTOID}, {"quantity", NUMERICOID}, {"price", NUMERICOID},
+		{"discount", NUMERICOID}, {"min_price", NUMERICOID}, {"tax_rate", NUMERICOID},
+		{"attrs", JSONBOID}, {"points_paid", NUMERICOID}}};
+#define SALE_AMOUNT_COLUMN	10
+#define SALE_SETTLED_COLUMN 13
+static CrmTable sale_table = {
+	"sale", "settle_sale", "note_purchase", NotePurchase, NULL, 14, {
+		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"source", TEXTOID}, {"ref", TEXTOID},
+		{"store", TEXTOID}, {"channel", TEXTOID}, {"sold_at", TIMESTAMPTZOID},
+		{"shipping", NUMERICOID}, {"attrs", JSONBOID}, {"actor", TEXTOID}, {"amount", NUMERICOID},
+		{"discount", NUMERICOID}, {"payable", NUMERICOID}, {"settled_at", TIMESTAMPTZOID}}};
+
 static void
 InsertLines(const Sale *sale)
 {
-	static const BatchColumn columns[] = {
-		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
-		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"discount", NUMERICOID},
-		{"min_price", NUMERICOID}, {"tax_rate", NUMERICOID}, {"attrs", JSONBOID},
-		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"points_paid", NUMERICOID}};
-	static CrmQuery query = {
-		"INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, sku, category, brand, "
-		"quantity, price, discount, min_price, tax_rate, attrs, points_paid) "
-		"SELECT member_id, sale_id, line_no, sku, category, brand, quantity, price, discount, "
-		"min_price, tax_rate, coalesce(attrs, '{}'), points_paid FROM batch", 0};
-	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
+	TableInsert *insert = BeginInsert(&sale_line);
 
 	for (int i = 0; i < sale->nlines; i++)
 	{
 		const SaleLine *line = &sale->lines[i];
-		Datum		values[lengthof(columns)];
-		bool		nulls[lengthof(columns)] = {false};
+		Datum		values[TABLE_MAX_COLUMNS];
+		bool		nulls[TABLE_MAX_COLUMNS] = {false};
 
-		values[0] = Int32GetDatum(line->line_no);
-		values[1] = TextOrNull(line->sku, &nulls[1]);
-		values[2] = TextOrNull(line->category, &nulls[2]);
-		values[3] = TextOrNull(line->brand, &nulls[3]);
-		values[4] = NumericGetDatum(DecimalToNumeric(line->quantity));
-		values[5] = NumericGetDatum(DecimalToNumeric(line->price));
-		values[6] = MoneyDatum(line->discount);
-		values[7] = DecimalOrNull(line->min_price, line->has_min_price, &nulls[7]);
-		values[8] = DecimalOrNull(line->tax_rate, line->has_tax_rate, &nulls[8]);
-		values[9] = JsonbOrNull(line->attrs, &nulls[9]);
-		values[10] = Int64GetDatum(sale->member_id);
-		values[11] = Int64GetDatum(sale->sale_id);
+		values[0] = Int64GetDatum(sale->member_id);
+		values[1] = Int64GetDatum(sale->sale_id);
+		values[2] = Int32GetDatum(line->line_no);
+		values[3] = TextOrNull(line->sku, &nulls[3]);
+		values[4] = TextOrNull(line->category, &nulls[4]);
+		values[5] = TextOrNull(line->brand, &nulls[5]);
+		values[6] = NumericGetDatum(DecimalToNumeric(line->quantity));
+		values[7] = NumericGetDatum(DecimalToNumeric(line->price));
+		values[8] = MoneyDatum(line->discount);
+		values[9] = DecimalOrNull(line->min_price, line->has_min_price, &nulls[9]);
+		values[10] = DecimalOrNull(line->tax_rate, line->has_tax_rate, &nulls[10]);
+		values[11] = AttrsDatum(line->attrs);
 		values[12] = MoneyDatum(line->points_paid);
-		AddRow(batch, values, nulls);
+		PutRow(insert, values, nulls);
 	}
-	RunBatch(&query, batch);
-	EndBatch(batch);
+	EndInsert(insert);
 }
 
-/*
- * A settled sale with its lines.  The lines go first, so that neither insert
- * looks like a sale that waits for settlement.
- */
 void
 InsertSale(const Sale *sale)
 {
-	static const BatchColumn columns[] = {
-		{"member_id", INT8OID}, {"sale_id", INT8OID}, {"source", TEXTOID}, {"ref", TEXTOID},
-		{"store", TEXTOID}, {"channel", TEXTOID}, {"sold_at", TIMESTAMPTZOID},
-		{"shipping", NUMERICOID}, {"attrs", JSONBOID}, {"actor", TEXTOID},
-		{"amount", NUMERICOID}, {"discount", NUMERICOID}, {"payable", NUMERICOID}};
-	static CrmQuery query = {
-		"INSERT INTO crm_member.sale (member_id, sale_id, source, ref, store, channel, sold_at, "
-		"shipping, attrs, actor, amount, discount, payable, settled_at) "
-		"SELECT member_id, sale_id, source, ref, store, channel, sold_at, shipping, "
-		"coalesce(attrs, '{}'), actor, amount, discount, payable, now() FROM batch", 0};
-	RowBatch   *batch;
-	Datum		values[lengthof(columns)];
-	bool		nulls[lengthof(columns)] = {false};
+	TableInsert *insert;
+	Datum		values[TABLE_MAX_COLUMNS];
+	bool		nulls[TABLE_MAX_COLUMNS] = {false};
 
 	SPI_connect();
 	InsertLines(sale);
-	batch = BeginBatch(columns, lengthof(columns));
+	insert = BeginInsert(&sale_table);
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	values[2] = CStringGetTextDatum(sale->source);
@@ -163,170 +220,235 @@ InsertSale(const Sale *sale)
 	values[5] = TextOrNull(sale->channel, &nulls[5]);
 	values[6] = TimestampTzGetDatum(sale->sold_at);
 	values[7] = MoneyDatum(sale->shipping);
-	values[8] = JsonbOrNull(sale->attrs, &nulls[8]);
+	values[8] = AttrsDatum(sale->attrs);
 	values[9] = TextOrNull(sale->actor, &nulls[9]);
 	values[10] = MoneyDatum(sale->amount);
 	values[11] = MoneyDatum(sale->discount);
 	values[12] = MoneyDatum(SalePayable(sale));
-	AddRow(batch, values, nulls);
-	RunBatch(&query, batch);
-	EndBatch(batch);
+	values[13] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	PutRow(insert, values, nulls);
+	EndInsert(insert);
 	SPI_finish();
 }
 
-/* A row taken apart at once: columns of a wide row cost the more the later they stand. */
-typedef struct Cells
-{
-	Datum		values[SALE_COLUMN_COUNT + 1];
-	bool		nulls[SALE_COLUMN_COUNT + 1];
-} Cells;
-
-static void
-ReadCells(uint64 row, Cells *cells)
-{
-	Assert(SPI_tuptable->tupdesc->natts <= lengthof(cells->values));
-	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, cells->values, cells->nulls);
-}
-
 static char *
-TextCell(const Cells *cells, int column)
+TextCell(const Datum *values, const bool *nulls, int cell)
 {
-	return cells->nulls[column - 1] ? NULL : TextDatumGetCString(cells->values[column - 1]);
+	return nulls[cell] ? NULL : TextDatumGetCString(values[cell]);
 }
 
 static int64
-MoneyCell(const Cells *cells, int column)
+MoneyCell(const Datum *values, const bool *nulls, int cell)
 {
-	return cells->nulls[column - 1] ? 0
-		: ExactMinor(DatumGetNumeric(cells->values[column - 1]), GetSetting()->money_scale, "money");
+	return nulls[cell] ? 0
+		: ExactMinor(DatumGetNumeric(values[cell]), GetSetting()->money_scale, "money");
 }
 
 static bool
-DecimalCell(const Cells *cells, int column, Decimal *decimal, const char *what)
+DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, const char *what)
 {
-	bool		known = !cells->nulls[column - 1];
-
-	if (known)
-		*decimal = NumericToDecimal(DatumGetNumeric(cells->values[column - 1]), what);
-	return known;
+	if (!nulls[cell])
+		*decimal = NumericToDecimal(DatumGetNumeric(values[cell]), what);
+	return !nulls[cell];
 }
 
-/*
- * Sales from rows, a row a line: the columns of SALE_COLUMNS, the lines of a
- * sale one after the other.  Adds the row to *sale if it is the same sale's
- * next line; else begins a new sale.  Everything in the current context.
- */
-bool
-ReadSaleRow(uint64 row, Sale *sale)
+/* NULL: nothing in it */
+static Jsonb *
+AttrsCell(Datum value)
 {
-	Cells		cells;
-	int64		member_id;
-	int64		sale_id;
-	SaleLine   *line;
+	Jsonb	   *attrs = DatumGetJsonbP(value);
+	Jsonb	   *copy;
 
-	ReadCells(row, &cells);
-	member_id = DatumGetInt64(cells.values[0]);
-	sale_id = DatumGetInt64(cells.values[1]);
-	if (sale->nlines > 0 && (sale->member_id != member_id || sale->sale_id != sale_id))
-		return false;
-	if (sale->nlines == 0)
-	{
-		sale->member_id = member_id;
-		sale->sale_id = sale_id;
-		sale->source = TextCell(&cells, 3);
-		sale->ref = TextCell(&cells, 4);
-		sale->store = TextCell(&cells, 5);
-		sale->channel = TextCell(&cells, 6);
-		sale->sold_at = DatumGetTimestampTz(cells.values[6]);
-		sale->shipping = MoneyCell(&cells, 8);
-		sale->attrs = DatumGetJsonbPCopy(cells.values[8]);
-		sale->actor = TextCell(&cells, 10);
-		sale->settled_at = cells.nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(cells.values[10]);
-		sale->amount = sale->discount = 0;
-		sale->lines = palloc0(sizeof(SaleLine) * FIRST_LINES);
-	}
-	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
-		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
+	if (JB_ROOT_COUNT(attrs) == 0)
+		return NULL;
+	copy = palloc(VARSIZE(attrs));
+	memcpy(copy, attrs, VARSIZE(attrs));
+	return copy;
+}
 
-	line = &sale->lines[sale->nlines++];
+void
+ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale)
+{
+	sale->member_id = DatumGetInt64(values[0]);
+	sale->sale_id = DatumGetInt64(values[1]);
+	sale->source = TextCell(values, nulls, 2);
+	sale->ref = TextCell(values, nulls, 3);
+	sale->store = TextCell(values, nulls, 4);
+	sale->channel = TextCell(values, nulls, 5);
+	sale->sold_at = DatumGetTimestampTz(values[6]);
+	sale->shipping = MoneyCell(values, nulls, 7);
+	sale->attrs = AttrsCell(values[8]);
+	sale->actor = TextCell(values, nulls, 9);
+	sale->settled_at = nulls[10] ? DT_NOBEGIN : DatumGetTimestampTz(values[10]);
+	sale->amount = sale->discount = 0;
+	sale->nlines = 0;
+	sale->lines = NULL;
+}
+
+void
+ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line)
+{
 	memset(line, 0, sizeof(*line));
-	line->line_no = DatumGetInt32(cells.values[11]);
-	line->sku = TextCell(&cells, 13);
-	line->category = TextCell(&cells, 14);
-	line->brand = TextCell(&cells, 15);
-	DecimalCell(&cells, 16, &line->quantity, "quantity");
-	DecimalCell(&cells, 17, &line->price, "price");
-	line->amount = MoneyCell(&cells, 18);
-	line->discount = MoneyCell(&cells, 19);
-	line->has_min_price = DecimalCell(&cells, 20, &line->min_price, "min_price");
-	line->has_tax_rate = DecimalCell(&cells, 21, &line->tax_rate, "tax_rate");
-	line->attrs = DatumGetJsonbPCopy(cells.values[21]);
-	line->points_paid = MoneyCell(&cells, 23);
+	line->line_no = DatumGetInt32(values[0]);
+	line->sku = TextCell(values, nulls, 1);
+	line->category = TextCell(values, nulls, 2);
+	line->brand = TextCell(values, nulls, 3);
+	DecimalCell(values, nulls, 4, &line->quantity, "quantity");
+	DecimalCell(values, nulls, 5, &line->price, "price");
+	line->amount = MoneyCell(values, nulls, 6);
+	line->discount = MoneyCell(values, nulls, 7);
+	line->has_min_price = DecimalCell(values, nulls, 8, &line->min_price, "min_price");
+	line->has_tax_rate = DecimalCell(values, nulls, 9, &line->tax_rate, "tax_rate");
+	line->attrs = AttrsCell(values[10]);
+	line->points_paid = MoneyCell(values, nulls, 11);
+	sale->nlines++;
 	sale->amount = AddMinor(sale->amount, line->amount);
 	sale->discount = AddMinor(sale->discount, line->discount);
-	return true;
+}
+
+/* The next line of a sale, whose lines grow. */
+static void
+AddLine(const Datum *values, const bool *nulls, Sale *sale)
+{
+	if (sale->nlines == 0)
+		sale->lines = palloc(sizeof(SaleLine) * FIRST_LINES);
+	else if (sale->nlines >= FIRST_LINES && (sale->nlines & (sale->nlines - 1)) == 0)
+		sale->lines = repalloc(sale->lines, sizeof(SaleLine) * sale->nlines * 2);
+	ReadLineCells(values, nulls, sale, &sale->lines[sale->nlines]);
+}
+
+static CrmTable recorded_line = {
+	"sale_line", NULL, NULL, NULL, NULL, 12, {
+		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
+		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"amount", NUMERICOID},
+		{"discount", NUMERICOID}, {"min_price", NUMERICOID}, {"tax_rate", NUMERICOID},
+		{"attrs", JSONBOID}, {"points_paid", NUMERICOID}}};
+
+TableRows *
+OpenLines(void)
+{
+	return OpenRows(&recorded_line, ACL_SELECT);
+}
+
+static void
+QueryLines(Sale *sale)
+{
+	static CrmQuery query = {
+		"SELECT " SALE_LINE_COLUMNS " FROM crm_member.sale_line l "
+		"WHERE l.member_id = $1 AND l.sale_id = $2 ORDER BY l.line_no",
+		2, {INT8OID, INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	Datum		key[2];
+	uint64		found;
+
+	key[0] = Int64GetDatum(sale->member_id);
+	key[1] = Int64GetDatum(sale->sale_id);
+	SPI_connect();
+	found = RunQuery(&query, key, NULL, false, 0);
+	old = MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < found; row++)
+	{
+		Datum		values[SALE_LINE_COUNT];
+		bool		nulls[SALE_LINE_COUNT];
+
+		heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
+		AddLine(values, nulls, sale);
+	}
+	MemoryContextSwitchTo(old);
+	SPI_finish();
+}
+
+void
+LoadLines(TableRows *lines, Sale *sale)
+{
+	Datum		key[2];
+	Datum		values[SALE_LINE_COUNT];
+	bool		nulls[SALE_LINE_COUNT];
+
+	if (lines == NULL)
+	{
+		QueryLines(sale);
+		return;
+	}
+	key[0] = Int64GetDatum(sale->member_id);
+	key[1] = Int64GetDatum(sale->sale_id);
+	FindRows(lines, key, 2);
+	while (FindNext(lines))
+	{
+		RowColumns(lines, values, nulls);
+		AddLine(values, nulls, sale);
+	}
 }
 
 void
 LoadSale(Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT " SALE_COLUMNS " FROM crm_member.sale s JOIN crm_member.sale_line l "
-		"ON l.member_id = s.member_id AND l.sale_id = s.sale_id "
-		"WHERE s.member_id = $1 AND s.sale_id = $2 ORDER BY l.line_no",
+		"SELECT " SALE_HEADER_COLUMNS " FROM crm_member.sale s "
+		"WHERE s.member_id = $1 AND s.sale_id = $2",
 		2, {INT8OID, INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
-	Datum		values[2];
-	uint64		found;
+	TableRows  *lines;
+	Datum		values[SALE_HEADER_COUNT];
+	bool		nulls[SALE_HEADER_COUNT];
 
 	values[0] = Int64GetDatum(sale->member_id);
 	values[1] = Int64GetDatum(sale->sale_id);
 	SPI_connect();
-	found = RunQuery(&query, values, NULL, false, 0);
-	if (found == 0)
+	sale->nlines = 0;
+	if (RunQuery(&query, values, NULL, false, 1) == 1)
+	{
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+		old = MemoryContextSwitchTo(caller);
+		ReadSaleCells(values, nulls, sale);
+		lines = OpenLines();
+		LoadLines(lines, sale);
+		CloseRows(lines);
+		MemoryContextSwitchTo(old);
+	}
+	if (sale->nlines == 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_UNSETTLED),
 						errmsg("sale \"%s\" of source \"%s\" waits for its lines", sale->ref,
 							   sale->source),
 						errdetail("Its header came as a row, and is not settled."),
 						errhint("Insert its lines into crm_member.sale_line.")));
-	old = MemoryContextSwitchTo(caller);
-	sale->nlines = 0;
-	for (uint64 row = 0; row < found; row++)
-		ReadSaleRow(row, sale);
-	MemoryContextSwitchTo(old);
 	SPI_finish();
 }
 
+static void
+SettledTotals(const Sale *sale, Datum *values)
+{
+	values[0] = MoneyDatum(sale->amount);
+	values[1] = MoneyDatum(sale->discount);
+	values[2] = MoneyDatum(SalePayable(sale));
+	values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+}
+
 /*
- * Sales that came as rows are in the books now.  By tid, which with sequential
- * scans off has one plan at any size of the tables; a row that somebody else has
- * settled since is not found unsettled.
+ * By tid, which with sequential scans off has one plan at any size of the tables;
+ * a row that somebody else has settled since is not found unsettled.
  */
-void
-MarkSettled(const EarnedSale *sales, int n)
+static void
+MarkByStatement(const EarnedSale *sales, int n)
 {
 	static const BatchColumn columns[] = {
-		{"tid", TIDOID}, {"amount", NUMERICOID}, {"discount", NUMERICOID},
-		{"payable", NUMERICOID}};
+		{"amount", NUMERICOID}, {"discount", NUMERICOID}, {"payable", NUMERICOID},
+		{"settled_at", TIMESTAMPTZOID}, {"tid", TIDOID}};
 	static CrmQuery query = {
 		"UPDATE crm_member.sale s SET amount = b.amount, discount = b.discount, "
-		"payable = b.payable, settled_at = now() FROM batch b "
+		"payable = b.payable, settled_at = b.settled_at FROM batch b "
 		"WHERE s.ctid = b.tid AND s.settled_at IS NULL", 0};
-	RowBatch   *batch;
+	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 
-	SPI_connect();
-	batch = BeginBatch(columns, lengthof(columns));
 	for (int i = 0; i < n; i++)
 	{
-		const Sale *sale = sales[i].sale;
 		Datum		values[lengthof(columns)];
 		bool		nulls[lengthof(columns)] = {false};
 
-		values[0] = PointerGetDatum(&sale->tid);
-		values[1] = MoneyDatum(sale->amount);
-		values[2] = MoneyDatum(sale->discount);
-		values[3] = MoneyDatum(SalePayable(sale));
+		SettledTotals(sales[i].sale, values);
+		values[4] = PointerGetDatum(&sales[i].sale->tid);
 		AddRow(batch, values, nulls);
 	}
 	if (RunBatch(&query, batch) != n)
@@ -334,5 +456,34 @@ MarkSettled(const EarnedSale *sales, int n)
 						errmsg("a sale was settled by somebody else meanwhile"),
 						errhint("Try again.")));
 	EndBatch(batch);
+}
+
+/* Sales that came as rows are in the books now. */
+void
+MarkSettled(const EarnedSale *sales, int n)
+{
+	static const int changed[] = {SALE_AMOUNT_COLUMN, SALE_AMOUNT_COLUMN + 1,
+		SALE_AMOUNT_COLUMN + 2, SALE_SETTLED_COLUMN};
+	TableRows  *rows;
+	Datum		values[lengthof(changed)];
+	bool		settled;
+
+	SPI_connect();
+	rows = OpenRows(&sale_table, ACL_SELECT | ACL_UPDATE);
+	if (rows == NULL)
+		MarkByStatement(sales, n);
+	for (int i = 0; rows != NULL && i < n; i++)
+	{
+		SettledTotals(sales[i].sale, values);
+		settled = FetchRow(rows, &sales[i].sale->tid);
+		if (settled)
+		{
+			RowColumn(rows, SALE_SETTLED_COLUMN, &settled);
+			settled = settled && ChangeRow(rows, changed, lengthof(changed), values, NULL);
+		}
+		if (!settled)
+			MarkByStatement(&sales[i], 1);
+	}
+	CloseRows(rows);
 	SPI_finish();
 }

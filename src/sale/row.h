@@ -20,13 +20,23 @@ extern void MarkSettled(const EarnedSale *sales, int n);
 /* The sale with this member_id and sale_id, but for its member. */
 extern void LoadSale(Sale *sale);
 
-/* What ReadSaleRow() reads, of sale s and sale_line l. */
-#define SALE_COLUMNS \
+/* What these read, of sale s and sale_line l; texts and lines go to the current context. */
+#define SALE_HEADER_COLUMNS \
 	"s.member_id, s.sale_id, s.source, s.ref, s.store, s.channel, s.sold_at, s.shipping, " \
-	"s.attrs, s.actor, s.settled_at, l.line_no, l.sku, l.category, l.brand, l.quantity, " \
-	"l.price, l.amount, l.discount, l.min_price, l.tax_rate, l.attrs, l.points_paid"
-#define SALE_COLUMN_COUNT 23
+	"s.attrs, s.actor, s.settled_at"
+#define SALE_HEADER_COUNT 11
+#define SALE_LINE_COLUMNS \
+	"l.line_no, l.sku, l.category, l.brand, l.quantity, l.price, l.amount, l.discount, " \
+	"l.min_price, l.tax_rate, l.attrs, l.points_paid"
+#define SALE_LINE_COUNT 12
 
-extern bool ReadSaleRow(uint64 row, Sale *sale);
+extern void ReadSaleCells(const Datum *values, const bool *nulls, Sale *sale);
+/* The next line of a sale, into its place. */
+extern void ReadLineCells(const Datum *values, const bool *nulls, Sale *sale, SaleLine *line);
+
+/* Lines of recorded sales, where rows can be read without statements: else NULL, which LoadLines knows. */
+extern struct TableRows *OpenLines(void);
+/* Add all lines of a sale, in order. */
+extern void LoadLines(struct TableRows *lines, Sale *sale);
 
 #endif

@@ -61,10 +61,17 @@ typedef struct SaleLine
 
 typedef struct Sale
 {
-	int64		member_id;		/* CRM_GUEST: nobody */
+	int64		member_id;		/* with whom it is booked; CRM_GUEST: nobody */
 	int64		sale_id;		/* 0: not written yet */
 	ItemPointerData tid;		/* of the row of a sale that is being settled */
 	const Member *member;		/* NULL for a guest */
+	enum
+	{
+		FIRST_PURCHASE_UNKNOWN,
+		FIRST_PURCHASE,
+		NO_FIRST_PURCHASE
+	}			first_purchase; /* looked up where a rule asks for it */
+	const char *named_by;		/* how the buyer was, where member_id is merged into him */
 	char	   *source;
 	char	   *ref;
 	char	   *store;
@@ -109,11 +116,25 @@ typedef struct SaleDocument
 extern SaleDocument *ReadSaleDocument(Jsonb *jsonb);
 
 /* buyer.c: who buys */
+/* What this reads, of member m; in the current context. */
+#define MEMBER_COLUMNS \
+	"m.member_id, m.status, m.kind, m.source, m.store, m.channel, m.joined_at, m.tags, " \
+	"m.attrs, p.gender, p.birthday, t.tier_code, t.rank, m.merged_into"
+#define MEMBER_COLUMN_COUNT 14
+#define MEMBER_JOINS \
+	"LEFT JOIN crm_member.person p ON p.member_id = m.member_id " \
+	"LEFT JOIN crm_member.member_tier mt ON mt.member_id = m.member_id " \
+	"LEFT JOIN crm_member.tier t ON t.tier_code = " \
+	"CASE WHEN mt.manual_until <= now() THEN mt.earned_tier ELSE mt.tier_code END "
+extern Member *ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into);
 /* A merged member's number gives its survivor; NULL where there is none.  In the caller's context. */
 extern Member *LoadMember(int64 member_id);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
+/* With whom checkout() books it, who may be merged into the buyer; and a note that it did. */
+extern void AttributeSale(SaleDocument *document, int64 named);
+extern void RecordAttribution(const Sale *sale);
 /* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
 extern Member *LoadBuyer(int64 member_id);
 

@@ -14,15 +14,17 @@
 #include "points/points.h"
 #include "query.h"
 #include "sale/row.h"
+#include "table.h"
 #include "tier/tier.h"
 
+#include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define FETCH_ROWS	 1000		/* rows read at a time */
-#define BATCH_SALES	 500		/* sales posted together */
+#define BATCH_SALES	 200		/* sales posted together */
 #define BATCH_MEMORY (2 * 1024 * 1024)	/* kept from one batch to the next */
 
 /* The directory takes the references of new sales; one that is there already is refused. */
@@ -39,35 +41,31 @@ static CrmQuery find_repeated = {
 	"ORDER BY 1, 2", 0};
 
 /*
- * What to settle: a row a line, sales in the order they are settled in.  These
- * plans are made once and outlive any size of the tables, so their shape is
+ * What to settle, if it has lines: headers in the order they are settled in.
+ * These plans are made once and outlive any size of the tables, so their shape is
  * fixed: lateral subqueries with OFFSET 0 are walked by index, sale by sale.
  */
 #define SALE_BY_KEY \
 	"LATERAL (SELECT s.ctid AS tid, s.* FROM crm_member.sale s WHERE s.member_id = n.member_id " \
 	"AND s.sale_id = n.sale_id OFFSET 0) s "
-#define LINES_OF_SALE \
-	"LATERAL (SELECT * FROM crm_member.sale_line l WHERE l.member_id = s.member_id " \
-	"AND l.sale_id = s.sale_id OFFSET 0) l "
 #define UNSETTLED_IN_ORDER \
 	"WHERE s.settled_at IS NULL ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", " \
-	"s.ref COLLATE \"C\", s.sale_id, l.line_no"
+	"s.ref COLLATE \"C\", s.sale_id"
 
-/* New headers whose lines came before them. */
+/* New headers, whose lines may have come before them. */
 static CrmQuery complete_sales = {
-	"SELECT " SALE_COLUMNS ", s.tid FROM new_sale n, " SALE_BY_KEY ", " LINES_OF_SALE
-	UNSETTLED_IN_ORDER, 0};
+	"SELECT " SALE_HEADER_COLUMNS ", s.tid FROM new_sale n, " SALE_BY_KEY UNSETTLED_IN_ORDER, 0};
 
 /* Headers that waited for the new lines. */
 static CrmQuery completed_sales = {
-	"SELECT " SALE_COLUMNS ", s.tid FROM "
+	"SELECT " SALE_HEADER_COLUMNS ", s.tid FROM "
 	"(SELECT DISTINCT member_id, sale_id FROM new_sale_line) n, "
-	SALE_BY_KEY ", " LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
+	SALE_BY_KEY UNSETTLED_IN_ORDER, 0};
 
 /* All that wait, however they came to. */
 static CrmQuery waiting_sales = {
-	"SELECT " SALE_COLUMNS ", s.tid FROM (SELECT s.ctid AS tid, s.* FROM crm_member.sale s) s, "
-	LINES_OF_SALE UNSETTLED_IN_ORDER, 0};
+	"SELECT " SALE_HEADER_COLUMNS ", s.tid FROM (SELECT s.ctid AS tid, s.* FROM crm_member.sale s) s "
+	UNSETTLED_IN_ORDER, 0};
 
 /* Settled sales that the new lines do not belong to. */
 static CrmQuery find_tampered = {
@@ -122,6 +120,7 @@ PostBatch(Settlement *settlement)
 		for (int i = 0; i < settlement->n; i++)
 			JudgeSale(settlement, i);
 	}
+	AttributeUse(settlement->sales, settlement->n);
 	PostAwards(settlement->set, settlement->sales, settlement->n);
 	PostClimbs(settlement->sales, settlement->n);
 	MarkSettled(settlement->sales, settlement->n);
@@ -132,39 +131,57 @@ PostBatch(Settlement *settlement)
 	settlement->use = BeginRuleUse(settlement->set, false, false);
 }
 
-static Sale *
-BeginSale(Settlement *settlement)
+/* A header that a query lists, with its lines; one without lines goes on waiting. */
+static void
+TakeSale(Settlement *settlement, TableRows *lines, HeapTuple row, TupleDesc desc)
 {
-	Sale	   *sale = palloc0(sizeof(Sale));
+	Datum		values[SALE_HEADER_COUNT + 1];
+	bool		nulls[SALE_HEADER_COUNT + 1];
+	Sale		found = {0};
+	Sale	   *sale;
 
+	heap_deform_tuple(row, desc, values, nulls);
+	found.member_id = DatumGetInt64(values[0]);
+	found.sale_id = DatumGetInt64(values[1]);
+	LoadLines(lines, &found);
+	if (found.nlines == 0)
+		return;
+	sale = palloc0(sizeof(Sale));
+	ReadSaleCells(values, nulls, sale);
+	sale->tid = *(ItemPointer) DatumGetPointer(values[SALE_HEADER_COUNT]);
+	sale->nlines = found.nlines;
+	sale->lines = found.lines;
+	sale->amount = found.amount;
+	sale->discount = found.discount;
 	settlement->sales[settlement->n].sale = sale;
 	settlement->sales[settlement->n].awards = NIL;
-	settlement->n++;
-	return sale;
+	JudgeSale(settlement, settlement->n++);
+	if (settlement->n == BATCH_SALES)
+		PostBatch(settlement);
 }
 
-/* Settle the sales whose lines a query lists. */
+/* Settle the sales whose headers a query lists. */
 static int64
 SettleSales(CrmQuery *query)
 {
 	Settlement *settlement = palloc0(sizeof(Settlement));
+	TableRows  *lines = OpenLines();
 	MemoryContext old;
 	Portal		portal;
-	Sale	   *sale = NULL;
 
 	settlement->set = GetRuleSet();
 	settlement->member_id = -1;
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
 												ALLOCSET_DEFAULT_MAXSIZE);
-	portal = OpenQuery(query, NULL, false);
+	/* by the snapshot that the lines are read by */
+	portal = OpenQuery(query, NULL, lines != NULL);
 	old = MemoryContextSwitchTo(settlement->context);
 	settlement->use = BeginRuleUse(settlement->set, false, false);
 	for (;;)
 	{
 		SPITupleTable *table;
 		uint64		found;
-		bool		isnull;
 
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		MemoryContextSwitchTo(settlement->context); /* which SPI leaves */
@@ -173,26 +190,13 @@ SettleSales(CrmQuery *query)
 		if (found == 0)
 			break;
 		for (uint64 row = 0; row < found; row++)
-		{
-			SPI_tuptable = table;
-			if (sale != NULL && ReadSaleRow(row, sale))
-				continue;
-			if (sale != NULL)
-				JudgeSale(settlement, settlement->n - 1);
-			if (settlement->n == BATCH_SALES)
-				PostBatch(settlement);
-			SPI_tuptable = table;
-			sale = BeginSale(settlement);
-			ReadSaleRow(row, sale);
-			sale->tid = *(ItemPointer) DatumGetPointer(QueryColumn(row, SALE_COLUMN_COUNT + 1, &isnull));
-		}
+			TakeSale(settlement, lines, table->vals[row], table->tupdesc);
 		SPI_freetuptable(table);
 	}
-	if (sale != NULL)
-		JudgeSale(settlement, settlement->n - 1);
 	PostBatch(settlement);
 	MemoryContextSwitchTo(old);
 	SPI_cursor_close(portal);
+	CloseRows(lines);
 	MemoryContextDelete(settlement->context);
 	return settlement->count;
 }

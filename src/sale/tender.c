@@ -12,6 +12,7 @@
 #include "sale/tender.h"
 #include "setting.h"
 #include "stored_value/stored_value.h"
+#include "stored_value/value_act.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -119,7 +120,7 @@ PointsAct(const Sale *sale)
 		.points = sale->points_spent, .at = sale->sold_at, .actor = sale->actor,
 		.sale_id = sale->sale_id};
 
-	act.member_id = sale->member_id;
+	act.member_id = sale->member->member_id;
 	return act;
 }
 
@@ -134,7 +135,7 @@ CheckTender(const Sale *sale)
 			Insufficient(&act);
 	}
 	if (sale->stored_value != 0)
-		CheckValue(sale->member_id, sale->stored_value, sale->sold_at);
+		CheckValue(sale->member->member_id, sale->stored_value, sale->sold_at);
 }
 
 static void
@@ -162,10 +163,34 @@ InsertTender(const Sale *sale, const char *tender, const PointsType *type, int64
 	RunQuery(&query, values, nulls, false, 0);
 }
 
-void
-PostTender(Sale *sale)
+/* All accounts that the sale moves, where it spends: what it earns may sort before that. */
+static void
+LockTender(const Sale *sale, List *awards)
 {
+	const RuleSet *set = GetRuleSet();
+	List	   *types = NIL;
+	ListCell   *cell;
+
+	foreach(cell, awards)
+		types = list_append_unique_ptr(types, (void *) ((Award *) lfirst(cell))->type);
+	if (sale->points_spent != 0)
+		types = list_append_unique_ptr(types, (void *) FindPointsType(set, MAIN_TYPE));
+	if (sale->stored_value != 0)
+	{
+		types = list_append_unique_ptr(types, (void *) Principal());
+		types = list_append_unique_ptr(types, (void *) Gift());
+	}
+	if (list_length(types) > 1)
+		LockAccounts(sale->member_id, types);
+}
+
+void
+PostTender(Sale *sale, List *awards)
+{
+	if (sale->points_spent == 0 && sale->stored_value == 0)
+		return;
 	SPI_connect();
+	LockTender(sale, awards);
 	if (sale->points_spent != 0)
 	{
 		Act			act = PointsAct(sale);
@@ -177,7 +202,7 @@ PostTender(Sale *sale)
 	}
 	if (sale->stored_value != 0)
 	{
-		SpendValueOnSale(sale->member_id, sale->sale_id, sale->stored_value, sale->sold_at,
+		SpendValueOnSale(sale->member->member_id, sale->sale_id, sale->stored_value, sale->sold_at,
 						 sale->actor);
 		InsertTender(sale, "stored_value", NULL, 0, sale->stored_value);
 	}

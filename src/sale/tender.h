@@ -14,8 +14,8 @@
 extern void PlanTender(Sale *sale);
 /* Is it there?  For quote(), which spends nothing. */
 extern void CheckTender(const Sale *sale);
-/* Spend it; before what the sale earns is posted. */
-extern void PostTender(Sale *sale);
+/* Spend it; before what the sale earns (List of Award) is posted. */
+extern void PostTender(Sale *sale, List *awards);
 /* What a recorded sale was paid with. */
 extern void LoadTender(Sale *sale);
 

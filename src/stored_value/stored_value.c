@@ -285,7 +285,7 @@ SplitValueLike(ValueAct *act, const ValueAct *of, int64 done, int64 left)
 		act->amount = left;
 	if (act->amount > left || act->amount == 0)
 		ereport(ERROR, (errcode(ERRCODE_CRM_VALUE_EXCEEDS),
-						errmsg("no so much stored value is left of \"%s\"", of->ref),
+						errmsg("less stored value is left of \"%s\"", of->ref),
 						errdetail("Of %s, %s are left.", MoneyText(of->amount), MoneyText(left))));
 	act->split.principal =
 		MulDivMinor(of->split.principal, done + act->amount, of->amount, ROUNDING_FLOOR) -
@@ -370,6 +370,25 @@ ReturnValue(ValueAct *act)
 	RecordValueAct(act);
 }
 
+/* Who paid for it: another than it is booked with, where they were one when it was sold. */
+static int64
+PayerOf(int64 member_id, const char *ref)
+{
+	static CrmQuery query = {
+		"SELECT a.member_id FROM (SELECT $1 AS member_id UNION ALL SELECT o.member_id "
+		"FROM (SELECT * FROM crm_member.member_kin WHERE member_id = $1) k "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member_kin o WHERE o.kin = k.kin AND o.member_id <> $1 OFFSET 0) o) m "
+		"CROSS JOIN LATERAL (SELECT * FROM crm_member.stored_value_act a WHERE a.member_id = m.member_id AND a.ref = $2 OFFSET 0) a",
+		2, {INT8OID, TEXTOID}};
+	Datum		values[2];
+	bool		isnull;
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(ref);
+	return RunQuery(&query, values, NULL, false, 1) == 0 ? member_id
+		: DatumGetInt64(QueryColumn(0, 1, &isnull));
+}
+
 void
 ReturnValueOfSale(int64 member_id, int64 sale_id, int64 refund_id, int64 amount, TimestampTz at,
 				  const char *reason, const char *actor)
@@ -379,6 +398,7 @@ ReturnValueOfSale(int64 member_id, int64 sale_id, int64 refund_id, int64 amount,
 
 	act.ref = psprintf("refund/" INT64_FORMAT, refund_id);
 	act.of_ref = psprintf("sale/" INT64_FORMAT, sale_id);
+	act.member_id = PayerOf(member_id, act.of_ref);
 	ReturnValue(&act);
 }
 
@@ -388,8 +408,8 @@ GiftOf(const ValueAct *act, TimestampTz *expires_at)
 {
 	static CrmQuery query = {
 		"WITH paid AS (SELECT p.*, (SELECT coalesce(sum(a.amount), 0) "
-		"FROM crm_member.stored_value_act a WHERE p.basis = 'cumulative' AND a.member_id = $1 "
-		"AND a.kind = 'top_up' AND a.at BETWEEN p.valid_from AND p.valid_to) AS before "
+		"FROM crm_member.stored_value_act a WHERE p.basis = 'cumulative' "
+		"AND a.member_id = " VALUE_FAMILY " AND a.kind = 'top_up' AND a.at BETWEEN p.valid_from AND p.valid_to) AS before "
 		"FROM crm_member.stored_value_policy p "
 		"WHERE p.active AND $2 BETWEEN p.valid_from AND p.valid_to), "
 		"times AS (SELECT p.*, CASE WHEN p.repeats "
@@ -427,6 +447,9 @@ TopUpValue(ValueAct *act, bool gift_said)
 	TimestampTz gift_expires_at = DT_NOEND;
 	int64		said = act->split.gift;
 
+	LoadValueSetting(&setting);
+	if (setting.points_per.units > 0)
+		LockAccounts(act->member_id, list_make1((void *) FindPointsType(GetRuleSet(), MAIN_TYPE)));
 	LockValue(act);
 	if (FindValueAct(act))
 	{
@@ -443,7 +466,6 @@ TopUpValue(ValueAct *act, bool gift_said)
 	GrantLot(&principal);
 	if (gift.points > 0)
 		GrantLot(&gift);
-	LoadValueSetting(&setting);
 	if (setting.points_per.units > 0)
 	{
 		Act			earned = ValuePart(act, "award", false, 0);

@@ -32,12 +32,6 @@ IsHidden(Rune rune)
 		   rune == 0x25CF;
 }
 
-static bool
-IsMobile(const char *s, int n)
-{
-	return n == 11 && s[0] == '1' && s[1] >= '3' && s[1] <= '9';
-}
-
 /* Numbers typed to get past a form: one digit repeated, the well-known samples. */
 static bool
 IsPlaceholder(const char *s, int n)
@@ -48,6 +42,28 @@ IsPlaceholder(const char *s, int n)
 		run++;
 	return run >= 8 || run == n || strcmp(s, "13800138000") == 0 || strcmp(s, "12345678901") == 0 ||
 		   strcmp(s, "12345678910") == 0;
+}
+
+/*
+ * How many digits of +86, 0086, 86 or a stray 0 stand before a mainland mobile;
+ * -1 where there is no whole mobile behind them, or more than one.
+ */
+static int
+MobileStart(const char *digits, int n, bool plus)
+{
+	static const char *const prefixes[] = {"00860", "0086", "860", "86", "0", ""};
+
+	for (int i = 0; i < lengthof(prefixes); i++)
+	{
+		int skip = strlen(prefixes[i]);
+
+		if (plus && strncmp(prefixes[i], "86", 2) != 0)
+			continue;
+		if (n - skip == 11 && strncmp(digits, prefixes[i], skip) == 0 && digits[skip] == '1' &&
+			(digits[skip + 1] >= '3' || digits[skip + 1] == '*'))
+			return skip;
+	}
+	return -1;
 }
 
 /*
@@ -97,9 +113,7 @@ ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidde
 		else if (rune == '-' || rune == 0xFF0D || rune == '#' || rune == 0x8F6C || rune == ',')
 		{
 			/* 转, a hyphen or a hash after a whole mobile: an extension follows */
-			const char *tail = n >= 11 ? digits + n - 11 : NULL;
-
-			if (tail != NULL && IsMobile(tail, 11) && !in_extension)
+			if (MobileStart(digits, n, *plus) >= 0)
 				in_extension = true;
 			continue;
 		}
@@ -127,25 +141,17 @@ ReadNumber(const char *s, char *digits, bool *plus, char *extension, bool *hidde
 	return n;
 }
 
-/* Drop +86, 0086, 86 and a stray 0 before a mainland mobile. */
+/* Drop what says that a number is at home. */
 static char *
 StripCountry(char *digits, int *n, bool *foreign, bool plus)
 {
-	static const char *const prefixes[] = {"00860", "0086", "860", "86", "0", ""};
+	int skip = MobileStart(digits, *n, plus);
 
 	*foreign = false;
-	for (int i = 0; i < lengthof(prefixes); i++)
+	if (skip >= 0)
 	{
-		int skip = strlen(prefixes[i]);
-
-		if (plus && strncmp(prefixes[i], "86", 2) != 0)
-			continue;
-		if (*n - skip == 11 && strncmp(digits, prefixes[i], skip) == 0 && digits[skip] == '1' &&
-			(digits[skip + 1] >= '3' || digits[skip + 1] == '*'))
-		{
-			*n = 11;
-			return digits + skip;
-		}
+		*n = 11;
+		return digits + skip;
 	}
 	if (!plus && strncmp(digits, "00", 2) == 0 && *n > 9)
 	{
@@ -155,11 +161,14 @@ StripCountry(char *digits, int *n, bool *foreign, bool plus)
 	}
 	if (plus && strncmp(digits, "86", 2) == 0 && *n > 9)
 	{
-		/* a landline: +86 10 1234 5678 is 010 12345678 at home */
-		*n -= 1;
-		digits += 1;
+		/* a landline: +86 10 1234 5678, or +86 010 1234 5678, is 010 12345678 at home */
+		skip = 2 + strspn(digits + 2, "0") - 1;
+		*n -= skip;
+		digits += skip;
 		digits[0] = '0';
-		return digits;
+		skip = Max(MobileStart(digits, *n, false), 0);
+		*n -= skip;
+		return digits + skip;
 	}
 	*foreign = plus;
 	return digits;
@@ -178,9 +187,8 @@ ReadPhone(const char *s, bool accept_hidden)
 	digits = StripCountry(buffer, &n, &foreign, plus);
 	if (n < 5 || n > 15 || (!hidden && IsPlaceholder(digits, n)))
 		return NULL;
-	if (IsMobile(digits, n) && extension[0] != '\0')
-		return psprintf("%s-%s", digits, extension);
-	return psprintf("%s%s%s", foreign ? "+" : "", digits, foreign ? "" : extension);
+	return psprintf("%s%s%s%s", foreign ? "+" : "", digits, extension[0] != '\0' ? "-" : "",
+					extension);
 }
 
 char *

@@ -67,7 +67,7 @@ EditDistance(const Rune *a, int na, const Rune *b, int nb, int limit)
 	int  rows[3][JARO_MAX + 1];
 	int *before = rows[0], *last = rows[1], *now = rows[2];
 
-	if (Abs(na - nb) > limit || na > JARO_MAX || nb > JARO_MAX)
+	if (abs(na - nb) > limit || na > JARO_MAX || nb > JARO_MAX)
 		return SameRunes(a, na, b, nb) ? 0 : limit + 1;
 	while (na > 0 && nb > 0 && a[0] == b[0])
 	{

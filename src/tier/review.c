@@ -124,14 +124,26 @@ ReviewStanding(Standing *standing, TimestampTz as_of, List **changes)
 }
 
 static List *
-ReviewMember(int64 member_id, TimestampTz as_of, MemoryContext context)
+ReviewAsSeen(int64 member_id, TimestampTz as_of, bool lock, MemoryContext context)
 {
-	Standing   *standing = LoadStanding(member_id, true, context);
+	Standing   *standing = LoadStanding(member_id, lock, context);
 	List	   *changes = NIL;
 
 	if (standing != NULL && strcmp(standing->status, "cancelled") != 0)
 		ReviewStanding(standing, as_of, &changes);
 	return changes;
+}
+
+/* Nearly nobody's tier changes: only whose does is locked, and looked at again. */
+static List *
+ReviewMember(int64 member_id, TimestampTz as_of, MemoryContext context)
+{
+	MemoryContext look = AllocSetContextCreate(CurrentMemoryContext, "crm_member look",
+											   ALLOCSET_SMALL_SIZES);
+	bool		changes = ReviewAsSeen(member_id, as_of, false, look) != NIL;
+
+	MemoryContextDelete(look);
+	return changes ? ReviewAsSeen(member_id, as_of, true, context) : NIL;
 }
 
 /* Members whose review may change something; the others are passed over without a lock. */

@@ -45,6 +45,7 @@ UNION SELECT oprcode FROM pg_operator UNION SELECT castfunc FROM pg_cast UNION S
 
 -- the lowest level that may execute each function, those behind types and operators apart
 \pset format unaligned
+\pset footer off
 SELECT l.level, p.oid::regprocedure AS function
 FROM pg_proc p, LATERAL (
   SELECT (array_agg(substr(role, 13) ORDER BY n) FILTER (WHERE has_function_privilege(role, p.oid, 'EXECUTE')))[1] AS level, min(n) FILTER (WHERE has_function_privilege(role, p.oid, 'EXECUTE')) AS n
@@ -72,6 +73,7 @@ WHERE c.relnamespace = 'crm_member'::regnamespace AND c.relkind IN ('r', 'p', 'v
 ORDER BY c.relname COLLATE "C";
 
 \pset format aligned
+\pset footer on
 
 -- a level includes those below it
 SELECT p.oid::regprocedure

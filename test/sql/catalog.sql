@@ -30,7 +30,7 @@ INSERT INTO shared_table VALUES ('coupon_share', 'limit');
 -- one row each, made by setup()
 INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('erasure_salt', 'secret');
 -- read where it is asked for, not kept by sessions
-INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition');
+INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition'), ('merge_field', 'definition'), ('merge_source', 'definition');
 
 -- Procedures that commit cannot have a SET clause.
 CREATE TEMP TABLE committing_procedure (name name PRIMARY KEY);
@@ -182,6 +182,7 @@ ROLLBACK;
 
 -- what each function promises
 \pset format unaligned
+\pset footer off
 SELECT p.oid::regprocedure AS function,
        CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
        CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,

@@ -3,7 +3,8 @@
 --
 -- Promotions are applied wherever they can be, by their rules and without any
 -- choice; so the best of all sets of coupons is the best of what each set takes
--- off when its templates are promotions.
+-- off when its templates are promotions.-- Every template T1 .. has such a twin P1 ..,
+-- which an attribute of the sale calls in.
 --
 \set ON_ERROR_STOP 0
 SET client_min_messages = warning;
@@ -22,7 +23,7 @@ DECLARE
   a_kind text := pg_temp.one_of('amount', 'amount', 'percent', 'percent', 'percent', 'fixed_price', 'buy_x_get_y', 'gift', 'free_shipping');
 BEGIN
   INSERT INTO crm_member.coupon_template (template_code, kind, value, target, eligible, buy_quantity, get_quantity, get_eligible, partial_reward, pick,
-    max_discount, max_units, redistribute, min_spend, min_basis, min_quantity, priority, stack_group, exclusive, percent_base, allocation, rounding, uses)
+    max_discount, max_units, redistribute, min_spend, min_basis, min_quantity, priority, stack_group, exclusive, percent_base, allocation, rounding, uses, stop_lines)
   VALUES ('T' || i, a_kind,
     CASE a_kind WHEN 'amount' THEN round((random() * 30)::numeric, 2) WHEN 'percent' THEN round((random() * 60)::numeric, 1)
                 WHEN 'fixed_price' THEN round((random() * 40)::numeric, 2) END,
@@ -42,8 +43,12 @@ BEGIN
     CASE WHEN random() < 0.8 THEN 'no' ELSE pg_temp.one_of('priority', 'wins') END,
     pg_temp.one_of('remaining', 'remaining', 'original'),
     pg_temp.one_of('largest_remainder', 'first_lines', 'last_line', 'running_delta'),
-    pg_temp.one_of('half_up', 'half_even', 'floor', 'ceil'), NULL);
+    pg_temp.one_of('half_up', 'half_even', 'floor', 'ceil'), NULL, random() < 0.2);
   PERFORM crm_member.import_coupon('T' || i, 'T' || i);
+  INSERT INTO crm_member.coupon_template
+  SELECT (jsonb_populate_record(t, jsonb_build_object('template_code', 'P' || i, 'automatic', true,
+           'requires', format('sale.attr(%L) = %L', 'p' || i, 'y')))).*
+    FROM crm_member.coupon_template t WHERE t.template_code = 'T' || i;
 END
 $$;
 
@@ -68,13 +73,17 @@ LANGUAGE sql AS $$
               NOT BETWEEN (answer ->> 'discount')::numeric AND (answer ->> 'discount')::numeric + 8 THEN 'coupons do not sum up' END)
 $$;
 
-CREATE FUNCTION pg_temp.try_out(times int, n int, OUT sales int, OUT choices int, OUT faulty int, OUT unequal text[]) LANGUAGE plpgsql AS $$
+-- times different sets of n templates, with 40 sales each; and with a promotion beside them or not
+CREATE FUNCTION pg_temp.try_out(times int, n int, promotion boolean, OUT sales int, OUT choices int, OUT faulty int, OUT unequal text[]) LANGUAGE plpgsql AS $$
 DECLARE
   codes jsonb := (SELECT jsonb_agg('T' || i) FROM generate_series(1, n) i);
   sale jsonb;
   best record;
   answer jsonb;
   most numeric;
+  fewest int;
+  took numeric;
+  coupons int;
 BEGIN
   sales := 0; choices := 0; faulty := 0;
   FOR k IN 1 .. times LOOP
@@ -82,28 +91,44 @@ BEGIN
     DELETE FROM crm_member.coupon_alias;
     DELETE FROM crm_member.coupon_template;
     PERFORM pg_temp.a_template(i) FROM generate_series(1, n) i;
-    sale := pg_temp.a_sale();
-    SELECT * INTO best FROM crm_member.best_coupons(sale || jsonb_build_object('coupons', codes));
-    answer := crm_member.quote(sale || jsonb_build_object('coupons', codes));
-    IF pg_temp.faults(answer) <> '' OR (answer ->> 'payable')::numeric <> best.payable OR NOT best.proven OR best.bound <> best.discount THEN
-      faulty := faulty + 1;
+    IF promotion THEN
+      PERFORM pg_temp.a_template(n + 1);
+      INSERT INTO crm_member.coupon_template
+      SELECT (jsonb_populate_record(t, '{"template_code": "X", "automatic": true, "requires": null, "exclusive": "no"}')).*
+        FROM crm_member.coupon_template t WHERE t.template_code = 'T' || n + 1;
+      DELETE FROM crm_member.coupon_template WHERE template_code IN ('T' || n + 1, 'P' || n + 1);
     END IF;
-    most := 0;
-    FOR chosen IN 0 .. (1 << n) - 1 LOOP
-      UPDATE crm_member.coupon_template SET automatic = true, active = (chosen >> (substr(template_code, 2)::int - 1)) & 1 = 1;
-      answer := crm_member.quote(sale);
-      IF pg_temp.faults(answer) <> '' THEN
+    FOR cart IN 1 .. 40 LOOP
+      sale := pg_temp.a_sale();
+      SELECT * INTO best FROM crm_member.best_coupons(sale || jsonb_build_object('coupons', codes));
+      answer := crm_member.quote(sale || jsonb_build_object('coupons', codes));
+      IF pg_temp.faults(answer) <> '' OR (answer ->> 'payable')::numeric <> best.payable OR NOT best.proven OR best.bound <> best.discount THEN
         faulty := faulty + 1;
       END IF;
-      most := greatest(most, (answer ->> 'amount')::numeric + (sale ->> 'shipping')::numeric - (answer ->> 'payable')::numeric);
+      most := -1;
+      FOR chosen IN 0 .. (1 << n) - 1 LOOP
+        answer := crm_member.quote(sale || jsonb_build_object('attrs',
+          (SELECT coalesce(jsonb_object_agg('p' || i, 'y') FILTER (WHERE chosen >> (i - 1) & 1 = 1), '{}') FROM generate_series(1, n) i)));
+        IF pg_temp.faults(answer) <> '' THEN
+          faulty := faulty + 1;
+        END IF;
+        took := (answer ->> 'amount')::numeric + (sale ->> 'shipping')::numeric - (answer ->> 'payable')::numeric;
+        coupons := (SELECT count(*) FROM jsonb_array_elements(answer -> 'coupons') c WHERE c ->> 'template_code' <> 'X');
+        IF took > most THEN
+          most := took; fewest := coupons;
+        ELSIF took = most THEN
+          fewest := least(fewest, coupons);
+        END IF;
+      END LOOP;
+      sales := sales + 1;
+      choices := choices + (cardinality(best.codes) < n AND best.discount > 0)::int;
+      IF most <> best.discount OR fewest <> cardinality(best.codes) THEN
+        unequal := unequal || format('%s: %s by %s instead of %s by %s for %s', k, best.discount, cardinality(best.codes), most, fewest, sale);
+      END IF;
     END LOOP;
-    sales := sales + 1;
-    choices := choices + (cardinality(best.codes) < n AND best.discount > 0)::int;
-    IF most <> best.discount THEN
-      unequal := unequal || format('%s: %s instead of %s for %s', k, best.discount, most, sale);
-    END IF;
   END LOOP;
 END
 $$;
 
-SELECT sales, choices > 20 AS with_choice, faulty, unequal FROM pg_temp.try_out(40, 5);
+SELECT sales, choices > sales / 4 AS with_choice, faulty, cardinality(unequal) AS n, unequal[1:3] AS unequal FROM pg_temp.try_out(40, 5, false);
+SELECT sales, choices > sales / 4 AS with_choice, faulty, cardinality(unequal) AS n, unequal[1:3] AS unequal FROM pg_temp.try_out(20, 4, true);

@@ -16,7 +16,7 @@ FROM (SELECT n::bigint::coupon_code AS c FROM unnest('{0,1,31,32,112589990684262
 SELECT replace(replace(c, '0', 'o'), '1', v)::coupon_code = c::coupon_code AS confused
 FROM (SELECT 33::bigint::coupon_code::text AS c) x, unnest('{i,l,I,L}'::text[]) v;
 
--- every code with one wrong symbol, and every two symbols that changed places, is refused
+-- of random codes: every one with one wrong symbol, and every two symbols that changed places, is refused
 CREATE FUNCTION pg_temp.is_code(t text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM t::crm_member.coupon_code;
@@ -25,16 +25,24 @@ EXCEPTION WHEN invalid_text_representation THEN
   RETURN false;
 END
 $$;
-WITH code AS (
-  SELECT replace((n * 1125899900000 + n)::bigint::coupon_code::text, '-', '') AS c FROM generate_series(1, 20) n
+SELECT setseed(0.7);
+WITH code AS MATERIALIZED (
+  SELECT replace(floor(random() * 1125899906842624)::bigint::coupon_code::text, '-', '') AS c FROM generate_series(1, 100)
 ), wrong AS (
-  SELECT overlay(c PLACING s FROM i) AS w FROM code, generate_series(1, 12) i, regexp_split_to_table('0123456789ABCDEFGHJKMNPQRSTVWXYZ', '') s
+  SELECT overlay(c PLACING s FROM i) AS w, 'substituted' AS how FROM code, generate_series(1, 12) i, regexp_split_to_table('0123456789ABCDEFGHJKMNPQRSTVWXYZ', '') s
   WHERE substr(c, i, 1) <> s
   UNION ALL
-  SELECT overlay(overlay(c PLACING substr(c, j, 1) FROM i) PLACING substr(c, i, 1) FROM j)
+  SELECT overlay(overlay(c PLACING substr(c, j, 1) FROM i) PLACING substr(c, i, 1) FROM j), CASE j WHEN i + 1 THEN 'neighbours' ELSE 'transposed' END
   FROM code, generate_series(1, 11) i, generate_series(i + 1, 12) j WHERE substr(c, i, 1) <> substr(c, j, 1)
 )
-SELECT count(*) > 8000 AS tried, count(*) FILTER (WHERE pg_temp.is_code(w)) AS accepted FROM wrong;
+SELECT how, count(*) > 1000 AS tried, count(*) FILTER (WHERE pg_temp.is_code(w)) AS accepted FROM wrong GROUP BY 1 ORDER BY 1;
+-- what people write instead of a symbol is that symbol, in any case and with any hyphens and spaces
+SELECT count(*) AS codes, count(*) FILTER (WHERE lower(translate(c, '01', 'oi'))::coupon_code <> c::coupon_code) AS misread_i,
+       count(*) FILTER (WHERE regexp_replace(translate(c, '01', 'OL'), '(.)', '\1 - ', 'g')::coupon_code <> c::coupon_code) AS misread_l
+FROM (SELECT replace(floor(random() * 1125899906842624)::bigint::coupon_code::text, '-', '') AS c FROM generate_series(1, 2000)) x;
+-- every symbol that is none is refused wherever it stands
+SELECT count(*) AS tried, count(*) FILTER (WHERE pg_temp.is_code(overlay(c PLACING s FROM i))) AS accepted
+FROM (SELECT replace(0::bigint::coupon_code::text, '-', '') AS c) x, generate_series(1, 12) i, regexp_split_to_table('U,u,!,?,é,_,/,.', ',') s;
 
 SELECT 'AAAA-AAAA-AAAA'::coupon_code;
 SELECT 'U000-0000-0000'::coupon_code;
@@ -86,6 +94,32 @@ SELECT issue_coupon('TEN', NULL, 'r' || i) IS NOT NULL AS issued FROM generate_s
 SELECT count(*), count(DISTINCT code) FROM coupon;
 SELECT max(n) < 1200 AND min(n) > 700 AS even
 FROM (SELECT left(code::text, 1), count(*) AS n FROM coupon GROUP BY 1) x;
+-- a key stands for one order of codes for ever, whichever way they are made
+CREATE TEMP TABLE keep_secret AS TABLE coupon_secret;
+UPDATE coupon_secret SET key = decode(repeat('00112233445566778899aabbccddeeff', 2), 'hex');
+INSERT INTO coupon_template (template_code, kind, value) VALUES ('KEY', 'amount', 10);
+UPDATE node SET node = 7;
+SELECT setval('coupon_block', 1000, false), setval('coupon_counter', 1000, false);
+SELECT generate_coupons('KEY', 1025);
+SELECT count(DISTINCT code), (array_agg(code ORDER BY code))[1:3] AS lowest FROM coupon WHERE template_code = 'KEY';
+SELECT issue_coupon('KEY', NULL, 'key ' || i) FROM generate_series(1, 3) i;
+-- who may not administer does not see the key
+SET client_min_messages = warning;
+DROP ROLE IF EXISTS regress_crm_manager, regress_crm_admin;
+CREATE ROLE regress_crm_manager;
+CREATE ROLE regress_crm_admin;
+RESET client_min_messages;
+SELECT grant_access('regress_crm_manager', 'manager'), grant_access('regress_crm_admin', 'admin');
+SET ROLE regress_crm_manager;
+SELECT key FROM crm_member.coupon_secret;
+SELECT crm_member.generate_coupons('KEY', 1);
+SET ROLE regress_crm_admin;
+SELECT length(key) FROM crm_member.coupon_secret;
+RESET ROLE;
+DROP OWNED BY regress_crm_manager, regress_crm_admin;
+DROP ROLE regress_crm_manager, regress_crm_admin;
+UPDATE coupon_secret s SET key = k.key FROM keep_secret k;
+
 -- another installation has other codes
 CREATE TEMP TABLE before AS SELECT code::text FROM coupon;
 SET client_min_messages = warning;

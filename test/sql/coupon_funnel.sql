@@ -16,3 +16,8 @@ SELECT * FROM crm_member.coupon_funnel ORDER BY 1;
 SELECT crm_member.checkout(jsonb_build_object('ref', 's1', 'member_id', 1, 'coupons', ARRAY[:'code'], 'lines', '[{"price": 30}]'::jsonb))->'payable' AS payable;
 SELECT 1 AS done FROM crm_member.void_coupon(:'other', 'mistake');
 SELECT * FROM crm_member.coupon_funnel ORDER BY 1;
+-- what is taken off shipping counts once
+INSERT INTO crm_member.coupon_template (template_code, kind, uses) VALUES ('ship', 'free_shipping', NULL);
+SELECT crm_member.import_coupon('ship', 'ship') IS NOT NULL AS imported;
+SELECT crm_member.checkout('{"ref": "s2", "shipping": 8, "coupons": ["ship"], "lines": [{"price": 30}]}')->'payable' AS payable;
+SELECT used, discount FROM crm_member.coupon_funnel WHERE template_code = 'ship';

@@ -1,9 +1,11 @@
 --
 -- What coupons take off a sale: cases computed by hand.
 --
--- A case has templates T1, T2 ..., each presented by a code of its own unless
+-- A case has templates T1, T2 ..., each presented by a code of its own unless it
+-- is automatic; lines "price [x quantity] [c=category] [d=discount of the till]
 -- [m=min_price] [t=tax_rate]"; what is taken off each line and, after it, what
--- was not applied and why, and what was taken off shipping.
+-- was not applied and why, and what was taken off shipping. Its title says the
+-- reckoning, where the figures alone do not.
 --
 \set ON_ERROR_STOP 0
 SET client_min_messages = warning;
@@ -258,8 +260,86 @@ INSERT INTO golden (title, templates, lines, expected) VALUES
 ('for members', '[{"value": 10, "member_limit": 1}]', '100', '0.00 T1 RM407'),
 ('not active', '[{"value": 10, "active": true}, {"value": 10, "automatic": true, "active": false}]', '100', '10.00');
 
+-- as other systems' own tests have it
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('10 percent of a unit of 2.55 is 0.26, four times', '[{"kind": "percent", "value": 10, "target": "unit"}]', '2.55 x4', '1.04'),
+('10 percent of the line of 10.20', '[{"kind": "percent", "value": 10, "target": "line"}]', '2.55 x4', '1.02'),
+('15 percent of 9.90 is 1.485, half up', '[{"kind": "percent", "value": 15}]', '9.90', '1.49'),
+('25 percent of 67.02 is 16.755, half up', '[{"kind": "percent", "value": 25}]', '67.02', '16.76'),
+('25 percent of 67.02 is 16.755, half down', '[{"kind": "percent", "value": 25, "rounding": "half_down"}]', '67.02', '16.75'),
+('20 percent of a, which it closes, then 20 percent of b alone: 32 together', '[{"kind": "percent", "value": 20, "eligible": "line.category = ''a''", "stop_lines": true, "priority": 1, "automatic": true}, {"kind": "percent", "value": 20}]', '100 c=a, 60 c=b', '20.00 12.00'),
+('a closed line still counts as bought', '[{"kind": "percent", "value": 20, "eligible": "line.category = ''a''", "stop_lines": true, "priority": 1, "automatic": true}, {"kind": "percent", "value": 20, "min_spend": 150}]', '100 c=a, 60 c=b', '20.00 12.00'),
+('its units are neither paid nor free', '[{"kind": "percent", "value": 10, "stop_lines": true, "priority": 1, "automatic": true}, {"kind": "buy_x_get_y", "buy_quantity": 1, "get_quantity": 1}]', '10 x2', '2.00 T2 RM413'),
+('an amount is shared over the open lines', '[{"kind": "percent", "value": 10, "eligible": "line.category = ''a''", "target": "line", "stop_lines": true, "priority": 1, "automatic": true}, {"value": 9}]', '100 c=a, 20, 40', '10.00 3.00 6.00'),
+('only what got something is closed', '[{"kind": "fixed_price", "value": 10, "target": "line", "stop_lines": true, "priority": 1, "automatic": true}, {"kind": "percent", "value": 50}]', '12, 8', '2.00 4.00');
+
+-- largest remainder goes by remainder, not by place: 1 over 1:2:3 is 0.1667, 0.3333, 0.5
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('cent to the largest remainder, which is the least line', '[{"value": 1}]', '1, 2, 3', '0.17 0.33 0.50'),
+('cent to the last line', '[{"value": 1, "allocation": "last_line"}]', '1, 2, 3', '0.16 0.33 0.51'),
+('cent to the first line', '[{"value": 1, "allocation": "first_lines"}]', '3, 2, 1', '0.51 0.33 0.16'),
+('cent to the largest remainder, which is the last line', '[{"value": 1}]', '3, 2, 1', '0.50 0.33 0.17'),
+('running totals 0.17, 0.50, 1.00', '[{"value": 1, "allocation": "running_delta"}]', '1, 2, 3', '0.17 0.33 0.50'),
+('one cent to the last line', '[{"value": 0.01, "allocation": "last_line"}]', '5, 5', '0.00 0.01'),
+('one cent by running totals, half up', '[{"value": 0.01, "allocation": "running_delta"}]', '5, 5', '0.01 0.00'),
+('33.33 percent of three cents, floor', '[{"kind": "percent", "value": 33.33, "rounding": "floor"}]', '0.01, 0.01, 0.01', '0.00 0.00 0.00 T1 RM418'),
+('33.33 percent of three cents, ceil', '[{"kind": "percent", "value": 33.33, "rounding": "ceil"}]', '0.01, 0.01, 0.01', '0.01 0.00 0.00'),
+('10 percent of 999999.99', '[{"kind": "percent", "value": 10}]', '999999.99', '100000.00');
+
+-- units: a limit on them makes a percent of the order or of lines one of units
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('half of the two cheapest units of the order', '[{"kind": "percent", "value": 50, "max_units": 2}]', '10 x3, 4', '5.00 2.00'),
+('half of the two dearest', '[{"kind": "percent", "value": 50, "max_units": 2, "pick": "dearest"}]', '10 x3, 4', '10.00 0.00'),
+('half of one unit of a line', '[{"kind": "percent", "value": 50, "target": "line", "max_units": 1, "pick": "dearest"}]', '10 x3, 4', '5.00 0.00'),
+('three rewards at most', '[{"kind": "buy_x_get_y", "buy_quantity": 1, "get_quantity": 1, "max_units": 3}]', '10 x10', '30.00'),
+('one of two gifts', '[{"kind": "gift", "get_eligible": "line.category = ''g''", "get_quantity": 2, "max_units": 1}]', '50, 10 x3 c=g', '0.00 10.00'),
+('10 percent of the original price of the units that are not free', '[{"kind": "buy_x_get_y", "buy_quantity": 2, "get_quantity": 1, "priority": 1}, {"kind": "percent", "value": 10, "target": "unit", "percent_base": "original"}]', '10 x3', '12.00'),
+('2 off each of two units and a half', '[{"value": 2, "target": "unit"}]', '10 x2.5', '5.00'),
+('fixed price of half a unit: 2.00 less 1.50', '[{"kind": "fixed_price", "value": 3, "target": "unit"}]', '4 x0.5', '0.50'),
+('fixed price where one of three is free: 20 less 16', '[{"kind": "buy_x_get_y", "buy_quantity": 2, "get_quantity": 1, "priority": 1}, {"kind": "fixed_price", "value": 8, "target": "unit"}]', '10 x3', '14.00');
+
+-- gifts count for no minimum, by unit: of four mugs one is the gift, three are bought
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('three mugs bought are 120, one is given', '[{"kind": "gift", "get_eligible": "line.category = ''g''", "min_spend": 100}]', '40 x4 c=g', '40.00'),
+('two mugs bought are 80', '[{"kind": "gift", "get_eligible": "line.category = ''g''", "min_spend": 100}]', '40 x3 c=g', '0.00 T1 RM412'),
+('a gift is no unit of the minimum of another', '[{"kind": "gift", "get_eligible": "line.category = ''g''", "priority": 1}, {"value": 5, "min_quantity": 3}]', '50, 10 x2 c=g', '0.00 10.00 T2 RM413'),
+('the units bought beside it are; 5 over 50 and 20', '[{"kind": "gift", "get_eligible": "line.category = ''g''", "priority": 1}, {"value": 5, "min_quantity": 3}]', '50, 10 x3 c=g', '3.57 11.43'),
+('gift with a floor', '[{"kind": "gift", "get_eligible": "line.category = ''g''"}]', '50, 10 m=1 c=g', '0.00 9.00'),
+('shipping is free for what is eligible', '[{"kind": "free_shipping", "eligible": "line.category = ''a''"}]', '10 c=b', '0.00 T1 RM409');
+UPDATE golden SET shipping = 8 WHERE title = 'shipping is free for what is eligible';
+
+-- caps with floors, and discounts that the till gave
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('30 at most: 15 each, 10 of it from the first to the second', '[{"kind": "percent", "value": 50, "max_discount": 30}]', '100 m=95, 100', '5.00 25.00'),
+('or given up', '[{"kind": "percent", "value": 50, "max_discount": 30, "redistribute": false}]', '100 m=95, 100', '5.00 15.00'),
+('two rewarded units may cost 2 each at least', '[{"kind": "buy_x_get_y", "buy_quantity": 1, "get_quantity": 1}]', '10 x4 m=2', '16.00'),
+('3 off each unit, down to 8', '[{"value": 3, "target": "unit"}]', '10 x3 m=8', '6.00'),
+('the till went below the floor already', '[{"value": 5}]', '100 d=95 m=10', '0.00 T1 RM418'),
+('the till left 40 of 100', '[{"kind": "percent", "value": 50}]', '100 d=60', '20.00'),
+('half of the original 100 where 40 are left', '[{"kind": "percent", "value": 50, "percent_base": "original"}]', '100 d=60', '40.00');
+
+-- order of application
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('10 off each line, then 10 percent of 80', '[{"kind": "percent", "value": 10}, {"value": 10, "target": "line"}]', '50, 50', '14.00 14.00'),
+('10 percent of 100 by priority, then 10 off each', '[{"kind": "percent", "value": 10, "priority": 1}, {"value": 10, "target": "line"}]', '50, 50', '15.00 15.00'),
+('of one rank by name: 5, then 10 percent of 95', '[{"value": 5}, {"kind": "percent", "value": 10}]', '100', '14.50'),
+('20, then 10 percent of the original', '[{"value": 20, "priority": 1}, {"kind": "percent", "value": 10, "percent_base": "original"}]', '100', '30.00'),
+('95, then of the original 10 the 5 that are left', '[{"value": 95, "priority": 1}, {"kind": "percent", "value": 10, "percent_base": "original"}]', '100', '100.00'),
+('30 percent off the dearest third unit', '[{"kind": "buy_x_get_y", "buy_quantity": 2, "get_quantity": 1, "pick": "dearest", "value": 30}]', '30, 20, 10', '9.00 0.00 0.00'),
+('two rewards of four units: the cheapest two', '[{"kind": "buy_x_get_y", "buy_quantity": 1, "get_quantity": 1}]', '5 x2, 7 x2', '10.00 0.00'),
+('one of five rewarded units is there', '[{"kind": "buy_x_get_y", "buy_quantity": 1, "get_quantity": 5, "partial_reward": true, "eligible": "line.category = ''a''", "get_eligible": "line.category = ''b''"}]', '10 x2 c=a, 4 c=b', '0.00 4.00'),
+('the cheapest for nothing by fixed price', '[{"kind": "fixed_price", "value": 0, "target": "cheapest"}]', '10, 4', '0.00 4.00');
+
+-- tax that is in the price: 119 at 19 percent and 107 at 7 percent are 100 each, net
+INSERT INTO golden (title, templates, lines, expected) VALUES
+('200 net of two rates', '[{"value": 10, "min_spend": 200, "min_tax": "net"}]', '119 t=19, 107 t=7', '5.27 4.73'),
+('a cent more than that', '[{"value": 10, "min_spend": 200.01, "min_tax": "net"}]', '119 t=19, 107 t=7', '0.00 0.00 T1 RM412'),
+('100 gross are left after 19, 84.03 net', '[{"value": 19, "priority": 1, "automatic": true}, {"value": 5, "min_spend": 84.04, "min_tax": "net", "min_basis": "after"}]', '119 t=19', '19.00 T2 RM412'),
+('which is enough for 84.03', '[{"value": 19, "priority": 1, "automatic": true}, {"value": 5, "min_spend": 84.03, "min_tax": "net", "min_basis": "after"}]', '119 t=19', '24.00'),
+('a cap is gross', '[{"kind": "percent", "value": 50, "max_discount": 20}]', '119 t=19', '20.00');
+
 -- as many as said, and each as computed
-SELECT count(*) >= 120 AS enough FROM golden;
+SELECT count(*) >= 190 AS enough FROM golden;
 SELECT n, title, templates, lines, expected, got
 FROM (SELECT *, pg_temp.price(templates, lines, shipping) AS got FROM golden) g
 WHERE got IS DISTINCT FROM expected ORDER BY n;

@@ -63,4 +63,13 @@ UNION ALL SELECT 'from the first', pg_temp.judge(r, (r).household_id, (k).start_
 UNION ALL SELECT 'the day before', pg_temp.judge(r, (r).household_id, (k).start_date - interval '1 second', product), count(*) FROM question GROUP BY 2
 UNION ALL SELECT 'the day after', pg_temp.judge(r, (r).household_id, (k).end_date + 1 + time '00:00', product), count(*) FROM question GROUP BY 2
 UNION ALL SELECT 'another household', left(pg_temp.judge(r, stranger, (r).redemption_date + time '12:00', product), 27), count(*) FROM question GROUP BY 2
-UNION ALL SELECT 'another product', pg_temp.judge(r, (r).household_id, (r).redemption_date + time '12:00', 'another'), count(*) FROM question GROUP BY 2;
+UNION ALL SELECT 'another product', left(pg_temp.judge(r, (r).household_id, (r).redemption_date + time '12:00', 'another'), 52), count(*) FROM question GROUP BY 2;
+
+-- and redeemed each, in the order of time
+SELECT count(*), sum((x.u).discount) AS discount
+FROM (SELECT crm_member.redeem_coupon((r).campaign_id || '-' || (r).coupon_upc, jsonb_build_object('member_id', (r).household_id,
+        'sold_at', ((r).redemption_date + time '12:00') AT TIME ZONE 'America/New_York', 'lines', jsonb_build_array(jsonb_build_object('sku', product, 'price', 2.5))),
+        'redemption ' || row_number() OVER (ORDER BY (r).redemption_date, (r).household_id, (r).coupon_upc, (r).campaign_id)) AS u
+      FROM question ORDER BY (r).redemption_date) x;
+SELECT count(*) AS uses, count(DISTINCT (template_code, member_id)) = (SELECT count(DISTINCT (campaign_id, coupon_upc, household_id)) FROM redemption) AS as_recorded
+FROM crm_member.coupon_use u WHERE (u.used_at AT TIME ZONE 'America/New_York')::date IN (SELECT redemption_date FROM redemption);

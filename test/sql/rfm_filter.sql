@@ -58,6 +58,8 @@ SELECT filter_count('gold');
 
 -- tags by rule
 SELECT refresh_segments() = filter_count('best') AS first, refresh_segments() AS again;
+UPDATE member SET tags = array_remove(tags, 'best');
+SELECT refresh_segments('best') = filter_count('best') AS at_once;
 SELECT count(*) FILTER (WHERE tags @> '{best}') = filter_count('best') AS best, count(*) FILTER (WHERE tags @> '{vip}') AS vip FROM member;
 INSERT INTO member_filter (filter_code, condition, tag) VALUES ('best too', 'member.id <= 3', 'best');
 UPDATE member_filter SET condition = 'member.rfm_r = 5 and member.rfm_m = 5' WHERE filter_code = 'best';
@@ -79,6 +81,7 @@ SELECT combined_count('union', 'gold', 'nosuch');
 SELECT combined_count('minus', 'gold', 'web');
 SELECT combined_members('minus', 'gold', 'web');
 SELECT filter_sql('{}', 'union');
+SELECT refresh_segments('nosuch');
 INSERT INTO member_filter (filter_code, condition) VALUES ('x', 'sale.amount > 5');
 INSERT INTO member_filter (filter_code, condition) VALUES ('x', 'member.id = 5 or line.price > 5');
 INSERT INTO member_filter (filter_code, condition) VALUES ('x', 'member.colour = ''red''');

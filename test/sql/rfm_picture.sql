@@ -34,6 +34,10 @@ UPDATE segment SET name_en = 'R & D <5>' WHERE segment_code = 'champions';
 DELETE FROM segment WHERE segment_code = 'hibernating';
 SELECT xml_is_well_formed_document(segment_bars_svg()), segment_bars_svg() LIKE '%R &amp; D &lt;5&gt;%';
 SELECT segment_bars();
+-- without names the codes stand for them
+UPDATE segment SET name_zh = '' WHERE segment_code = 'champions';
+INSERT INTO rfm_model (model_code) VALUES ('plain');
+SELECT segment_bars_svg('default', 'zh') LIKE '%>champions</text>%', rfm_grid_svg('plain') LIKE '%>plain: no run yet</text>%';
 \set VERBOSITY sqlstate
 SELECT rfm_grid('nosuch');
 SELECT rfm_grid_svg('nosuch');

@@ -131,7 +131,7 @@ SELECT model_code, as_of, bins, recency_cuts IS NOT NULL AS r, array_length(freq
 INSERT INTO rfm_model (model_code, name, bins, method, cuts, frequency_of)
   VALUES ('fixed', 'Fixed', 3, 'thresholds', '{"recency": [30, 200], "frequency": [2, 5.5], "monetary": [50, 100.05]}', 'units');
 CALL run_rfm('2025-10-31', 'fixed');
-SELECT recency_cuts, frequency_cuts::numeric(10,2)[], monetary_cuts FROM rfm_history WHERE model_code = 'fixed';
+SELECT recency_cuts, frequency_cuts, monetary_cuts FROM rfm_history WHERE model_code = 'fixed';
 -- snapshots can be forgotten, those in force stay, and so does the record
 SELECT forget_scores(now() + interval '1 day', 'default'), forget_scores(now() + interval '1 day'), forget_scores('2000-01-01');
 SELECT count(*) FROM rfm_scores((SELECT DISTINCT run_id FROM was));
@@ -145,6 +145,7 @@ SELECT unpack_scores(1, '\x0101');
 SELECT unpack_scores(1, '\xffffffffffffffffffffffffff0101');
 INSERT INTO rfm_model (model_code, name, scope) VALUES ('x', 'x', 'member.tier = ''gold''');
 INSERT INTO rfm_model (model_code, name, segments) VALUES ('x', 'x', 'none');
+INSERT INTO rfm_model (model_code, method, cuts) VALUES ('x', 'thresholds', '{"recencey": [1, 2, 3, 4]}');
 INSERT INTO segment (segment_set, segment_code, position, name_en, name_zh, r_from, r_to) VALUES ('six', 'x', 9, 'x', 'x', 5, 4);
 SELECT condition_concerns('member.tier = ''gold''', 'shop');
 \set VERBOSITY default

@@ -128,5 +128,5 @@ SELECT count(*) AS different
 FROM (SELECT member_id, sum(CASE kind WHEN 'top_up' THEN principal WHEN 'return' THEN principal WHEN 'authorise' THEN 0 WHEN 'void' THEN 0 ELSE -principal END) AS principal
       FROM stored_value_act GROUP BY 1) s
 JOIN stored_value_account a USING (member_id) WHERE s.principal <> a.principal + (SELECT coalesce(sum(held), 0) FROM points_hold h
-  WHERE h.member_id = a.member_id AND h.points_type = 'stored_value');
+  WHERE h.member_id = a.member_id AND h.points_type = 'stored_value' AND h.expires_at > now());
 SELECT * FROM verify_ledger();

@@ -21,6 +21,16 @@ $old->safe_psql('crm', qq{
 	SELECT crm_member.spend_points(crm_member.member_id('external:test', i::text), 25, 'gift', 'G' || i)
 	FROM generate_series(1, 10) i;});
 
+$old->safe_psql('crm', q{
+	INSERT INTO crm_member.coupon_template (template_code, kind, value, total_limit) VALUES ('TEN', 'amount', 10, 5000);
+	SELECT crm_member.generate_coupons('TEN', 2000), crm_member.issue_coupon('TEN', NULL, 'one'), crm_member.import_coupon('TEN', 'foreign 1');
+	SELECT crm_member.redeem_coupon('Foreign 1', '{"lines": [{"price": 30}]}', 'before');});
+my $coupons = q{
+	SELECT count(*), md5(string_agg(c::text, ' ' ORDER BY c.code USING OPERATOR(crm_member.<))),
+	       (SELECT l.uses || '+' || l.uses_left FROM crm_member.coupon_limit l) FROM crm_member.coupon c};
+my $expected_coupons = $old->safe_psql('crm', $coupons);
+like($expected_coupons, qr/^2002\|.*\|1\+4999$/, 'and coupons with a limit');
+
 my $expected = balances($old);
 my $answer = $old->safe_psql('crm', "SELECT crm_member.checkout('$sale')");
 like($expected, qr/\d\|points\|\d/, 'there is something to dump');
@@ -44,6 +54,12 @@ sub check_restored
 	is($node->safe_psql('crm', "SELECT crm_member.checkout('$sale')"),
 		$answer, "$how: a sale rung up before is known");
 	is(balances($node), $expected, "$how: and earns nothing twice");
+	is($node->safe_psql('crm', $coupons), $expected_coupons, "$how: same coupons, same limit");
+	is($node->safe_psql('crm', q{
+			SELECT crm_member.generate_coupons('TEN', 2000), crm_member.issue_coupon('TEN', NULL, 'two') IS NOT NULL,
+			       (crm_member.redeem_coupon((SELECT code FROM crm_member.coupon WHERE status = 'active' LIMIT 1), '{"lines": [{"price": 30}]}', 'after')).discount}),
+		'2000|t|10.00', "$how: new codes are new, old ones are good");
+	is($node->safe_psql('crm', "SELECT code FROM crm_member.coupon_alias"), $old->safe_psql('crm', "SELECT code FROM crm_member.coupon_alias"), "$how: imported codes too");
 	is($node->safe_psql('crm', "SELECT count(*) FROM (SELECT crm_member.new_id() AS id FROM generate_series(1, 100)) n
 								JOIN ($every_id) e USING (id)"),
 		'0', "$how: new identifiers are new");

@@ -30,15 +30,25 @@ have_headers() {
     [ -e "$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress" ]
 }
 
+# The newest PostgreSQL we run on that apt knows: each Debian has one.
+offered_major() {
+  local major
+  for major in 18 17 16; do
+    if apt-cache show "postgresql-$major" >/dev/null 2>&1; then echo $major; return; fi
+  done
+  echo 15
+}
+
 # Debian packages that are missing for what this run needs, one a word.
 missing_packages() {
-  local major=15
+  local major
   if find_pg_config; then
     major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
     have_headers || printf 'postgresql-server-dev-%s ' "$major"
     [ -e "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || printf 'postgresql-%s-cron ' "$major"
   else
-    printf 'postgresql-%s postgresql-server-dev-%s postgresql-%s-cron ' $major $major $major
+    major=$(offered_major)
+    printf 'postgresql-%s postgresql-server-dev-%s postgresql-%s-cron ' "$major" "$major" "$major"
   fi
   command -v cc >/dev/null || command -v gcc >/dev/null || printf 'gcc libc6-dev '
   pkg-config --version >/dev/null 2>&1 || printf 'pkg-config '
@@ -54,8 +64,7 @@ install_packages() {
     mkdir -p "${conf%/*}"
     echo 'create_main_cluster = false' >"$conf"
   fi
-  { apt-get update &&
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$work/apt.log" 2>&1 </dev/null ||
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >"$work/apt.log" 2>&1 </dev/null ||
     { [ -z "$ours" ] || rm -f "$conf"; fail_with "$work/apt.log" "apt-get could not install: $*"; }
   if [ -n "$ours" ]; then
     if [ -e "/usr/share/postgresql-common/${conf##*/}" ]; then cp "/usr/share/postgresql-common/${conf##*/}" "$conf"; else rm -f "$conf"; fi
@@ -66,6 +75,8 @@ need_packages() {
   local missing
   missing=$(missing_packages)
   if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update >"$work/apt.log" 2>&1 </dev/null || fail_with "$work/apt.log" 'apt-get update failed'
+    missing=$(missing_packages)
     say "Installing ${missing% }"
     # shellcheck disable=SC2086
     install_packages $missing
@@ -98,7 +109,7 @@ clean_up() {
   local status=$? pidfile
   trap '' HUP INT TERM
   trap - EXIT
-  if [ -n "${keep_server:-}" ] && [ "$status" = 0 ]; then exit 0; fi
+  if [ -n "${keep_server:-}" ]; then exit "$status"; fi
   if [ -n "${child:-}" ]; then kill -- "-$child" 2>/dev/null || true; wait "$child" 2>/dev/null || true; fi
   # whatever server of ours still runs, those of interrupted TAP tests included
   while IFS= read -r pidfile; do
@@ -145,7 +156,7 @@ build() {
   tar -C "$root" --exclude=.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' --exclude='crm_member--*.sql' \
     --exclude=./results --exclude=./tmp_check --exclude=./output_iso --exclude='./regression.*' -cf - . |
     tar -C "$build" --no-same-owner -xf -
-  run_child make -C "$build" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" with_llvm=no >"$work/build.log" 2>&1 ||
+  run_child make -s -C "$build" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" with_llvm=no >"$work/build.log" 2>&1 ||
     fail_with "$work/build.log" 'the build failed'
   make -C "$build" install DESTDIR="$stage" PG_CONFIG="$PG_CONFIG" with_llvm=no >>"$work/build.log" 2>&1 ||
     fail_with "$work/build.log" 'the installation failed'

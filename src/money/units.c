@@ -12,7 +12,7 @@
  * with digits of base 10000, the first worth 10000^weight.
  */
 #include "crm_member.h"
-#include "rfm/units.h"
+#include "money/units.h"
 
 #include "fmgr.h"
 
@@ -111,7 +111,7 @@ NumericUnits(Datum value, int scale, int64 *units)
 
 	/* result * 10^power; nothing is left of nine digits below the least power */
 	power = Max(power, -MAX_POWER);
-	for (int i = 0; i < Abs(power) && i < MAX_POWER; i++)
+	for (int i = 0; i < abs(power) && i < MAX_POWER; i++)
 		factor *= 10;
 	if (power >= 0)
 	{

@@ -1,0 +1,146 @@
+-- Forgetting a person.
+
+
+CREATE FUNCTION crm_member.redacted(document jsonb, pattern text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN CASE jsonb_typeof(document)
+    WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(regexp_replace(e.key, pattern, '(erased)', 'gi'), crm_member.redacted(e.value, pattern)), '{}')
+                          FROM jsonb_each(document) AS e)
+    WHEN 'array' THEN (SELECT coalesce(jsonb_agg(crm_member.redacted(e.value, pattern) ORDER BY e.n), '[]')
+                         FROM jsonb_array_elements(document) WITH ORDINALITY AS e (value, n))
+    WHEN 'string' THEN to_jsonb(regexp_replace(document #>> '{}', pattern, '(erased)', 'gi'))
+    ELSE CASE WHEN document #>> '{}' ~* pattern THEN '"(erased)"' ELSE document END
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.redacted(jsonb, text) IS 'A document without what a pattern finds in its texts, keys and numbers, which becomes (erased); NULL for NULL';
+
+CREATE FUNCTION crm_member.redact("table" text, "column" text, how text, members bigint[], pattern text) RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_redact';
+
+COMMENT ON FUNCTION crm_member.redact(text, text, text, bigint[], text) IS
+  'Take what a pattern finds out of a column of a table of ours, also of a journal: how is text, json, clear, which empties a jsonb object, or null. members NULL: of any row. Returns how many rows were changed';
+
+-- The words of a person, as one pattern: names as they are, numbers however they are grouped.
+CREATE FUNCTION crm_member.person_pattern(members bigint[]) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT string_agg(DISTINCT CASE
+             WHEN w.word ~ '^[+0-9 ()-]+$' THEN array_to_string(regexp_split_to_array(regexp_replace(w.word, '[^0-9]', '', 'g'), ''), '[ ().-]*')
+             ELSE CASE WHEN w.word ~ '^[[:ascii:]]*$' AND w.word ~ '^\w' THEN '\m' ELSE '' END
+                  || regexp_replace(w.word, '([\\.^$*+?()[\]{}|])', '\\\1', 'g')
+                  || CASE WHEN w.word ~ '^[[:ascii:]]*$' AND w.word ~ '\w$' THEN '\M' ELSE '' END
+           END, '|')
+      FROM (SELECT unnest(ARRAY[p.name, p.mobile, p.email]) FROM crm_member.person AS p WHERE p.member_id = ANY (members)
+            -- a Han name without its surname is said too
+            UNION ALL SELECT right(p.name, 2) FROM crm_member.person AS p WHERE p.member_id = ANY (members) AND p.name ~ '^[\u4e00-\u9fff]{3,4}$'
+            UNION ALL SELECT unnest(ARRAY[g.own->>'name', g.own->>'mobile', g.own->>'email']) FROM crm_member.golden_record AS g WHERE g.member_id = ANY (members)
+            UNION ALL SELECT i.value FROM crm_member.identity AS i JOIN crm_member.identity_kind AS k ON k.kind = split_part(i.kind, ':', 1)
+                       WHERE i.member_id = ANY (members) AND k.personal) AS w (word)
+     WHERE length(w.word) > 1);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.person_pattern(bigint[]) IS
+  'A regular expression that finds the names, mobiles, e-mails and personal identities of members in other texts; NULL where nothing is known of them';
+
+CREATE FUNCTION crm_member.erase_member(
+  member_id bigint, reason text, ref text DEFAULT NULL, actor text DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  survivor bigint;
+  family bigint[];
+  said CONSTANT bigint := hashtextextended('erase:' || coalesce(erase_member.reason, ''), 0);
+  salt bytea;
+  pattern text;
+  identities int;
+BEGIN
+  PERFORM crm_member.require_setup();
+  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
+    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  survivor := crm_member.lock_member(erase_member.member_id, false);
+  SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family
+    FROM (SELECT survivor AS member_id
+          UNION SELECT k.member_id FROM crm_member.member_kin AS r JOIN crm_member.member_kin AS k ON k.kin = r.kin
+           WHERE r.member_id = survivor AND k.root = survivor) AS x;
+  IF crm_member.act_done(ARRAY[erase_member.member_id, survivor], 'erase_member', erase_member.ref, said)
+     OR EXISTS (SELECT FROM crm_member.member_event AS e WHERE e.member_id = survivor AND e.act = 'erase_member')
+        AND NOT EXISTS (SELECT FROM crm_member.person AS p WHERE p.member_id = ANY (family))
+        AND NOT EXISTS (SELECT FROM crm_member.identity AS i WHERE i.member_id = ANY (family)) THEN
+    RETURN jsonb_build_object('member_id', survivor, 'members', to_jsonb(family), 'identities', 0);
+  END IF;
+
+  -- first the person's words wherever others wrote them down, while it is known which they are
+  pattern := crm_member.person_pattern(family);
+  PERFORM crm_member.redact(c.relation, c.name, c.how, CASE WHEN c.own THEN family END, pattern)
+     FROM (VALUES ('sale', 'attrs', 'clear', true), ('sale_line', 'attrs', 'clear', true), ('refund', 'reason', 'text', true),
+                  ('refund', 'answer', 'json', true), ('points_entry', 'reason', 'text', true), ('stored_value_act', 'reason', 'text', true),
+                  ('coupon_event', 'reason', 'text', true), ('member_event', 'detail', 'json', true), ('member_event', 'ref', 'null', true), ('member_tier_event', 'reason', 'text', true),
+                  ('member_case', 'reason', 'text', true), ('member_case', 'outcome', 'text', true), ('consent', 'source', 'text', true),
+                  ('card_event', 'detail', 'json', false), ('match_verdict', 'reason', 'text', false), ('member_merge', 'policy', 'json', false),
+                  ('member_merge', 'evidence', 'json', false), ('member_merge', 'report', 'json', false), ('import', 'source', 'text', false),
+                  ('import_error', 'reason', 'text', false), ('job_run', 'error', 'text', false))
+          AS c (relation, name, how, own)
+    WHERE c.how = 'clear' OR pattern IS NOT NULL;
+  DELETE FROM crm_member.import_error AS e USING crm_member.identity AS i
+   WHERE i.member_id = ANY (family) AND i.kind = 'external:' || e.source AND i.value = e.external_id;
+  DELETE FROM crm_member.member_ref AS r WHERE r.member_id = ANY (family) AND r.ref ~* pattern;
+
+  SELECT s.salt INTO salt FROM crm_member.erasure_salt AS s;
+  WITH gone AS (
+    DELETE FROM crm_member.identity AS i WHERE i.member_id = ANY (family) RETURNING i.kind, i.value, i.member_id
+  ), kept AS (
+    INSERT INTO crm_member.erased_identity (digest, kind, member_id)
+    SELECT sha256(salt || convert_to(g.kind || ':' || g.value, 'UTF8')), g.kind, g.member_id FROM gone AS g
+    ON CONFLICT (digest, member_id) DO NOTHING
+  )
+  SELECT count(*) INTO identities FROM gone;
+  DELETE FROM crm_member.person AS p WHERE p.member_id = ANY (family);
+  UPDATE crm_member.golden_record AS g
+     SET own = g.own || '{"person": false, "name": null, "mobile": null, "email": null, "birthday": null, "gender": null}',
+         golden = g.golden || '{"person": false, "name": null, "mobile": null, "email": null, "birthday": null, "gender": null}'
+   WHERE g.member_id = ANY (family);
+  UPDATE crm_member.member AS m SET attrs = '{}', tags = '{}', status = CASE WHEN m.status = 'merged' THEN m.status ELSE 'cancelled' END
+   WHERE m.member_id = ANY (family);
+  UPDATE crm_member.golden_record AS g
+     SET own = g.own || '{"attrs": {}, "tags": []}', golden = g.golden || '{"attrs": {}, "tags": []}' WHERE g.member_id = ANY (family);
+  UPDATE crm_member.member_kin AS k SET status = 'cancelled' WHERE k.member_id = ANY (family);
+  UPDATE crm_member.card AS c SET state = 'cancelled', ended_at = coalesce(c.ended_at, now())
+   WHERE c.member_id = ANY (family) AND c.state <> 'cancelled';
+  DELETE FROM crm_member.duplicate_pair AS p
+   WHERE p.model_code = 'member' AND (p.left_key = ANY (family::text[]) OR p.right_key = ANY (family::text[]));
+  DELETE FROM crm_member.duplicate_cluster AS c WHERE c.model_code = 'member' AND c.key = ANY (family::text[]);
+  UPDATE crm_member.member_case AS c SET closed_at = now(), outcome = 'erased'
+   WHERE c.member_id = ANY (family) AND c.kind = 'erasure' AND c.closed_at IS NULL;
+  INSERT INTO crm_member.member_event (member_id, event_id, act, ref, fingerprint, detail, actor)
+  VALUES (survivor, crm_member.new_id(), 'erase_member', erase_member.ref, said,
+          jsonb_build_object('members', to_jsonb(family), 'reason', erase_member.reason, 'identities', identities), erase_member.actor);
+  RETURN jsonb_build_object('member_id', survivor, 'members', to_jsonb(family), 'identities', identities);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.erase_member(bigint, text, text, text) IS
+  'Forget a person: the personal data of a member and of all that are merged with it go, with attributes, tags and identities, of which digests are kept, and free attributes of sales; their names, numbers and addresses become (erased) wherever somebody wrote them into a reason, a report or a log. Cards are cancelled, members too. Sales and points stay as they are, the books can be proven and merges undone. For good; what is gone already is no error. Returns member_id, members and how many identities went. Errors: 22004 NULL, RM001, RM101 unknown member';
+
+CREATE FUNCTION crm_member.was_erased(kind text, value text) RETURNS boolean
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM crm_member.require_setup();
+  RETURN EXISTS (
+    SELECT FROM crm_member.erased_identity AS e CROSS JOIN crm_member.erasure_salt AS s
+     WHERE e.digest = sha256(s.salt || convert_to(was_erased.kind || ':' || crm_member.normalize_identity(was_erased.kind, was_erased.value), 'UTF8')));
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.was_erased(text, text) IS
+  'Was a member erased who was found by this identity? NULL for NULL. Error 22023 unknown kind or unusable value';

@@ -1,0 +1,67 @@
+/*
+ * erase.c: a person's own words leave the journals.
+ *
+ * Journals refuse to be changed; what erase_member() takes out of their texts is
+ * the one exception, and only C can make it: amounts, numbers and references
+ * stay as they are.
+ */
+#include "crm_member.h"
+#include "points/points.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+/*
+ * redact(table, column, how, members, pattern) returns bigint: clear empties a
+ * jsonb object; text and json replace what a pattern finds, null the whole of it.
+ * members NULL: any row.
+ */
+PG_FUNCTION_INFO_V1(crm_redact);
+Datum
+crm_redact(PG_FUNCTION_ARGS)
+{
+	const char *table = quote_identifier(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	const char *column = quote_identifier(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	char	   *how = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	Oid			types[2] = {INT8ARRAYOID, TEXTOID};
+	Datum		values[2];
+	char		nulls[2];
+	char	   *change;
+	char	   *concerned;
+	int64		rows = 0;
+
+	if (strcmp(how, "clear") == 0)
+	{
+		change = "'{}'";
+		concerned = psprintf("t.%s <> '{}'", column);
+	}
+	else
+	{
+		change = strcmp(how, "null") == 0 ? "NULL" : psprintf(strcmp(how, "json") == 0 ? "crm_member.redacted(t.%s, $2)"
+						  : "regexp_replace(t.%s, $2, '(erased)', 'gi')", column);
+		concerned = psprintf("t.%s::text ~* $2", column);
+	}
+	values[0] = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
+	nulls[0] = PG_ARGISNULL(3) ? 'n' : ' ';
+	values[1] = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
+	nulls[1] = PG_ARGISNULL(4) ? 'n' : ' ';
+
+	SPI_connect();
+	redacting_journals = true;
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(psprintf("UPDATE crm_member.%s t SET %s = %s WHERE %s%s", table, column, change,
+										   concerned, PG_ARGISNULL(3) ? "" : " AND t.member_id = ANY ($1)"),
+								  2, types, values, nulls, false, 0) != SPI_OK_UPDATE)
+			elog(ERROR, "table %s was not redacted", table);
+		rows = SPI_processed;
+	}
+	PG_FINALLY();
+	{
+		redacting_journals = false;
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_INT64(rows);
+}
