@@ -7,11 +7,13 @@
 #include "job/progress.h"
 #include "query.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include <math.h>
 
@@ -292,6 +294,9 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	code = PG_GETARG_DATUM(0);
 	owner = RelationOwner(CrmRelation("match_model"));
 	GetUserIdAndSecContext(&user, &security);
+	/* called from a block, see what the block has written */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 
 	/* our own tables with their owner's rights, the source with those of the caller */
@@ -353,5 +358,6 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(model->context);
 	SPI_finish();
+	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }

@@ -68,10 +68,10 @@ CREATE FUNCTION score(of text, OUT precision_ numeric, OUT recall numeric, OUT f
   SELECT round(both_ / found, 3), round(both_ / real_, 3), round(2 * both_ / (found + real_), 3) FROM pairs
 $$;
 SELECT set, f1 >= floor AS reached, CASE WHEN f1 < floor THEN f1 END AS instead
-FROM (VALUES ('febrl1', 0.99), ('restaurant', 0.95), ('fake_1000', 0.96), ('cn_members', 0.955)) AS t(set, floor), score(set);
+FROM (VALUES ('febrl1', 0.99), ('restaurant', 0.95), ('fake_1000', 0.97), ('cn_members', 0.96)) AS t(set, floor), score(set);
 -- pairs that may be merged without asking
 SELECT of AS set, precision_ >= 0.995 AS precise, recall >= floor AS enough
-FROM (VALUES ('febrl1', 0.9), ('restaurant', 0.6), ('fake_1000', 0.3), ('cn_members', 0.65)) AS t(of, floor),
+FROM (VALUES ('febrl1', 0.9), ('restaurant', 0.6), ('fake_1000', 0.3), ('cn_members', 0.75)) AS t(of, floor),
      LATERAL (SELECT avg((a.entity = b.entity)::int) AS precision_,
                      sum((a.entity = b.entity)::int)::numeric / (SELECT sum(n * (n - 1) / 2) FROM
                        (SELECT count(*) AS n FROM gold WHERE set = of GROUP BY entity) AS x) AS recall
@@ -108,6 +108,39 @@ SELECT count(*) AS differences FROM (
    WHERE c.model_code = 'shuffled' GROUP BY c.cluster_id
    EXCEPT
    SELECT array_agg(key::int ORDER BY key::int) FROM crm_member.duplicate_cluster WHERE model_code = 'cn_members' GROUP BY cluster_id)) AS d;
+
+-- as a stream of members, one after the other, in three orders; a run in mid-stream leaves no trace
+CREATE PROCEDURE replay(salt text) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  n int := 0;
+BEGIN
+  DELETE FROM crm_member.person;
+  DELETE FROM crm_member.member;
+  FOR r IN SELECT * FROM cn_members ORDER BY md5(row || salt) LOOP
+    n := n + 1;
+    INSERT INTO crm_member.member (member_id, attrs)
+    VALUES (n * 65536 + 1, jsonb_build_object('row', r.row, 'nickname', r.nickname, 'address', r.address, 'city', r.city));
+    INSERT INTO crm_member.person (member_id, name, mobile, email, birthday, gender)
+    VALUES (n * 65536 + 1, r.name, r.mobile, r.email, CASE WHEN r.birthday ~ '^(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}$' THEN r.birthday::date END,
+            CASE WHEN r.gender IN ('M', 'F') THEN r.gender END);
+    IF n = 1000 THEN
+      CALL crm_member.find_duplicates();
+    END IF;
+  END LOOP;
+  CALL crm_member.find_duplicates();
+  INSERT INTO replayed
+  SELECT salt, array_agg((m.attrs ->> 'row')::int ORDER BY (m.attrs ->> 'row')::int)
+  FROM crm_member.duplicate_cluster AS c JOIN crm_member.member AS m ON m.member_id = c.key::bigint
+  WHERE c.model_code = 'member' GROUP BY c.cluster_id;
+END
+$$;
+CREATE TABLE replayed (salt text, cluster int[]);
+CALL replay('a');
+CALL replay('b');
+CALL replay('c');
+SELECT count(*) > 400 AS many, count(*) FILTER (WHERE times <> 3) AS differences
+FROM (SELECT cluster, count(DISTINCT salt) AS times FROM replayed GROUP BY cluster) AS c;
 
 RESET search_path;
 SET client_min_messages = warning;
