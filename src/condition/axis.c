@@ -293,6 +293,7 @@ BuildAxis(Axis *axis, FactType type, Clause *clauses, int n, const uint64 *all, 
 	int			max_events = 64;
 	int			same;
 
+	memset(axis, 0, sizeof(*axis));
 	axis->attribute = clauses[0].attribute;
 	axis->type = type;
 	axis->nwords = nwords;
