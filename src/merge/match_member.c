@@ -26,6 +26,7 @@
 #define KEY_LIMIT 60 /* members looked at for one key */
 #define MAX_KEYS 256
 #define ANY_LIMIT 80 /* and for all keys at once */
+#define PART_MEMBERS 200000 /* beyond so many, part of a name with part of a birthday says nothing */
 #define MAX_LIMIT 1000
 #define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 #define LEAST_LIKELY 0.01
@@ -262,28 +263,45 @@ TakeKeys(KeySet *set, int c, const MatchValue *value, int from, int to)
 }
 
 /*
- * Members that share a key.  A whole name, a telephone or an e-mail address is
- * asked for alone, unless too many hold it; parts of a name and a birthday, or
- * what too many hold, only together.
+ * Members that hold a key of each of two sets.  What many hold must not be asked
+ * together with what few hold: it would use up the limit.
  */
 static void
-LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found)
+LookUpBoth(const KeySet *one, const KeySet *other, Found *found)
+{
+	static CrmQuery by_two = {
+		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 AND keys && $2 LIMIT 60",
+		2,
+		{INT8ARRAYOID, INT8ARRAYOID}};
+	Datum values[2];
+
+	if (one->n == 0 || other->n == 0)
+		return;
+	values[0] = KeyArray(one->keys, one->n);
+	values[1] = KeyArray(other->keys, other->n);
+	RunQuery(&by_two, values, NULL, true, KEY_LIMIT);
+	AddFound(found);
+}
+
+/*
+ * Members that share a key.  A whole name, a telephone or an e-mail address is
+ * asked for alone, unless too many hold it; parts of a name and a birthday, or
+ * what too many hold, only together: the whole birthday first, then parts of it.
+ */
+static void
+LookUp(MatchModel *model, const uint32 *cells, const char *unionid, double members, Found *found)
 {
 	static CrmQuery by_any = {
 		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 81", 1, {INT8ARRAYOID}};
 	static CrmQuery by_one = {
 		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 LIMIT 61", 1, {INT8ARRAYOID}};
-	static CrmQuery by_two = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 AND keys && $2 LIMIT 60",
-		2,
-		{INT8ARRAYOID, INT8ARRAYOID}};
 	static CrmQuery by_unionid = {
 		"SELECT member_id FROM crm_member.identity WHERE kind = 'wechat_unionid' AND value = $1",
 		1,
 		{TEXTOID}};
 	const MatchValue *value[KEYED_FIELDS];
-	KeySet            alone = {.n = 0}, together[2] = {{.n = 0}, {.n = 0}};
-	Datum             values[2];
+	KeySet            alone = {.n = 0}, names = {.n = 0}, rare = {.n = 0}, common = {.n = 0};
+	Datum             values[1];
 
 	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
@@ -291,8 +309,9 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found
 		if (c < KEYED_FIELDS - 1)
 			TakeKeys(&alone, c, value[c], 0, c == 0 ? 2 : PG_INT16_MAX);
 	}
-	TakeKeys(&together[0], 0, value[0], 0, PG_INT16_MAX);
-	TakeKeys(&together[1], KEYED_FIELDS - 1, value[KEYED_FIELDS - 1], 0, PG_INT16_MAX);
+	TakeKeys(&names, 0, value[0], 0, PG_INT16_MAX);
+	TakeKeys(&rare, KEYED_FIELDS - 1, value[KEYED_FIELDS - 1], 0, 1);
+	TakeKeys(&common, KEYED_FIELDS - 1, value[KEYED_FIELDS - 1], 1, PG_INT16_MAX);
 
 	if (alone.n > 0)
 	{
@@ -308,17 +327,14 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found
 					AddFound(found);
 			}
 			/* a common name with part of the telephone or the e-mail address */
-			TakeKeys(&together[1], 1, value[1], 0, PG_INT16_MAX);
-			TakeKeys(&together[1], 2, value[2], 0, PG_INT16_MAX);
+			TakeKeys(&rare, 1, value[1], 0, PG_INT16_MAX);
+			TakeKeys(&rare, 2, value[2], 0, PG_INT16_MAX);
 		}
 	}
-	if (together[0].n > 0 && together[1].n > 0)
-	{
-		values[0] = KeyArray(together[0].keys, together[0].n);
-		values[1] = KeyArray(together[1].keys, together[1].n);
-		RunQuery(&by_two, values, NULL, true, KEY_LIMIT);
-		AddFound(found);
-	}
+	LookUpBoth(&names, &rare, found);
+	if (members > PART_MEMBERS)
+		names.n = Min(names.n, 2);
+	LookUpBoth(&names, &common, found);
 	if (unionid != NULL)
 	{
 		values[0] = CStringGetTextDatum(unionid);
@@ -505,7 +521,8 @@ crm_match_member(PG_FUNCTION_ARGS)
 			data.cells[c] = ReadValue(&model->fields[c], texts[c], scratch);
 	}
 	DropNicknames(model, data.cells);
-	LookUp(model, data.cells, texts[5], &found);
+	members = CountMembers();
+	LookUp(model, data.cells, texts[5], members, &found);
 
 	if (found.n > 0)
 	{
@@ -513,7 +530,6 @@ crm_match_member(PG_FUNCTION_ARGS)
 							BoolGetDatum(texts[5] != NULL || texts[6] != NULL)};
 		int64 *canonical;
 
-		members = CountMembers();
 		RunQuery(&fetch, values, NULL, true, 0);
 		data.nrows = SPI_processed + 1;
 		data.cells = repalloc(data.cells, (Size) data.nrows * NCOLUMNS * sizeof(uint32));

@@ -211,22 +211,28 @@ MinorToNumeric(int64 units, int scale)
 	return scale == 0 ? int64_to_numeric(units) : int64_div_fast_to_numeric(units, scale);
 }
 
+bool
+QuickDecimal(Numeric value, Decimal *decimal)
+{
+	decimal->scale = 2;
+	if (NumericUnits(NumericGetDatum(value), decimal->scale, &decimal->units) != UNITS_EXACT)
+		return false;
+	while (decimal->scale > 0 && decimal->units % 10 == 0)
+	{
+		decimal->units /= 10;
+		decimal->scale--;
+	}
+	return true;
+}
+
 Decimal
 NumericToDecimal(Numeric value, const char *what)
 {
 	char	   *text;
 	Decimal		result;
 
-	result.scale = 2;
-	if (NumericUnits(NumericGetDatum(value), result.scale, &result.units) == UNITS_EXACT)
-	{
-		while (result.scale > 0 && result.units % 10 == 0)
-		{
-			result.units /= 10;
-			result.scale--;
-		}
+	if (QuickDecimal(value, &result))
 		return result;
-	}
 	text = NumericText(value);
 	result.scale = CountDecimals(text);
 	if (result.scale > DECIMAL_MAX_SCALE)

@@ -55,6 +55,8 @@ extern Numeric MinorToNumeric(int64 units, int scale);
 
 /* Keeps every decimal up to DECIMAL_MAX_SCALE (trailing zeros dropped); more is 22003. */
 extern Decimal NumericToDecimal(Numeric value, const char *what);
+/* The same for most numbers; false: for this one, ask the former. */
+extern bool QuickDecimal(Numeric value, Decimal *decimal);
 extern Numeric DecimalToNumeric(Decimal value);
 extern int	CompareDecimal(Decimal a, Decimal b);
 extern Decimal SubtractDecimal(Decimal a, Decimal b);

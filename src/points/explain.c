@@ -40,7 +40,7 @@ crm_evaluate_points(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 	ListCell   *inner;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	foreach(cell, awards)
 	{
 		foreach(inner, ((Award *) lfirst(cell))->grants)
@@ -49,10 +49,10 @@ crm_evaluate_points(PG_FUNCTION_ARGS)
 			Datum		values[4];
 			bool		nulls[4] = {false, grant->line < 0};
 
-			values[0] = CStringGetTextDatum(grant->rule->code);
+			values[0] = PointerGetDatum(grant->rule->code_text);
 			values[1] = Int32GetDatum(grant->line < 0 ? 0 : sale->lines[grant->line].line_no);
 			values[2] = PointsNumeric(grant->points, grant->rule);
-			values[3] = CStringGetTextDatum(grant->rule->type->name);
+			values[3] = PointerGetDatum(grant->rule->type->name_text);
 			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		}
 	}

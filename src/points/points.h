@@ -49,6 +49,7 @@ typedef enum Deficit
 typedef struct PointsType
 {
 	char	   *name;
+	text	   *name_text;
 	int			decimals;
 	Expiry		expiry;
 	Deficit		deficit;
@@ -114,6 +115,7 @@ typedef enum LimitPeriod
 typedef struct Rule
 {
 	char	   *code;
+	text	   *code_text;
 	TimestampTz valid_from;
 	TimestampTz valid_to;		/* inclusive */
 	const PointsType *type;

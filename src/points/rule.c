@@ -82,6 +82,7 @@ LoadPointsTypes(RuleSet *set)
 		bool		isnull;
 
 		set->types[i].name = QueryText(i, 1);
+		set->types[i].name_text = cstring_to_text(set->types[i].name);
 		set->types[i].decimals = DatumGetInt16(QueryColumn(i, 2, &isnull));
 		set->types[i].expiry = *ReadExpiry(QueryText(i, 3));
 		set->types[i].deficit = ParseDeficit(QueryText(i, 4));
@@ -279,6 +280,7 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 		char	   *text;
 
 		rule->code = QueryText(i, 1);
+		rule->code_text = cstring_to_text(rule->code);
 		value = QueryColumn(i, 2, &isnull);
 		rule->valid_from = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
 		value = QueryColumn(i, 3, &isnull);

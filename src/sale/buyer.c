@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 static void
 UnknownMember(int64 member_id)
@@ -80,11 +81,11 @@ ReadCells(TableRows *rows, int64 member_id, Datum *cells, bool *nulls)
 	}
 }
 
-/* MEMBER_COLUMNS, without a statement. */
+/* MEMBER_COLUMNS but those of the person, without a statement. */
 static Member *
-MemberFromRows(TableRows *members, TableRows *persons, TableRows *holdings, int64 member_id,
-			   int64 *merged_into)
+MemberFromRows(TableRows *members, TableRows *holdings, int64 member_id, int64 *merged_into)
 {
+	Member	   *member;
 	const Tier *tier = NULL;
 	Datum		cells[MEMBER_COLUMN_COUNT];
 	bool		nulls[MEMBER_COLUMN_COUNT];
@@ -96,7 +97,7 @@ MemberFromRows(TableRows *members, TableRows *persons, TableRows *holdings, int6
 		return NULL;
 	cells[13] = cells[9];
 	nulls[13] = nulls[9];
-	ReadCells(persons, member_id, &cells[9], &nulls[9]);
+	nulls[9] = nulls[10] = true;
 	ReadCells(holdings, member_id, holding, absent);
 	if (!absent[0])
 	{
@@ -112,7 +113,9 @@ MemberFromRows(TableRows *members, TableRows *persons, TableRows *holdings, int6
 		cells[11] = CStringGetTextDatum(tier->code);
 		cells[12] = Int16GetDatum(tier->rank);
 	}
-	return ReadMemberCells(cells, nulls, merged_into);
+	member = ReadMemberCells(cells, nulls, merged_into);
+	member->person_unread = true;
+	return member;
 }
 
 static Member *
@@ -146,18 +149,43 @@ static Member *
 ReadMember(int64 member_id, int64 *merged_into)
 {
 	TableRows  *members = OpenRows(&member_table, ACL_SELECT);
-	TableRows  *persons = OpenRows(&person_table, ACL_SELECT);
-	TableRows  *holdings = OpenRows(&holding_table, ACL_SELECT);
+	TableRows  *holdings = members == NULL ? NULL : PeekRows(&holding_table);
 	Member	   *member;
 
-	if (members != NULL && persons != NULL && holdings != NULL)
-		member = MemberFromRows(members, persons, holdings, member_id, merged_into);
+	if (holdings != NULL)
+		member = MemberFromRows(members, holdings, member_id, merged_into);
 	else
 		member = QueryMember(member_id, merged_into);
 	CloseRows(holdings);
-	CloseRows(persons);
 	CloseRows(members);
 	return member;
+}
+
+void
+ReadPerson(Member *member)
+{
+	static CrmQuery query = {"SELECT gender, birthday FROM crm_member.person WHERE member_id = $1",
+							 1, {INT8OID}};
+	MemoryContext context = GetMemoryChunkContext(member);
+	TableRows  *persons;
+	Datum		cells[2] = {Int64GetDatum(member->member_id)};
+	bool		nulls[2] = {true, true};
+
+	if (!member->person_unread)
+		return;
+	SPI_connect();
+	persons = OpenRows(&person_table, ACL_SELECT);
+	if (persons != NULL)
+		ReadCells(persons, member->member_id, cells, nulls);
+	else if (RunQuery(&query, cells, NULL, false, 1) == 1)
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, cells, nulls);
+	if (!nulls[0])
+		member->gender = MemoryContextStrdup(context, TextDatumGetCString(cells[0]));
+	member->has_birthday = !nulls[1];
+	member->birthday = nulls[1] ? 0 : DatumGetDateADT(cells[1]);
+	member->person_unread = false;
+	CloseRows(persons);
+	SPI_finish();
 }
 
 Member *

@@ -143,6 +143,10 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses, DateADT date,
 	const Member *member = sale->member;
 	struct pg_tm born;
 
+	if (uses[MEMBER_GENDER] || uses[MEMBER_BIRTHDAY] || uses[MEMBER_BIRTHDAY_MONTH] ||
+		uses[MEMBER_IS_BIRTHDAY] || uses[MEMBER_DAYS_TO_BIRTHDAY] || uses[MEMBER_AGE])
+		ReadPerson(unconstify(Member *, member));
+
 	facts->attrs[SUBJECT_MEMBER] = member->attrs;
 	facts->tags = member->tags;
 	SetNumber(facts, MEMBER_ID, member->member_id, 0);

@@ -33,6 +33,7 @@ typedef struct Member
 	TimestampTz joined_at;
 	ArrayType  *tags;
 	Jsonb	   *attrs;
+	bool		person_unread;	/* ReadPerson() fills what follows up to the birthday */
 	char	   *gender;
 	bool		has_birthday;
 	DateADT		birthday;
@@ -129,6 +130,8 @@ extern SaleDocument *ReadSaleDocument(Jsonb *jsonb);
 extern Member *ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into);
 /* A merged member's number gives its survivor; NULL where there is none.  In the caller's context. */
 extern Member *LoadMember(int64 member_id);
+/* Few rules look at the person: read when one does. */
+extern void ReadPerson(Member *member);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
