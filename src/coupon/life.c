@@ -331,21 +331,23 @@ crm_release_coupon(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(released);
 }
 
-/* void_coupon(code, reason, ref, actor): was it void before? then false */
+/*
+ * void_coupon(code, reason, ref, actor): was it void before? then false.  One that
+ * is used up is voided too, so that no return gives its use back.
+ */
 PG_FUNCTION_INFO_V1(crm_void_coupon);
 Datum
 crm_void_coupon(PG_FUNCTION_ARGS)
 {
 	static CrmQuery query = {
 		"UPDATE crm_member.coupon SET status = 'void', held_until = NULL, held_by = NULL "
-		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code AND status = 'active'",
+		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code AND status <> 'void'",
 		1, {INT8OID}};
-	char	   *presented = RequiredText(fcinfo, 0, "code");
 	Datum		values[1];
 	Coupon		coupon;
 	bool		voided;
 
-	RequireCoupon(presented, false, &coupon);
+	RequireCoupon(RequiredText(fcinfo, 0, "code"), false, &coupon);
 	values[0] = Int64GetDatum(coupon.code);
 	SPI_connect();
 	voided = RunQuery(&query, values, NULL, false, 0) == 1;
@@ -353,12 +355,6 @@ crm_void_coupon(PG_FUNCTION_ARGS)
 	if (voided)
 		RecordCouponEvent(coupon.member_id, "void", coupon.code, coupon.template_code, 1,
 						  OptionalText(fcinfo, 2), OptionalText(fcinfo, 1), OptionalText(fcinfo, 3));
-	else
-	{
-		RequireCoupon(presented, false, &coupon);
-		if (!coupon.voided)
-			RefuseState(&coupon);
-	}
 	PG_RETURN_BOOL(voided);
 }
 
