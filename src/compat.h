@@ -10,6 +10,9 @@
 #error "crm_member needs PostgreSQL 15 to 18"
 #endif
 
+/* 16 has it no more. */
+#undef Abs
+
 /* varatt.h took over the varlena macros in 16. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"

@@ -118,7 +118,7 @@ DaysToBirthday(DateADT birthday, DateADT day)
 		int			kept = month == 2 && mday == 29 && !isleap(y) ? 28 : mday;
 		int			days = date2j(y, month, kept) - POSTGRES_EPOCH_JDATE - day;
 
-		if (Abs(days) < Abs(nearest))
+		if (abs(days) < abs(nearest))
 			nearest = days;
 	}
 	return nearest;
