@@ -5,7 +5,7 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_is_expiry';
 
 COMMENT ON FUNCTION crm_member.is_expiry(text) IS
-  'Is this how points may expire: never; an interval such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. NULL for NULL';
+  'Is this how points may expire: never; an interval with its units, such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. NULL for NULL';
 
 CREATE FUNCTION crm_member.is_brackets(brackets jsonb) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

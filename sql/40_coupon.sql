@@ -211,7 +211,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_void_coupon';
 
 COMMENT ON FUNCTION crm_member.void_coupon(text, text, text, text) IS
-  'Make a coupon useless for good, held or not; false where it was void already. Errors: 22004 null argument, 22P02 mistyped code, RM401 unknown, RM402 used up';
+  'Make a coupon useless for good, held, used up or not: uses made of it stand, and no return gives one back; false where it was void already. Errors: 22004 null argument, 22P02 mistyped code, RM401 unknown';
 
 CREATE FUNCTION crm_member.validate_coupon(
   code text,

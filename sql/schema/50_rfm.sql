@@ -80,7 +80,9 @@ CREATE TABLE crm_member.rfm_model (
   monetary_of   text NOT NULL DEFAULT 'paid' CHECK (monetary_of IN ('paid', 'gross')),
   scope         crm_member.condition CHECK (NOT crm_member.condition_concerns(scope, 'member')),
   segments      text NOT NULL DEFAULT 'classic' REFERENCES crm_member.segment_set,
-  CHECK ((cuts IS NOT NULL) = (method = 'thresholds'))
+  CHECK ((cuts IS NOT NULL) = (method = 'thresholds')),
+  CONSTRAINT cuts_fit_bins CHECK (NOT jsonb_path_exists(cuts, 'strict $.* ? (@.type() != "array" || @.size() != $cuts)', jsonb_build_object('cuts', bins - 1))),
+  CONSTRAINT cuts_are_numbers CHECK (NOT jsonb_path_exists(cuts, 'lax $.*[*] ? (@.type() != "number")'))
 );
 
 COMMENT ON TABLE crm_member.rfm_model IS 'RFM models: which purchases are measured, and how the measures become scores';

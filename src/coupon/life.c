@@ -47,14 +47,22 @@ RecordCouponEvent(int64 member_id, const char *act, int64 code, const char *temp
 	return inserted;
 }
 
-/* The act done before under this reference; error RM001 where it was another. */
+/*
+ * The act done before under this reference, by the member itself or else by one
+ * that is it now; error RM001 where it was another.
+ */
 bool
 FindCouponEvent(int64 member_id, const char *act, const char *template_code, int64 codes,
 				const char *ref, int64 *code)
 {
 	static CrmQuery query = {
-		"SELECT act, template_code, codes, code FROM crm_member.coupon_event "
-		"WHERE member_id = $1 AND ref = $2 AND act IN ('generate', 'issue', 'import')",
+		"SELECT act, template_code, codes, code FROM ("
+		"SELECT 0 AS place, e.* FROM crm_member.coupon_event e WHERE e.member_id = $1 AND e.ref = $2 "
+		"AND e.act IN ('generate', 'issue', 'import') "
+		"UNION ALL SELECT 1, e.* FROM crm_member.member_kin k "
+		"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.root = k.root AND o.member_id <> k.member_id "
+		"JOIN crm_member.coupon_event e ON e.member_id = o.member_id AND e.ref = $2 "
+		"AND e.act IN ('generate', 'issue', 'import') WHERE k.member_id = $1) e ORDER BY place, member_id",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	Datum		value;
@@ -122,16 +130,20 @@ crm_issue_coupon(PG_FUNCTION_ARGS)
 {
 	static const char *const allowed[] = {"active", "inactive", "lost", NULL};
 	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
-	int64		member_id = PG_ARGISNULL(1) ? CRM_GUEST
-		: RequireMember(PG_GETARG_INT64(1), allowed);
+	int64		member_id = PG_ARGISNULL(1) ? CRM_GUEST : PG_GETARG_INT64(1);
+	int64		root = CRM_GUEST;
 	char	   *ref = RequiredText(fcinfo, 2, "ref");
 	int64		code;
 
+	/* whom the call names keeps it, should a merge be undone */
+	if (!PG_ARGISNULL(1))
+		root = RequireMember(member_id, allowed);
 	if (template->automatic)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("coupon template \"%s\" is an automatic promotion", template->code),
 						errdetail("It is applied without a code.")));
-	if (FindCouponEvent(member_id, "issue", template->code, 1, ref, &code))
+	if (FindCouponEvent(member_id, "issue", template->code, 1, ref, &code) ||
+		(root != member_id && FindCouponEvent(root, "issue", template->code, 1, ref, &code)))
 		PG_RETURN_INT64(code);
 	code = InsertCoupon(template, member_id);
 	if (!RecordCouponEvent(member_id, "issue", code, template->code, 1, ref, NULL,
@@ -220,12 +232,13 @@ crm_import_coupon(PG_FUNCTION_ARGS)
 	static const char *const allowed[] = {"active", "inactive", "lost", NULL};
 	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
 	char	   *alias = NormalizeAlias(RequiredText(fcinfo, 1, "code"));
-	int64		member_id = PG_ARGISNULL(2) ? CRM_GUEST
-		: RequireMember(PG_GETARG_INT64(2), allowed);
+	int64		member_id = PG_ARGISNULL(2) ? CRM_GUEST : PG_GETARG_INT64(2);
 	int64		code;
 	int64		native;
 	CodeForm	form = ReadCode(alias, &native);
 
+	if (!PG_ARGISNULL(2))
+		RequireMember(member_id, allowed);
 	if (template->automatic)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("coupon template \"%s\" is an automatic promotion", template->code),
@@ -318,21 +331,23 @@ crm_release_coupon(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(released);
 }
 
-/* void_coupon(code, reason, ref, actor): was it void before? then false */
+/*
+ * void_coupon(code, reason, ref, actor): was it void before? then false.  One that
+ * is used up is voided too, so that no return gives its use back.
+ */
 PG_FUNCTION_INFO_V1(crm_void_coupon);
 Datum
 crm_void_coupon(PG_FUNCTION_ARGS)
 {
 	static CrmQuery query = {
 		"UPDATE crm_member.coupon SET status = 'void', held_until = NULL, held_by = NULL "
-		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code AND status = 'active'",
+		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code AND status <> 'void'",
 		1, {INT8OID}};
-	char	   *presented = RequiredText(fcinfo, 0, "code");
 	Datum		values[1];
 	Coupon		coupon;
 	bool		voided;
 
-	RequireCoupon(presented, false, &coupon);
+	RequireCoupon(RequiredText(fcinfo, 0, "code"), false, &coupon);
 	values[0] = Int64GetDatum(coupon.code);
 	SPI_connect();
 	voided = RunQuery(&query, values, NULL, false, 0) == 1;
@@ -340,12 +355,6 @@ crm_void_coupon(PG_FUNCTION_ARGS)
 	if (voided)
 		RecordCouponEvent(coupon.member_id, "void", coupon.code, coupon.template_code, 1,
 						  OptionalText(fcinfo, 2), OptionalText(fcinfo, 1), OptionalText(fcinfo, 3));
-	else
-	{
-		RequireCoupon(presented, false, &coupon);
-		if (!coupon.voided)
-			RefuseState(&coupon);
-	}
 	PG_RETURN_BOOL(voided);
 }
 

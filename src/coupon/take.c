@@ -104,14 +104,20 @@ ReturnCode(int64 code)
 	Run(&query, values, NULL);
 }
 
+/* Uses in force of template $2 by member $1 and all that are merged into it. */
+#define FAMILY_USES \
+	"(SELECT count(*) FROM (SELECT $1 AS member_id UNION SELECT o.member_id FROM crm_member.member_kin k " \
+	"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.root = k.member_id WHERE k.member_id = $1) m " \
+	"CROSS JOIN LATERAL (SELECT FROM crm_member.coupon_use u WHERE u.member_id = m.member_id " \
+	"AND u.template_code = $2 AND u.returned_at IS NULL OFFSET 0) u)"
+
 Taken
 TakeTally(int64 member_id, const CouponTemplate *template)
 {
 	/* the first row counts what was redeemed while there was no limit */
 	static CrmQuery query = {
 		"INSERT INTO crm_member.coupon_tally AS t (member_id, template_code, uses) "
-		"VALUES ($1, $2, 1 + (SELECT count(*) FROM crm_member.coupon_use u "
-		"WHERE u.member_id = $1 AND u.template_code = $2 AND u.returned_at IS NULL)) "
+		"VALUES ($1, $2, 1 + " FAMILY_USES ") "
 		"ON CONFLICT (member_id, template_code) DO UPDATE SET uses = t.uses + 1 "
 		"WHERE t.uses < $3 RETURNING uses",
 		3, {INT8OID, TEXTOID, INT4OID}};
@@ -162,9 +168,7 @@ UsesByMember(int64 member_id, const CouponTemplate *template)
 {
 	static CrmQuery query = {
 		"SELECT coalesce((SELECT uses FROM crm_member.coupon_tally "
-		"WHERE member_id = $1 AND template_code = $2), "
-		"(SELECT count(*) FROM crm_member.coupon_use "
-		"WHERE member_id = $1 AND template_code = $2 AND returned_at IS NULL))",
+		"WHERE member_id = $1 AND template_code = $2), " FAMILY_USES ")",
 		2, {INT8OID, TEXTOID}};
 	Datum		values[2];
 	bool		isnull;

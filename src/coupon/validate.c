@@ -93,7 +93,11 @@ crm_validate_coupon(PG_FUNCTION_ARGS)
 	return RecordDatum(fcinfo, values, nulls);
 }
 
-/* The redemption that the first call with this reference made. */
+/*
+ * The redemption that the first call with this reference made, known of all that
+ * are the member.  Whom a sale is attributed to may have changed since by a merge
+ * or its undoing: then the same call is known among kin by its digest.
+ */
 static bool
 FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
 {
@@ -101,15 +105,21 @@ FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
 		"SELECT digest, discount, (SELECT coalesce(jsonb_agg(jsonb_build_object('line_no', l.line_no, "
 		"'discount', l.discount) ORDER BY l.n), '[]') FROM unnest(line_nos, line_discounts) "
 		"WITH ORDINALITY AS l (line_no, discount, n)), returned_at IS NOT NULL "
-		"FROM crm_member.coupon_use WHERE member_id = $1 AND ref = $2",
-		2, {INT8OID, TEXTOID}};
+		"FROM (SELECT 0 AS place, u.* FROM crm_member.coupon_use u WHERE u.member_id = $1 AND u.ref = $2 "
+		"UNION ALL SELECT 1, u.* FROM crm_member.member_kin k "
+		"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.member_id <> k.member_id "
+		"JOIN crm_member.coupon_use u ON u.member_id = o.member_id AND u.ref = $2 "
+		"AND (u.digest = $3 OR o.root = k.root) "
+		"WHERE k.member_id = $1) u ORDER BY place, digest <> $3, member_id",
+		3, {INT8OID, TEXTOID, INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		keys[2];
+	Datum		keys[3];
 	bool		isnull;
 	bool		found;
 
 	keys[0] = Int64GetDatum(member_id);
 	keys[1] = CStringGetTextDatum(ref);
+	keys[2] = Int64GetDatum(digest);
 	SPI_connect();
 	found = RunQuery(&query, keys, NULL, false, 1) == 1;
 	if (found)
@@ -124,6 +134,20 @@ FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
 		values[1] = PointerGetDatum(PG_DETOAST_DATUM_COPY(QueryColumn(0, 3, &isnull)));
 		MemoryContextSwitchTo(old);
 	}
+	SPI_finish();
+	return found;
+}
+
+static bool
+HasKin(int64 member_id)
+{
+	static CrmQuery query = {
+		"SELECT FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
+	Datum		value = Int64GetDatum(member_id);
+	bool		found;
+
+	SPI_connect();
+	found = RunQuery(&query, &value, NULL, false, 1) > 0;
 	SPI_finish();
 	return found;
 }
@@ -146,7 +170,7 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		RefuseNull("sale");
 	jsonb = PG_GETARG_JSONB_P(1);
-	sale = PresentedSale(jsonb);
+	sale = AttributedSale(jsonb);
 	sale->ref = ref;
 	sale->actor = OptionalText(fcinfo, 3);
 	digest = DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(jsonb),
@@ -158,7 +182,8 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 	TakePricing(pricing, SEARCH_LIMIT);
 	FinishPricing(pricing);
 	coupon = linitial(sale->coupons);
-	if (coupon->status != COUPON_APPLIED || !InsertUse(sale, coupon, ref, digest))
+	if ((HasKin(sale->member_id) && FindUse(sale->member_id, ref, digest, values)) ||
+		coupon->status != COUPON_APPLIED || !InsertUse(sale, coupon, ref, digest))
 	{
 		/* a retry finds the coupon used up, or its reference */
 		GiveBackTaken(pricing);
@@ -174,13 +199,16 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 	return RecordDatum(fcinfo, values, nulls);
 }
 
-/* Coupons issued to the buyer that may be of use, the soonest to end first. */
+/* Coupons issued to the buyer, or to who is merged into him, that may be of use, the soonest to end first. */
 static List *
 Wallet(const Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT c.code::text FROM crm_member.coupon c WHERE c.member_id = $1 "
-		"AND c.status = 'active' AND (c.valid_to IS NULL OR c.valid_to >= $2) "
+		"SELECT c.code::text FROM (SELECT $1 AS member_id UNION SELECT o.member_id "
+		"FROM crm_member.member_kin k JOIN crm_member.member_kin o ON o.kin = k.kin AND o.root = k.member_id "
+		"WHERE k.member_id = $1) m CROSS JOIN LATERAL (SELECT * FROM crm_member.coupon c "
+		"WHERE c.member_id = m.member_id OFFSET 0) c "
+		"WHERE c.status = 'active' AND (c.valid_to IS NULL OR c.valid_to >= $2) "
 		"ORDER BY c.valid_to, c.code USING OPERATOR(crm_member.<)",
 		2, {INT8OID, DATEOID}};
 	MemoryContext caller = CurrentMemoryContext;

@@ -43,19 +43,22 @@ typedef struct DueList
 	int64		max;
 } DueList;
 
-/* Places of columns in points_account. */
+/* Columns of points_account that are read and written. */
 enum
 {
 	PLACE_MEMBER_ID,
 	PLACE_POINTS_TYPE,
 	PLACE_BALANCE,
 	PLACE_ENTRY_NO,
-	PLACE_EXPIRES_AT = 5,
-	PLACE_EXPIRED_TO = 8,
-	PLACE_COLUMNS = 10
+	PLACE_EXPIRES_AT,
+	PLACE_EXPIRED_TO,
+	PLACE_COLUMNS
 };
 
-/* Columns of points_entry, of which an expiry fills the first. */
+static const char *const account_columns[PLACE_COLUMNS] = {"member_id", "points_type", "balance",
+	"entry_no", "expires_at", "expired_to"};
+
+/* Columns of points_entry that an expiry fills. */
 enum
 {
 	ENTRY_MEMBER_ID,
@@ -66,9 +69,11 @@ enum
 	ENTRY_BALANCE,
 	ENTRY_AT,
 	ENTRY_BOOKED_AT,
-	ENTRY_REST,
-	ENTRY_COLUMNS = 22
+	ENTRY_COLUMNS
 };
+
+static const char *const entry_columns[ENTRY_COLUMNS] = {"member_id", "points_type", "entry_no", "kind",
+	"points", "balance", "at", "booked_at"};
 
 /* Of holds that timed out, the oldest; how many were found, at most limit. */
 static int64
@@ -103,12 +108,12 @@ ReleaseHolds(TimestampTz as_of, int limit)
 
 /* A row that may be due, if it is. */
 static void
-AddDue(DueList *list, const RuleSet *set, TupleTableSlot *slot, TimestampTz as_of)
+AddDue(DueList *list, const RuleSet *set, const int *places, TupleTableSlot *slot, TimestampTz as_of)
 {
 	Due		   *due;
 
-	slot_getsomeattrs(slot, PLACE_COLUMNS);
-	if (DatumGetTimestampTz(slot->tts_values[PLACE_EXPIRES_AT]) > as_of)
+	slot_getallattrs(slot);
+	if (DatumGetTimestampTz(slot->tts_values[places[PLACE_EXPIRES_AT]]) > as_of)
 		return;
 	if (list->n == list->max)
 	{
@@ -118,12 +123,12 @@ AddDue(DueList *list, const RuleSet *set, TupleTableSlot *slot, TimestampTz as_o
 	}
 	due = &list->items[list->n++];
 	due->row = ExecCopySlotHeapTuple(slot);
-	due->member_id = DatumGetInt64(slot->tts_values[PLACE_MEMBER_ID]);
-	due->type = FindPointsType(set, TextDatumGetCString(slot->tts_values[PLACE_POINTS_TYPE]));
-	due->balance = ExactMinor(DatumGetNumeric(slot->tts_values[PLACE_BALANCE]),
+	due->member_id = DatumGetInt64(slot->tts_values[places[PLACE_MEMBER_ID]]);
+	due->type = FindPointsType(set, TextDatumGetCString(slot->tts_values[places[PLACE_POINTS_TYPE]]));
+	due->balance = ExactMinor(DatumGetNumeric(slot->tts_values[places[PLACE_BALANCE]]),
 							  due->type->decimals, "points");
-	due->entry_no = DatumGetInt64(slot->tts_values[PLACE_ENTRY_NO]);
-	due->expired_to = DatumGetTimestampTz(slot->tts_values[PLACE_EXPIRED_TO]);
+	due->entry_no = DatumGetInt64(slot->tts_values[places[PLACE_ENTRY_NO]]);
+	due->expired_to = DatumGetTimestampTz(slot->tts_values[places[PLACE_EXPIRED_TO]]);
 	due->points = 0;
 	due->next = DT_NOEND;
 	due->booked = false;
@@ -169,7 +174,7 @@ LoadDue(Writer *accounts, BlockNumber block, TimestampTz as_of, int limit, DueLi
 			break;
 		}
 		block = at;
-		AddDue(list, set, slot, as_of);
+		AddDue(list, set, accounts->places, slot, as_of);
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
@@ -219,10 +224,10 @@ PostAccounts(Writer *accounts, DueList *list, TimestampTz as_of)
 		MemoryContext old = MemoryContextSwitchTo(accounts->context);
 
 		heap_deform_tuple(due->row, RelationGetDescr(accounts->rel), row->tts_values, row->tts_isnull);
-		row->tts_values[PLACE_BALANCE] = PointsDatum(due->balance - due->points, due->type);
-		row->tts_values[PLACE_ENTRY_NO] = Int64GetDatum(due->entry_no + (due->points > 0));
-		row->tts_values[PLACE_EXPIRED_TO] = TimestampTzGetDatum(Max(due->expired_to, as_of));
-		row->tts_values[PLACE_EXPIRES_AT] = TimestampTzGetDatum(due->next);
+		row->tts_values[accounts->places[PLACE_BALANCE]] = PointsDatum(due->balance - due->points, due->type);
+		row->tts_values[accounts->places[PLACE_ENTRY_NO]] = Int64GetDatum(due->entry_no + (due->points > 0));
+		row->tts_values[accounts->places[PLACE_EXPIRED_TO]] = TimestampTzGetDatum(Max(due->expired_to, as_of));
+		row->tts_values[accounts->places[PLACE_EXPIRES_AT]] = TimestampTzGetDatum(due->next);
 		MemoryContextSwitchTo(old);
 		due->booked = TryUpdateRow(accounts, due->row->t_self);
 		booked += due->booked;
@@ -236,7 +241,7 @@ PostEntries(const DueList *list, TimestampTz as_of)
 	Writer		writer;
 	MemoryContext old;
 
-	OpenWriter(&writer, "points_entry", ENTRY_COLUMNS);
+	OpenWriter(&writer, "points_entry", entry_columns, ENTRY_COLUMNS);
 	for (int64 i = 0; i < list->n; i++)
 	{
 		const Due  *due = &list->items[i];
@@ -246,16 +251,14 @@ PostEntries(const DueList *list, TimestampTz as_of)
 			continue;
 		row = NextRow(&writer);
 		old = MemoryContextSwitchTo(writer.context);
-		row->tts_values[ENTRY_MEMBER_ID] = Int64GetDatum(due->member_id);
-		row->tts_values[ENTRY_POINTS_TYPE] = CStringGetTextDatum(due->type->name);
-		row->tts_values[ENTRY_NO] = Int64GetDatum(due->entry_no + 1);
-		row->tts_values[ENTRY_KIND] = CStringGetTextDatum("expire");
-		row->tts_values[ENTRY_POINTS] = PointsDatum(-due->points, due->type);
-		row->tts_values[ENTRY_BALANCE] = PointsDatum(due->balance - due->points, due->type);
-		row->tts_values[ENTRY_AT] = TimestampTzGetDatum(as_of);
-		row->tts_values[ENTRY_BOOKED_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-		for (int column = ENTRY_REST; column < ENTRY_COLUMNS; column++)
-			row->tts_isnull[column] = true;
+		row->tts_values[writer.places[ENTRY_MEMBER_ID]] = Int64GetDatum(due->member_id);
+		row->tts_values[writer.places[ENTRY_POINTS_TYPE]] = CStringGetTextDatum(due->type->name);
+		row->tts_values[writer.places[ENTRY_NO]] = Int64GetDatum(due->entry_no + 1);
+		row->tts_values[writer.places[ENTRY_KIND]] = CStringGetTextDatum("expire");
+		row->tts_values[writer.places[ENTRY_POINTS]] = PointsDatum(-due->points, due->type);
+		row->tts_values[writer.places[ENTRY_BALANCE]] = PointsDatum(due->balance - due->points, due->type);
+		row->tts_values[writer.places[ENTRY_AT]] = TimestampTzGetDatum(as_of);
+		row->tts_values[writer.places[ENTRY_BOOKED_AT]] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 		MemoryContextSwitchTo(old);
 		InsertRow(&writer);
 	}
@@ -301,7 +304,7 @@ crm_expire_step(PG_FUNCTION_ARGS)
 	SPI_connect();
 	results[4] = Int64GetDatum(ReleaseHolds(as_of, limit));
 	PushActiveSnapshot(GetTransactionSnapshot());
-	OpenWriter(&accounts, "points_account", PLACE_COLUMNS);
+	OpenWriter(&accounts, "points_account", account_columns, PLACE_COLUMNS);
 	next = LoadDue(&accounts, block, as_of, limit, &list);
 	SumLots(&list, as_of);
 	results[0] = Int64GetDatum(list.n);

@@ -42,6 +42,23 @@ ParseCount(const char *text, int *count)
 	return errno == 0 && end != text && *end == '\0' && *count >= 0 && *count <= 1000;
 }
 
+/* PostgreSQL takes a number at the end that has no unit for seconds, which nobody means. */
+static bool
+EndsWithoutUnit(const char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (end > text && isspace((unsigned char) end[-1]))
+		end--;
+	while (end > text && !isspace((unsigned char) end[-1]))
+	{
+		end--;
+		if (isalpha((unsigned char) *end) || *end == ':')
+			return false;
+	}
+	return true;
+}
+
 /* A date or a positive interval, by PostgreSQL's own parser; its errors mean no. */
 static bool
 ParseDateOrInterval(const char *text, Expiry *expiry)
@@ -50,6 +67,8 @@ ParseDateOrInterval(const char *text, Expiry *expiry)
 	volatile bool ok = false;
 	bool		is_date = strlen(text) == 10 && text[4] == '-' && text[7] == '-';
 
+	if (!is_date && EndsWithoutUnit(text))
+		return false;
 	PG_TRY();
 	{
 		if (is_date)

@@ -31,6 +31,8 @@ enum
 	COLUMN_COUNT
 };
 
+static const char *const columns[COLUMN_COUNT] = {"run_id", "member_from", "scores"};
+
 static uint8 *
 PutNumber(uint8 *at, uint64 number)
 {
@@ -80,9 +82,9 @@ WriteChunk(Writer *writer, int64 run_id, int64 member_from, const uint8 *data, s
 
 	SET_VARSIZE(scores, VARHDRSZ + size);
 	memcpy(VARDATA(scores), data, size);
-	row->tts_values[COLUMN_RUN_ID] = Int64GetDatum(run_id);
-	row->tts_values[COLUMN_MEMBER_FROM] = Int64GetDatum(member_from);
-	row->tts_values[COLUMN_SCORES] = PointerGetDatum(scores);
+	row->tts_values[writer->places[COLUMN_RUN_ID]] = Int64GetDatum(run_id);
+	row->tts_values[writer->places[COLUMN_MEMBER_FROM]] = Int64GetDatum(member_from);
+	row->tts_values[writer->places[COLUMN_SCORES]] = PointerGetDatum(scores);
 	InsertRow(writer);
 }
 
@@ -95,7 +97,7 @@ WriteScores(int64 run_id, const Banding *banding, const Tally *tallies, size_t n
 	int64		member_from = 0;
 	int64		previous = 0;
 
-	OpenWriter(&writer, "rfm_snapshot", COLUMN_COUNT);
+	OpenWriter(&writer, "rfm_snapshot", columns, COLUMN_COUNT);
 	for (size_t i = 0; i < n; i++)
 	{
 		RfmScore	score = ScoreTally(banding, &tallies[i], tallies[i].member);

@@ -28,15 +28,20 @@ enum
 	COLUMN_COUNT
 };
 
+static const char *const columns[COLUMN_COUNT] = {"member_id", "first_day", "last_day", "frequency",
+	"monetary", "model_code"};
+
 static void
-FillRow(TupleTableSlot *row, const Tally *tally, text *model_code)
+FillRow(const Writer *writer, TupleTableSlot *row, const Tally *tally, text *model_code)
 {
-	row->tts_values[COLUMN_MEMBER_ID] = Int64GetDatum(tally->member);
-	row->tts_values[COLUMN_FIRST_DAY] = DateADTGetDatum(tally->first_day - POSTGRES_EPOCH_JDATE);
-	row->tts_values[COLUMN_LAST_DAY] = DateADTGetDatum(tally->last_day - POSTGRES_EPOCH_JDATE);
-	row->tts_values[COLUMN_FREQUENCY] = Int64GetDatum(tally->frequency);
-	row->tts_values[COLUMN_MONETARY] = Int64GetDatum(tally->monetary);
-	row->tts_values[COLUMN_MODEL_CODE] = PointerGetDatum(model_code);
+	const int  *places = writer->places;
+
+	row->tts_values[places[COLUMN_MEMBER_ID]] = Int64GetDatum(tally->member);
+	row->tts_values[places[COLUMN_FIRST_DAY]] = DateADTGetDatum(tally->first_day - POSTGRES_EPOCH_JDATE);
+	row->tts_values[places[COLUMN_LAST_DAY]] = DateADTGetDatum(tally->last_day - POSTGRES_EPOCH_JDATE);
+	row->tts_values[places[COLUMN_FREQUENCY]] = Int64GetDatum(tally->frequency);
+	row->tts_values[places[COLUMN_MONETARY]] = Int64GetDatum(tally->monetary);
+	row->tts_values[places[COLUMN_MODEL_CODE]] = PointerGetDatum(model_code);
 }
 
 static bool
@@ -68,7 +73,9 @@ LoadTallies(const char *model_code, StoredTally **stored)
 	size_t		allocated = 4096;
 	size_t		n = 0;
 	bool		ascending = true;
+	int			places[COLUMN_COUNT];
 
+	FindColumns(rel, columns, COLUMN_COUNT, places);
 	*stored = palloc(allocated * sizeof(StoredTally));
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
@@ -76,7 +83,7 @@ LoadTallies(const char *model_code, StoredTally **stored)
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(row);
-		if (!SameText(model, row->tts_values[COLUMN_MODEL_CODE]))
+		if (!SameText(model, row->tts_values[places[COLUMN_MODEL_CODE]]))
 			continue;
 		if (n == allocated)
 		{
@@ -85,13 +92,13 @@ LoadTallies(const char *model_code, StoredTally **stored)
 		}
 		next = &(*stored)[n++];
 		next->tid = row->tts_tid;
-		next->tally.member = DatumGetInt64(row->tts_values[COLUMN_MEMBER_ID]);
-		next->tally.frequency = DatumGetInt64(row->tts_values[COLUMN_FREQUENCY]);
-		next->tally.monetary = DatumGetInt64(row->tts_values[COLUMN_MONETARY]);
+		next->tally.member = DatumGetInt64(row->tts_values[places[COLUMN_MEMBER_ID]]);
+		next->tally.frequency = DatumGetInt64(row->tts_values[places[COLUMN_FREQUENCY]]);
+		next->tally.monetary = DatumGetInt64(row->tts_values[places[COLUMN_MONETARY]]);
 		next->tally.first_day =
-			DatumGetDateADT(row->tts_values[COLUMN_FIRST_DAY]) + POSTGRES_EPOCH_JDATE;
+			DatumGetDateADT(row->tts_values[places[COLUMN_FIRST_DAY]]) + POSTGRES_EPOCH_JDATE;
 		next->tally.last_day =
-			DatumGetDateADT(row->tts_values[COLUMN_LAST_DAY]) + POSTGRES_EPOCH_JDATE;
+			DatumGetDateADT(row->tts_values[places[COLUMN_LAST_DAY]]) + POSTGRES_EPOCH_JDATE;
 		if (n > 1 && next->tally.member < next[-1].tally.member)
 			ascending = false;
 	}
@@ -120,12 +127,12 @@ StoreTallies(const char *model_code, const StoredTally *stored, size_t nstored,
 	size_t		i = 0;
 	size_t		s = 0;
 
-	OpenWriter(&writer, "rfm_member", COLUMN_COUNT);
+	OpenWriter(&writer, "rfm_member", columns, COLUMN_COUNT);
 	while (i < n || s < nstored)
 	{
 		if (s == nstored || (i < n && tallies[i].member < stored[s].tally.member))
 		{
-			FillRow(NextRow(&writer), &tallies[i++], model);
+			FillRow(&writer, NextRow(&writer), &tallies[i++], model);
 			InsertRow(&writer);
 			changed++;
 		}
@@ -138,7 +145,7 @@ StoreTallies(const char *model_code, const StoredTally *stored, size_t nstored,
 		{
 			if (!SameTally(&tallies[i], &stored[s].tally))
 			{
-				FillRow(UpdatedRow(&writer), &tallies[i], model);
+				FillRow(&writer, UpdatedRow(&writer), &tallies[i], model);
 				UpdateRow(&writer, stored[s].tid);
 				changed++;
 			}

@@ -18,19 +18,58 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+static void
+StrangeColumn(Relation rel, const char *problem, const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("table crm_member.%s is not as setup() made it",
+						   RelationGetRelationName(rel)),
+					errdetail(problem, name)));
+}
+
 void
-OpenWriter(Writer *writer, const char *table, int columns)
+FindColumns(Relation rel, const char *const *names, int n, int *places)
+{
+	for (int i = 0; i < n; i++)
+	{
+		AttrNumber	number = get_attnum(RelationGetRelid(rel), names[i]);
+
+		if (number <= 0)
+			StrangeColumn(rel, "It has no column \"%s\".", names[i]);
+		places[i] = number - 1;
+	}
+}
+
+/* Columns that are not ours stay empty in rows we insert. */
+static void
+CheckOthers(const Writer *writer)
+{
+	TupleDesc	desc = RelationGetDescr(writer->rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const FormData_pg_attribute *column = TupleDescAttr(desc, i);
+		bool		ours = false;
+
+		for (int c = 0; c < writer->ncolumns; c++)
+			ours |= writer->places[c] == i;
+		if (!ours && !column->attisdropped && (column->attnotnull || column->atthasdef))
+			StrangeColumn(writer->rel, "Column \"%s\" has a default or must not be null.",
+						  NameStr(column->attname));
+	}
+}
+
+void
+OpenWriter(Writer *writer, const char *table, const char *const *names, int n)
 {
 	memset(writer, 0, sizeof(*writer));
 	writer->rel = table_open(CrmRelation(table), RowExclusiveLock);
-	if (RelationGetDescr(writer->rel)->natts != columns)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("table crm_member.%s is not as setup() made it", table),
-						errdetail("It has %d columns instead of %d.",
-								  RelationGetDescr(writer->rel)->natts, columns)));
+	writer->ncolumns = n;
+	FindColumns(writer->rel, names, n, writer->places);
 	writer->estate = CreateExecutorState();
 	writer->target = makeNode(ResultRelInfo);
 	InitResultRelInfo(writer->target, writer->rel, 1, NULL, 0);
@@ -69,7 +108,9 @@ static TupleTableSlot *
 ClearRow(Writer *writer, TupleTableSlot *row)
 {
 	ExecClearTuple(row);
-	memset(row->tts_isnull, 0, RelationGetDescr(writer->rel)->natts * sizeof(bool));
+	memset(row->tts_isnull, true, RelationGetDescr(writer->rel)->natts * sizeof(bool));
+	for (int i = 0; i < writer->ncolumns; i++)
+		row->tts_isnull[writer->places[i]] = false;
 	return row;
 }
 
@@ -78,6 +119,7 @@ NextRow(Writer *writer)
 {
 	if (writer->bulk == NULL)
 	{
+		CheckOthers(writer);
 		writer->bulk = GetBulkInsertState();
 		writer->command = GetCurrentCommandId(true);
 		for (int i = 0; i < WRITE_BATCH; i++)

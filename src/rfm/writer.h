@@ -15,10 +15,13 @@
 #include "utils/rel.h"
 
 #define WRITE_BATCH 500
+#define WRITER_COLUMNS 10
 
 typedef struct Writer
 {
 	Relation	rel;
+	int			ncolumns;
+	int			places[WRITER_COLUMNS]; /* of the columns in a row: see FindColumns */
 	EState	   *estate;
 	ResultRelInfo *target;
 	MemoryContext context;		/* of a batch */
@@ -32,13 +35,18 @@ typedef struct Writer
 	TupleTableSlot *rows[WRITE_BATCH];
 } Writer;
 
-/* Error where the table has another number of columns. */
-extern void OpenWriter(Writer *writer, const char *table, int columns);
+/*
+ * Where in a row the columns of these names are, whatever was added or dropped
+ * beside them; error where one is not there.
+ */
+extern void FindColumns(Relation rel, const char *const *names, int n, int *places);
+extern void OpenWriter(Writer *writer, const char *table, const char *const *names, int n);
 extern void CloseWriter(Writer *writer);
 
 /*
- * An empty row to fill (tts_values; none is null), which InsertRow takes.  What
- * it points to must live until the batch is written: allocate it in context.
+ * An empty row to fill by places (tts_values; of the writer's columns none is
+ * null, all others are), which InsertRow takes.  What it points to must live until
+ * the batch is written: allocate it in context.
  */
 extern TupleTableSlot *NextRow(Writer *writer);
 extern void InsertRow(Writer *writer);

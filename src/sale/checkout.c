@@ -43,6 +43,17 @@ PresentedSale(Jsonb *jsonb)
 }
 
 Sale *
+AttributedSale(Jsonb *jsonb)
+{
+	SaleDocument *document = ReadSaleDocument(jsonb);
+	int64		named = FindBuyer(document);
+
+	if (document->sale.member != NULL)
+		AttributeSale(document, named);
+	return &document->sale;
+}
+
+Sale *
 QuotedSale(Jsonb *jsonb)
 {
 	Sale	   *sale = PresentedSale(jsonb);

@@ -62,12 +62,12 @@ SetTimestamp(Facts *facts, Attribute attribute, TimestampTz at)
 	facts->facts[attribute].value.timestamp = at;
 }
 
-/* Has the member no other sale before this one, by the time of sale? */
+/* Has the member no other sale in the books before this one, by the time of sale? */
 static bool
 IsFirstPurchase(const Sale *sale)
 {
 	static CrmQuery query = {
-		"SELECT FROM crm_member.sale WHERE member_id = $1 "
+		"SELECT FROM crm_member.sale WHERE member_id = $1 AND settled_at IS NOT NULL "
 		"AND sold_at <= $2 "
 		"AND (sold_at, source, ref) < ($2, $3, $4)",
 		4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};

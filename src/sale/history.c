@@ -506,7 +506,7 @@ ReadFirstPurchases(History *history)
 		"SELECT k.no FROM unnest($1, $2, $3, $4) WITH ORDINALITY "
 		"AS k (member_id, sold_at, source, ref, no) "
 		"WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = k.member_id "
-		"AND s.sold_at <= k.sold_at AND (s.sold_at, s.source, s.ref) < (k.sold_at, k.source, k.ref))",
+		"AND s.settled_at IS NOT NULL AND s.sold_at <= k.sold_at AND (s.sold_at, s.source, s.ref) < (k.sold_at, k.source, k.ref))",
 		4, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
 	Datum	   *columns[4];
 	Datum		values[4];

@@ -143,6 +143,8 @@ extern Member *LoadBuyer(int64 member_id);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
 extern Sale *PresentedSale(Jsonb *jsonb);
+/* the same, booked with whom the buyer was named by: see AttributeSale */
+extern Sale *AttributedSale(Jsonb *jsonb);
 /* the same with its coupons taken off */
 extern Sale *QuotedSale(Jsonb *jsonb);
 /* Tells a repeated document from another with the same reference. */

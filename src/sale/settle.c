@@ -102,6 +102,9 @@ JudgeSale(Settlement *settlement, int i)
 		settlement->member_id = earned->sale->member_id;
 		settlement->standing = BeginClimb(settlement->member, earned->sale->sold_at, true);
 	}
+	else if (i > 0)
+		/* the one before it is about to enter the books */
+		earned->sale->first_purchase = NO_FIRST_PURCHASE;
 	earned->sale->member = settlement->member;
 	earned->climb = NULL;
 	earned->awards = EvaluateSale(settlement->set, earned->sale, settlement->use, NULL);

@@ -69,3 +69,27 @@ CALL clear_points('points', NULL);
 BEGIN;
 CALL expire_points();
 ROLLBACK;
+
+-- a table that went through a migration: columns are found by name, wherever they are
+\set VERBOSITY default
+ALTER TABLE points_account ADD COLUMN moved timestamptz NOT NULL DEFAULT '-infinity', ADD COLUMN note text;
+UPDATE points_account SET moved = expired_to, note = 'kept';
+SET client_min_messages = warning;
+ALTER TABLE points_account DROP COLUMN expired_to CASCADE;
+RESET client_min_messages;
+ALTER TABLE points_account RENAME COLUMN moved TO expired_to;
+ALTER TABLE points_entry ADD COLUMN moved timestamptz NOT NULL DEFAULT now();
+ALTER TABLE points_entry DROP COLUMN booked_at;
+ALTER TABLE points_entry RENAME COLUMN moved TO booked_at;
+SELECT award_points(id, 5, 'moved', 'moved', at => '2027-02-01', expires_at => '2027-03-01') FROM m WHERE i = 7;
+CALL expire_points('2027-04-01');
+SELECT kind, points, balance, at, booked_at IS NOT NULL AS booked FROM points_entry e JOIN m ON m.id = e.member_id WHERE i = 7 AND points_type = 'points' ORDER BY entry_no DESC LIMIT 2;
+SELECT balance, expires_at, expired_to, note FROM points_account a JOIN m ON m.id = a.member_id WHERE i = 7 AND points_type = 'points';
+SELECT * FROM verify_ledger();
+-- what cannot be left empty is not
+ALTER TABLE points_entry ADD COLUMN strange int NOT NULL DEFAULT 1;
+SELECT award_points(id, 5, 'moved', 'moved 2', at => '2027-05-01', expires_at => '2027-06-01') FROM m WHERE i = 7;
+CALL expire_points('2027-07-01');
+ALTER TABLE points_entry DROP COLUMN strange;
+CALL expire_points('2027-07-01');
+SELECT balance FROM points_account a JOIN m ON m.id = a.member_id WHERE i = 7 AND points_type = 'points';

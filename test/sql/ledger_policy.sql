@@ -15,7 +15,7 @@ SELECT register_member(source => 'test', external_id => '1') AS one \gset
 SELECT register_member(source => 'test', external_id => '2') AS two \gset
 
 SELECT e, is_expiry(e) FROM unnest(ARRAY['never', 'Never', '12 months', '36 hours', 'end of month', 'end of month + 2', 'end of year+1', '2027-12-31', 'inactive 12 months', 'INACTIVE 90 days',
-  '', 'sometimes', '-1 day', '0 days', '12', 'end of month -1', 'end of month + x', 'end of year + 1001', 'end of week', '2027-02-30', 'inactive', 'inactive never', 'inactive 2027-12-31', 'inactive end of year', 'inactive -1 day']) e;
+  '', 'sometimes', '-1 day', '0 days', '12', '1 day 12', 'inactive 12', ' 12.5 ', '12months', '1 day 12:00', 'P1Y', 'end of month -1', 'end of month + x', 'end of year + 1001', 'end of week', '2027-02-30', 'inactive', 'inactive never', 'inactive 2027-12-31', 'inactive end of year', 'inactive -1 day']) e;
 
 -- one type a policy, one lot a moment
 INSERT INTO points_type (points_type, name, expiry)

@@ -104,5 +104,23 @@ SELECT crm_member.unmerge(pg_temp.merge_of('m34c'))->'undone' AS undone;
 CALL crm_member.run_rfm(DATE '2026-08-01', 'm');
 SELECT member_id, frequency, monetary FROM crm_member.rfm WHERE model_code = 'm' AND member_id BETWEEN 3 AND 4 ORDER BY 1;
 SELECT * FROM crm_member.verify_ledger();
+
+-- a limit that comes after the merge counts what all of them used before it
+INSERT INTO crm_member.coupon_template (template_code, kind, value, uses) VALUES ('late', 'amount', 1, NULL);
+SELECT crm_member.import_coupon('late', 'LATE') IS NOT NULL AS imported;
+SELECT pg_temp.sell('late 5', '{"member_id": 5}', 10, '{"coupons": ["LATE"]}'), pg_temp.sell('late 6', '{"member_id": 6}', 10, '{"coupons": ["LATE"]}');
+SELECT crm_member.merge_members(5, '{6}', 'm56')->'survivor' AS survivor;
+UPDATE crm_member.coupon_template SET member_limit = 3 WHERE template_code = 'late';
+SELECT valid, sqlstate FROM crm_member.validate_coupon('LATE', '{"member_id": 5, "lines": [{"price": 10}]}');
+SELECT pg_temp.sell('late 5b', '{"member_id": 5}', 10, '{"coupons": ["LATE"]}');
+SELECT valid, sqlstate FROM crm_member.validate_coupon('LATE', '{"member_id": 5, "lines": [{"price": 10}]}');
+UPDATE crm_member.coupon_template SET member_limit = NULL WHERE template_code = 'late';
+UPDATE crm_member.coupon_template SET member_limit = 3 WHERE template_code = 'late';
+SELECT valid, sqlstate FROM crm_member.validate_coupon('LATE', '{"member_id": 5, "lines": [{"price": 10}]}');
+SELECT r->'coupons'->0->'sqlstate' AS fourth FROM crm_member.checkout('{"ref": "late 4", "member_id": 6, "lines": [{"price": 10}], "coupons": ["LATE"]}') AS r;
+SELECT crm_member.unmerge(pg_temp.merge_of('m56'))->'undone' AS undone;
+SELECT pg_temp.sell('late 6b', '{"member_id": 6}', 10, '{"coupons": ["LATE"]}'), pg_temp.sell('late 5c', '{"member_id": 5}', 10, '{"coupons": ["LATE"]}');
+SELECT member_id, uses FROM crm_member.coupon_tally WHERE template_code = 'late' ORDER BY 1;
+SELECT valid, sqlstate FROM crm_member.validate_coupon('LATE', '{"member_id": 5, "lines": [{"price": 10}]}');
 DROP VIEW standing, tiers;
 DROP TABLE before;

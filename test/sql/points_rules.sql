@@ -173,6 +173,18 @@ INSERT INTO crm_member.points_rule (rule_code, award, points, condition) VALUES 
 SELECT crm_member.checkout('{"ref": "june", "member_id": 1, "sold_at": "2026-06-01 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS june;
 SELECT crm_member.checkout('{"ref": "july", "member_id": 1, "sold_at": "2026-07-01 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS july;
 SELECT crm_member.checkout('{"ref": "may", "member_id": 1, "sold_at": "2026-05-01 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS may_came_late;
+-- a header that waits for its lines is no purchase yet, as member_fact says; of two that come together the earlier is the first
+INSERT INTO crm_member.member (member_id) VALUES (61), (62);
+INSERT INTO crm_member.sale (member_id, sale_id, ref, sold_at) VALUES (61, 6101, 'waits', '2026-06-01 10:00');
+SELECT first_purchase FROM crm_member.member_fact WHERE member_id = 61;
+SELECT crm_member.checkout('{"ref": "whole", "member_id": 61, "sold_at": "2026-06-02 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS earned;
+SELECT first_purchase FROM crm_member.member_fact WHERE member_id = 61;
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) VALUES (61, 6101, 1, 1);
+INSERT INTO crm_member.sale (member_id, sale_id, ref, sold_at) VALUES
+  (61, 6102, 'later', '2026-06-03 10:00'), (62, 6202, 'two', '2026-06-02 10:00'), (62, 6201, 'one', '2026-06-01 10:00'), (62, 6203, 'three', '2026-06-03 10:00');
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT sale_id / 100, sale_id, 1, 1 FROM unnest('{6102,6201,6202}'::int[]) AS sale_id;
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) VALUES (62, 6203, 1, 1);
+SELECT s.ref, coalesce(e.points, 0) AS earned FROM crm_member.sale s LEFT JOIN crm_member.points_entry e USING (member_id, sale_id) WHERE member_id IN (61, 62) ORDER BY member_id, sold_at;
 
 -- limits: 25 a member and month, 60 in all; what is left is given
 DELETE FROM crm_member.points_rule;

@@ -64,6 +64,12 @@ SELECT use_no, discount, returned_at IS NOT NULL AS back FROM coupon_use WHERE t
 -- nothing of one that is void by then
 SELECT take_back('h5', 'H5'), void_coupon('thirds', 'stolen'), take_back('h2', 'H2');
 SELECT status, uses FROM coupon_uses('thirds');
+-- stolen, used up and then made void: the use stands, and the refund does not revive it
+SELECT import_coupon('once', 'stolen') IS NOT NULL AS imported;
+SELECT sell('S1', :one, 'stolen'), void_coupon('stolen', 'stolen', actor => 'me'), void_coupon('stolen'), take_back('s1', 'S1');
+SELECT * FROM coupon_uses('stolen');
+SELECT sell('S2', :two, 'stolen');
+SELECT count(*) FILTER (WHERE returned_at IS NULL) AS stands FROM coupon_use u JOIN sale s USING (member_id, sale_id) WHERE s.ref = 'S1';
 
 -- an exchange: back and sold anew with the same coupon, in one transaction
 SELECT import_coupon('once', 'swap') IS NOT NULL AS imported;

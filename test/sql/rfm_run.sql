@@ -104,9 +104,15 @@ SELECT count(*) FROM rfm
    1 + (frequency >= 2)::int + (frequency >= 6)::int, 1 + (monetary >= 50)::int + (monetary >= 100.05)::int);
 SELECT count(*) FROM (SELECT frequency FROM rfm WHERE model_code = 'year' GROUP BY 1 HAVING count(DISTINCT f(score)) > 1) apart;
 SELECT rfm_grid('fixed');
--- a failed run leaves the scores that were
-UPDATE rfm_model SET cuts = '{"recency": [30]}' WHERE model_code = 'fixed';
+-- cuts that do not fit the bins are refused when they are written
 \set VERBOSITY terse
+UPDATE rfm_model SET cuts = '{"recency": [30]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET bins = 4 WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"recency": 30}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"monetary": [30, "50"]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{}' WHERE model_code = 'fixed';
+-- a failed run leaves the scores that were
+UPDATE rfm_model SET cuts = '{"recency": [30, 20]}' WHERE model_code = 'fixed';
 CALL run_rfm('2026-03-01', 'fixed');
 SELECT DISTINCT as_of FROM rfm WHERE model_code = 'fixed';
 

@@ -84,6 +84,9 @@ BEGIN READ ONLY;
 SELECT earned(crm_member.quote(ticket('q', 1, '2026-06-28 16:00', 10)));
 COMMIT;
 SELECT count(*) AS violations FROM crm_member.verify_ledger();
+-- a settled sale takes no more lines
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT member_id, sale_id, 20000, 1 FROM crm_member.sale WHERE ref = 'big';
+\echo :LAST_ERROR_SQLSTATE
 SET client_min_messages = warning;
 DROP VIEW loaded;
 DROP FUNCTION ticket, earned, ring_up, load, big;
