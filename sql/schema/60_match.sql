@@ -150,6 +150,14 @@ CREATE TRIGGER key_person_insert AFTER INSERT ON crm_member.person
 CREATE TRIGGER key_person_update AFTER UPDATE ON crm_member.person
   REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_member.key_person();
 
+-- Registrations that look for the person first take the rows their keys fall on until they end.
+CREATE TABLE crm_member.registration_claim (
+  slot  int PRIMARY KEY CHECK (slot BETWEEN 0 AND 65535)
+) WITH (fillfactor = 50);
+
+COMMENT ON TABLE crm_member.registration_claim IS 'Rows that register_member(unless_like => ...) writes so that two who register one person come one after the other; at most 65536';
+COMMENT ON COLUMN crm_member.registration_claim.slot IS 'Hash of a key of the person, modulo 65536: tells nothing of anybody';
+
 CREATE VIEW crm_member.duplicate_queue AS
 SELECT p.model_code, p.left_key, p.right_key, p.probability, p.weight, p.evidence, v.verdict, v.reason, v.decided_at
 FROM crm_member.duplicate_pair AS p

@@ -27,7 +27,6 @@
 #define MAX_KEYS 256
 #define ANY_LIMIT 80 /* and for all keys at once */
 #define MAX_LIMIT 1000
-#define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 #define LEAST_LIKELY 0.01
 #define BEFOREHAND 0.5 /* chance that a candidate is a member already */
 
@@ -44,7 +43,9 @@ static const MemberColumn columns[] = {
 	{"nickname", "nickname"}, {"address", "address"}, {"city", "place"},
 };
 
-#define NCOLUMNS ((int) lengthof(columns))
+#define NCOLUMNS CANDIDATE_COLUMNS
+
+StaticAssertDecl(lengthof(columns) == CANDIDATE_COLUMNS, "a column without a comparator");
 
 /* Shares estimated by the last run, kept for the session. */
 typedef struct Shares
@@ -125,7 +126,7 @@ LoadShares(void)
 	}
 }
 
-static MatchModel *
+MatchModel *
 MemberModel(int nfields, bool with_shares)
 {
 	MatchModel *model = palloc0(sizeof(MatchModel));
@@ -153,7 +154,7 @@ MemberModel(int nfields, bool with_shares)
 	return model;
 }
 
-static inline int64
+int64
 MemberKey(int column, uint64 key)
 {
 	return (int64) MixHash(column + 1, key);
@@ -328,7 +329,7 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, Found *found
 }
 
 /* The texts of a candidate, one a column; anything else it says is an error. */
-static void
+void
 ReadCandidate(Jsonb *candidate, char **texts)
 {
 	JsonbIterator     *it = JsonbIteratorInit(&candidate->root);

@@ -65,6 +65,38 @@ WHERE normalizer IS DISTINCT FROM crm_member.normalizer_version();
 CALL crm_member.find_duplicates();
 SELECT * FROM pg_temp.ask('{"name": "欧阳修文", "mobile": "13700001111"}');
 
+-- registration that looks first: the unlike, the likely, what is unique, a repeated call, a bad threshold
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9, source => 'erp', ref => 'r1') AS shen \gset
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9, source => 'erp', ref => 'r1') = :shen AS repeated;
+SELECT count(*) AS before FROM crm_member.member \gset
+\set VERBOSITY terse
+CREATE FUNCTION pg_temp.named_in_detail(member bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  detail text;
+BEGIN
+  PERFORM crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9);
+EXCEPTION WHEN SQLSTATE 'RM109' THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RETURN replace(detail, member::text, 'shen');
+END
+$$;
+SELECT pg_temp.named_in_detail(:shen);
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => 'Shen Kuo', birthday => '1981-12-03', identities => '{"wechat_unionid": "oSHEN"}', unless_like => 0.9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => '沈括', mobile => '13700001111', unless_like => 0.9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => 'momo', identities => '{"nickname:taobao": "沈括"}', birthday => '1981-12-03', unless_like => 1) > 0 AS less_likely;
+SELECT crm_member.register_member(name => '沈括', unless_like => 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => '沈括', unless_like => 'NaN');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(DISTINCT member_id) - :before AS registered, count(*) FILTER (WHERE value = 'oSHEN') AS stray FROM crm_member.member LEFT JOIN crm_member.identity USING (member_id);
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03') > 0 AS unasked;
+SELECT crm_member.register_member(unless_like => 0.9) > 0 AS nobody_is_like_nobody;
+\set VERBOSITY default
+
 SELECT crm_member.match_member('{"mobil": "1"}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT crm_member.match_member('{"mobile": ["1"]}');
