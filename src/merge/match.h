@@ -160,6 +160,7 @@ typedef struct MatchData
 	uint32  nrows;
 	uint32  size;
 	char  **keys;  /* of the source */
+	uint32 *by_key; /* rows by key */
 	uint32 *cells; /* nrows x nfields numbers of values; 0 null */
 } MatchData;
 
