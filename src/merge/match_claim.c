@@ -13,9 +13,11 @@
  */
 #include "merge/match.h"
 #include "merge/match_claim.h"
+#include "catalog.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -54,6 +56,8 @@ ClaimKeys(char **texts)
 	ClaimedRows       claimed = {.n = 0};
 	Datum             rows;
 
+	/* as who writes its keys does: a new secret waits for us, or we for it */
+	LockRelationOid(CrmRelation("match_key"), RowExclusiveLock);
 	for (int c = 0; c < KEYED_FIELDS; c++)
 	{
 		uint32 cell = texts[c] == NULL ? 0 : ReadValue(&model->fields[c], texts[c], scratch);

@@ -4,12 +4,14 @@
  *
  * The keys of a member are those of name, mobile, e-mail and birthday that also
  * make the blocks of find_duplicates.  A key that too many members hold is only
- * looked up together with a second one.  m and u are those of the last run of
+ * looked up together with a second one.  They are hashed under a secret of the
+ * installation.  m and u are those of the last run of
  * the model member, or the comparators' own while there is none.
  */
 #include "merge/match.h"
 #include "catalog.h"
 #include "query.h"
+#include "secret.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -154,10 +156,28 @@ MemberModel(int nfields, bool with_shares)
 	return model;
 }
 
+static Secret secret = {"match_secret", {"SELECT key, false FROM crm_member.match_secret", 0}};
+
+/* Keyed, for the few telephone numbers there are could all be tried. */
 int64
 MemberKey(int column, uint64 key)
 {
-	return (int64) MixHash(column + 1, key);
+	uint64 words[SIP_LANES] = {MixHash(column + 1, key)}, hashes[SIP_LANES];
+
+	SipHash(GetSecret(&secret)->keys, words, hashes);
+	return (int64) hashes[0];
+}
+
+/* match_key_version(): what keys depend on besides the person */
+PG_FUNCTION_INFO_V1(crm_match_key_version);
+Datum
+crm_match_key_version(PG_FUNCTION_ARGS)
+{
+	uint64 words[SIP_LANES] = {0}, hashes[SIP_LANES];
+
+	SipHash(GetSecret(&secret)->keys, words, hashes);
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf("%s key %08x", NormalizerVersion(), (uint32) hashes[0])));
 }
 
 /* All keys of what a candidate or a member says. */

@@ -28,7 +28,7 @@ INSERT INTO shared_table SELECT name, 'match' FROM unnest('{
 -- shares of what all members together may use up
 INSERT INTO shared_table VALUES ('coupon_share', 'limit');
 -- one row each, made by setup()
-INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('erasure_salt', 'secret');
+INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('match_secret', 'secret'), ('erasure_salt', 'secret');
 -- read where it is asked for, not kept by sessions
 INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition'), ('merge_field', 'definition'), ('merge_source', 'definition');
 

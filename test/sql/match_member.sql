@@ -53,13 +53,32 @@ UPDATE crm_member.member SET status = 'merged', merged_into = :other_wei WHERE m
 SELECT * FROM pg_temp.ask('{"mobile": "13599998888"}');
 
 -- keys of another version are made anew
-UPDATE crm_member.match_key SET normalizer = 'old', keys = '{}' WHERE member_id = :ouyang;
+UPDATE crm_member.match_key SET version = 'old', keys = '{}' WHERE member_id = :ouyang;
 DELETE FROM crm_member.match_key WHERE member_id = :other_wei;
 SELECT * FROM pg_temp.ask('{"mobile": "13700001111"}');
 CALL crm_member.rekey_members();
 SELECT * FROM pg_temp.ask('{"mobile": "13700001111"}');
 SELECT count(*) AS without FROM crm_member.person LEFT JOIN crm_member.match_key USING (member_id)
-WHERE normalizer IS DISTINCT FROM crm_member.normalizer_version();
+WHERE version IS DISTINCT FROM crm_member.match_key_version();
+
+-- a new secret: all keys are others, and find the same
+CREATE TEMP TABLE old_key AS SELECT member_id, unnest(keys) AS key, version FROM crm_member.match_key;
+CREATE TEMP TABLE old_found AS SELECT * FROM crm_member.match_member('{"name": "歐陽修文", "mobile": "13700001111"}');
+SELECT crm_member.match_keys('欧阳修文', '13700001111', NULL, NULL) AS before \gset
+BEGIN;
+UPDATE crm_member.match_secret SET key = decode(repeat('00112233445566778899aabbccddeeff', 2), 'hex');
+SELECT count(*) > 0 AS keyed, count(*) FILTER (WHERE version <> crm_member.match_key_version()) AS stale,
+       (SELECT count(*) FROM crm_member.match_key AS k, unnest(k.keys) AS x WHERE EXISTS (SELECT FROM old_key AS o WHERE o.key = x)) AS kept,
+       (SELECT count(*) FROM crm_member.match_key) = (SELECT count(DISTINCT member_id) FROM old_key) AS as_many,
+       (SELECT count(*) FROM crm_member.match_key AS k, unnest(k.keys)) = (SELECT count(*) FROM old_key) AS as_many_keys,
+       crm_member.match_keys('欧阳修文', '13700001111', NULL, NULL) && :'before' AS same_keys
+FROM crm_member.match_key;
+SELECT count(*) AS differ FROM (TABLE old_found EXCEPT SELECT * FROM crm_member.match_member('{"name": "歐陽修文", "mobile": "13700001111"}')) AS x;
+ROLLBACK;
+SELECT crm_member.match_keys('欧阳修文', '13700001111', NULL, NULL) = :'before' AS taken_back,
+       (SELECT count(*) FROM crm_member.match_member('{"mobile": "13700001111"}')) AS found;
+UPDATE crm_member.match_secret SET key = '\x00';
+\echo :LAST_ERROR_SQLSTATE
 
 -- the last run of the model gives the shares
 CALL crm_member.find_duplicates();
