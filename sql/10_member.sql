@@ -48,14 +48,15 @@ CREATE FUNCTION crm_member.register_member(
   card_type text DEFAULT NULL,
   identities jsonb DEFAULT NULL,
   ref text DEFAULT NULL,
-  actor text DEFAULT NULL)
+  actor text DEFAULT NULL,
+  unless_like numeric DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_register_member';
 
-COMMENT ON FUNCTION crm_member.register_member(text, text, text, date, text, text, text, text, text, text, jsonb, text, text, timestamptz, text, text, jsonb, text, text) IS
-  'Register a member and return its identifier. Mobile, e-mail, (source, external_id) and identities, an object of kind to value, become identities; card_no hands out a card made ahead of use, or makes one where card_type is said, and enables it; joined_at NULL is now; gender is M, F, X, a word for it or its code in ISO 5218. Repeating (source, ref) or (source, external_id) returns the member of the first call. Empty texts are NULL. Errors: 22023 bad argument, RM001 ref used for another registration, RM103 an identity is bound to another member, RM104 unknown card, RM105 the card cannot be issued';
+COMMENT ON FUNCTION crm_member.register_member(text, text, text, date, text, text, text, text, text, text, jsonb, text, text, timestamptz, text, text, jsonb, text, text, numeric) IS
+  'Register a member and return its identifier. Mobile, e-mail, (source, external_id) and identities, an object of kind to value, become identities; card_no hands out a card made ahead of use, or makes one where card_type is said, and enables it; joined_at NULL is now; gender is M, F, X, a word for it or its code in ISO 5218. Repeating (source, ref) or (source, external_id) returns the member of the first call. Empty texts are NULL. unless_like: a probability from 0.01 to 1; a person who is a member already with at least that, as match_member() sees it, is refused, and who registers the same person meanwhile waits; NULL: nobody is looked for. Errors: 22023 bad argument, RM001 ref used for another registration, RM109 likely a member already, RM103 an identity is bound to another member, RM104 unknown card, RM105 the card cannot be issued';
 
 CREATE FUNCTION crm_member.act_done(members bigint[], act text, ref text, fingerprint bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -68,22 +68,31 @@ COMMENT ON FUNCTION crm_member.connected_components(text) IS
 
 CREATE FUNCTION crm_member.match_keys(name text, mobile text, email text, birthday text) RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_match_keys';
 
 COMMENT ON FUNCTION crm_member.match_keys(text, text, text, text) IS
-  'The keys of a person, as in match_key; what is NULL or says nothing gives none. Depends on normalizer_version(), hence STABLE';
+  'The keys of a person, as in match_key, hashed under match_secret; what is NULL or says nothing gives none. Depends on match_key_version(), hence STABLE';
+
+CREATE FUNCTION crm_member.match_key_version() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'crm_match_key_version';
+
+COMMENT ON FUNCTION crm_member.match_key_version() IS
+  'What match_keys() depends on besides the person: normalizer_version() and a mark of match_secret, which does not tell it';
 
 CREATE FUNCTION crm_member.key_person() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
 AS $$
 BEGIN
-  INSERT INTO crm_member.match_key (member_id, keys, normalizer)
+  INSERT INTO crm_member.match_key (member_id, keys, version)
   SELECT c.member_id, crm_member.match_keys(c.name, c.mobile, c.email, c.birthday::text),
-         crm_member.normalizer_version()
+         crm_member.match_key_version()
     FROM changed AS c
-  ON CONFLICT (member_id) DO UPDATE SET keys = excluded.keys, normalizer = excluded.normalizer
-  WHERE (match_key.keys, match_key.normalizer) IS DISTINCT FROM (excluded.keys, excluded.normalizer);
+  ON CONFLICT (member_id) DO UPDATE SET keys = excluded.keys, version = excluded.version
+  WHERE (match_key.keys, match_key.version) IS DISTINCT FROM (excluded.keys, excluded.version);
   RETURN NULL;
 END
 $$;
@@ -95,18 +104,32 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
 AS $$
 BEGIN
-  INSERT INTO crm_member.match_key (member_id, keys, normalizer)
+  INSERT INTO crm_member.match_key (member_id, keys, version)
   SELECT p.member_id, crm_member.match_keys(p.name, p.mobile, p.email, p.birthday::text),
-         crm_member.normalizer_version()
+         crm_member.match_key_version()
     FROM crm_member.person AS p
     LEFT JOIN crm_member.match_key AS k ON k.member_id = p.member_id
-   WHERE k.normalizer IS DISTINCT FROM crm_member.normalizer_version()
-  ON CONFLICT (member_id) DO UPDATE SET keys = excluded.keys, normalizer = excluded.normalizer;
+   WHERE k.version IS DISTINCT FROM crm_member.match_key_version()
+  ON CONFLICT (member_id) DO UPDATE SET keys = excluded.keys, version = excluded.version;
 END
 $$;
 
 COMMENT ON PROCEDURE crm_member.rekey_members() IS
-  'Make the keys anew that another normalizer_version() made, or that are missing: after an update of this library or of ICU. One transaction; may be repeated';
+  'Make the keys anew that another match_key_version() made, or that are missing: after an update of this library or of ICU. One transaction; may be repeated';
+
+CREATE FUNCTION crm_member.rekey_under_secret() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- who writes a person meanwhile waits, and then makes keys under the new secret
+  LOCK TABLE crm_member.match_key IN SHARE ROW EXCLUSIVE MODE;
+  CALL crm_member.rekey_members();
+  RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.rekey_under_secret() IS 'Trigger of match_secret: all keys follow a new secret in the same transaction';
 
 CREATE FUNCTION crm_member.match_member(
   candidate jsonb,

@@ -50,7 +50,7 @@ AS $$
 
   -- persons, configuration, corrections, bulk work
   ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
-    import,import_error,coupon,coupon_alias,coupon_event,member_case,golden_record,merged_debt,match_%,duplicate_%}'),
+    import,import_error,coupon,coupon_alias,coupon_event,member_case,golden_record,merged_debt,match_model,match_record,match_relation,match_verdict,match_run,match_key,duplicate_%}'),
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
@@ -62,8 +62,8 @@ AS $$
   -- a match model names a query that find_duplicates() runs as whoever calls it
   ('admin', 'change', '{setting,points_type,stored_value_setting,merge_part,match_model}'),
 
-  -- secrets: who knows the key of codes can foresee them
-  ('admin', 'select', '{coupon_secret}'),
+  -- secrets: who knows the key of codes can foresee them, who knows that of match_key can try out numbers on it
+  ('admin', 'select', '{coupon_secret,match_secret}'),
   ('nobody', 'select', '{erasure_salt}')
 $$;
 

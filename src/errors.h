@@ -25,6 +25,7 @@
 #define ERRCODE_CRM_IDENTITY_TAKEN		 CRM_STATE('1', '0', '3')
 #define ERRCODE_CRM_UNKNOWN_CARD		 CRM_STATE('1', '0', '4')
 #define ERRCODE_CRM_CARD_STATE			 CRM_STATE('1', '0', '5')	/* state forbids the act */
+#define ERRCODE_CRM_LIKELY_KNOWN		 CRM_STATE('1', '0', '9')	/* somebody likely is that person */
 
 /* tiers */
 #define ERRCODE_CRM_UNKNOWN_TIER		 CRM_STATE('1', '0', '6')

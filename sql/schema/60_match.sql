@@ -136,19 +136,45 @@ INSERT INTO crm_member.match_model (model_code, name, source, key, fields) VALUE
 CREATE TABLE crm_member.match_key (
   member_id   bigint PRIMARY KEY REFERENCES crm_member.person ON DELETE CASCADE,
   keys        bigint[] NOT NULL,
-  normalizer  text NOT NULL
+  version     text NOT NULL
 );
 
 CREATE INDEX match_key_keys ON crm_member.match_key USING gin (keys) WITH (fastupdate = off);
 
 COMMENT ON TABLE crm_member.match_key IS 'Keys by which match_member() finds members; kept by a trigger on person';
-COMMENT ON COLUMN crm_member.match_key.keys IS 'Hashes of what name, mobile, e-mail and birthday amount to';
-COMMENT ON COLUMN crm_member.match_key.normalizer IS 'normalizer_version() that made the keys: see rekey_members()';
+COMMENT ON COLUMN crm_member.match_key.keys IS 'Hashes of what name, mobile, e-mail and birthday amount to, under match_secret: without it no number can be tried out on them';
+COMMENT ON COLUMN crm_member.match_key.version IS 'match_key_version() that made the keys: see rekey_members()';
+
+-- The secret behind those keys.
+CREATE TABLE crm_member.match_secret (
+  singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  key        bytea NOT NULL CHECK (length(key) = 32)
+);
+
+COMMENT ON TABLE crm_member.match_secret IS 'What the hashes of match_key are keyed with: one row, made by setup(). A new key makes all of match_key anew in the same transaction';
+COMMENT ON COLUMN crm_member.match_secret.key IS '32 random bytes';
+
+INSERT INTO crm_member.match_secret (key)
+VALUES (decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
+
+CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.match_secret
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
+-- fires after it, by its name
+CREATE TRIGGER touched_rekey_members AFTER UPDATE ON crm_member.match_secret
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.rekey_under_secret();
 
 CREATE TRIGGER key_person_insert AFTER INSERT ON crm_member.person
   REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_member.key_person();
 CREATE TRIGGER key_person_update AFTER UPDATE ON crm_member.person
   REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_member.key_person();
+
+-- Registrations that look for the person first take the rows their keys fall on until they end.
+CREATE TABLE crm_member.registration_claim (
+  slot  int PRIMARY KEY CHECK (slot BETWEEN 0 AND 65535)
+) WITH (fillfactor = 50);
+
+COMMENT ON TABLE crm_member.registration_claim IS 'Rows that register_member(unless_like => ...) writes so that two who register one person come one after the other; at most 65536';
+COMMENT ON COLUMN crm_member.registration_claim.slot IS 'Hash of a key of the person, modulo 65536: tells nothing of anybody';
 
 CREATE VIEW crm_member.duplicate_queue AS
 SELECT p.model_code, p.left_key, p.right_key, p.probability, p.weight, p.evidence, v.verdict, v.reason, v.decided_at

@@ -90,3 +90,17 @@ HasCard(Registration *row)
 {
 	return row->outcome == OUTCOME_OPEN && row->text[FIELD_CARD_NO] != NULL;
 }
+
+Datum
+BirthdayValue(Batch *batch, int row, int what, bool *isnull)
+{
+	*isnull = !batch->rows[row]->has_birthday;
+	return DateADTGetDatum(batch->rows[row]->birthday);
+}
+
+Datum
+AttrsValue(Batch *batch, int row, int what, bool *isnull)
+{
+	*isnull = batch->rows[row]->attrs == NULL;
+	return *isnull ? (Datum) 0 : JsonbPGetDatum(batch->rows[row]->attrs);
+}

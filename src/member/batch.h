@@ -36,6 +36,8 @@ extern Datum TextValue(Batch *batch, int row, int what, bool *isnull);
 extern Datum IdValue(Batch *batch, int row, int what, bool *isnull);
 extern Datum FingerprintValue(Batch *batch, int row, int what, bool *isnull);
 extern Datum JoinedValue(Batch *batch, int row, int what, bool *isnull);
+extern Datum BirthdayValue(Batch *batch, int row, int what, bool *isnull);
+extern Datum AttrsValue(Batch *batch, int row, int what, bool *isnull);
 extern Datum FoundValue(Batch *batch, int row, int what, bool *isnull);
 
 extern bool HasCard(Registration *row);

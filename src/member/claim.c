@@ -8,6 +8,7 @@
 #include "crm_member.h"
 #include "query.h"
 #include "member/batch.h"
+#include "merge/match_claim.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -259,6 +260,58 @@ ClaimIdentities(Batch *batch, ClaimKind kind)
 	}
 }
 
+/*
+ * A person who likely is a member already.  What is unique has been claimed by now,
+ * so that it is told first; rows of one batch are not compared with one another.
+ */
+static void
+RefuseKnown(Batch *batch)
+{
+	static CrmQuery candidate = {
+		"SELECT jsonb_strip_nulls(jsonb_build_object('name', $1, 'mobile', $2, 'email', $3, "
+		"'birthday', to_char($4, 'YYYY-MM-DD'), 'gender', $5, "
+		"'nickname', coalesce($6, $7 ->> 'nickname'), 'address', $7 ->> 'address', "
+		"'city', $7 ->> 'city'))",
+		7, {TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID, TEXTOID, JSONBOID}};
+
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		Registration *row = batch->rows[i];
+		char	   *nickname = NULL;
+		char	   *probability;
+		Datum		values[7];
+		char		nulls[8] = "       ";
+		bool		isnull;
+		int64		known;
+
+		if (row->outcome != OUTCOME_OPEN || row->unless_like == NULL)
+			continue;
+		for (int j = 0; j < row->nothers && nickname == NULL; j++)
+		{
+			if (strncmp(row->others[j].kind, "nickname:", 9) == 0)
+				nickname = row->others[j].value;
+		}
+		values[0] = NullableText(row->text[FIELD_NAME], &nulls[0]);
+		values[1] = NullableText(row->text[FIELD_MOBILE], &nulls[1]);
+		values[2] = NullableText(row->text[FIELD_EMAIL], &nulls[2]);
+		values[3] = BirthdayValue(batch, i, 0, &isnull);
+		nulls[3] = isnull ? 'n' : ' ';
+		values[4] = NullableText(row->text[FIELD_GENDER], &nulls[4]);
+		values[5] = NullableText(nickname, &nulls[5]);
+		values[6] = AttrsValue(batch, i, 0, &isnull);
+		nulls[6] = isnull ? 'n' : ' ';
+		RunQuery(&candidate, values, nulls, true, 1);
+		known = ClaimPerson(DatumGetJsonbPCopy(QueryColumn(0, 1, &isnull)), row->unless_like,
+							&probability);
+		if (known == 0)
+			continue;
+		Refuse(&row->why, ERRCODE_CRM_LIKELY_KNOWN, pstrdup("this person is likely a member"),
+			   psprintf("Member " INT64_FORMAT " with a probability of %s.", known, probability),
+			   pstrdup("match_member() tells why. Without unless_like nobody is looked for."));
+		row->outcome = OUTCOME_REFUSED;
+	}
+}
+
 static void
 RefuseCard(Registration *row, int sqlstate, char *detail, char *hint)
 {
@@ -400,6 +453,7 @@ ClaimAll(Batch *batch)
 	ReleaseClaims(batch, false);
 	ClaimIdentities(batch, CLAIM_CONTACT);
 	ClaimIdentities(batch, CLAIM_OTHER);
+	RefuseKnown(batch);
 	ReleaseClaims(batch, true);
 	ClaimCards(batch);
 	ReleaseClaims(batch, true);

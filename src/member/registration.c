@@ -16,20 +16,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-static Datum
-BirthdayValue(Batch *batch, int row, int what, bool *isnull)
-{
-	*isnull = !batch->rows[row]->has_birthday;
-	return DateADTGetDatum(batch->rows[row]->birthday);
-}
-
-static Datum
-AttrsValue(Batch *batch, int row, int what, bool *isnull)
-{
-	*isnull = batch->rows[row]->attrs == NULL;
-	return *isnull ? (Datum) 0 : JsonbPGetDatum(batch->rows[row]->attrs);
-}
-
 static bool
 IsOpen(Registration *row)
 {

@@ -8,6 +8,7 @@
 #include "member/member.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 
 /* What is said as text, in the order of the arguments of register_member(). */
 typedef enum MemberField
@@ -56,6 +57,7 @@ typedef struct Registration
 	TimestampTz joined_at;
 	Jsonb	   *attrs;			/* or NULL */
 	Jsonb	   *identities;		/* or NULL */
+	Numeric		unless_like;	/* or NULL; only of one that is registered alone */
 
 	char	   *identity_mobile;	/* normal form for the directory */
 	char	   *identity_email;

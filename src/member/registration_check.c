@@ -142,6 +142,20 @@ CheckBirthday(Registration *row)
 		RefuseValue(row, pstrdup("birthday is in the future"), NULL, NULL);
 }
 
+/* match_member() tells of nobody who is less likely. */
+static void
+CheckUnlessLike(Registration *row)
+{
+	double		least;
+
+	if (row->unless_like == NULL)
+		return;
+	least = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+											   NumericGetDatum(row->unless_like)));
+	if (!(least >= 0.01 && least <= 1))
+		RefuseValue(row, pstrdup("unless_like is no probability from 0.01 to 1"), NULL, NULL);
+}
+
 /* Letters, words, and the codes of ISO 5218 and GB/T 2261.1. */
 static void
 CheckGender(Registration *row)
@@ -244,6 +258,7 @@ CheckRegistration(Registration *row, bool keep)
 	CheckOthers(row);
 	CheckBirthday(row);
 	CheckGender(row);
+	CheckUnlessLike(row);
 	CheckWord(row, FIELD_KIND, kinds, lengthof(kinds));
 	CheckWord(row, FIELD_STATUS, statuses, lengthof(statuses));
 	CheckName(row, FIELD_TIER, "tier", config->tiers, config->ntiers);

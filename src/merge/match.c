@@ -43,6 +43,36 @@ CompareRow(const Row *a, const Row *b)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+static int
+CompareKeyIndex(const void *x, const void *y, void *arg)
+{
+	MatchData *data = arg;
+
+	return strcmp(data->keys[*(const uint32 *) x], data->keys[*(const uint32 *) y]);
+}
+
+/* The rows by key; a key names one row. */
+static void
+SortKeys(const MatchModel *model, MatchData *data)
+{
+	data->by_key = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < data->nrows; i++)
+		data->by_key[i] = i;
+	qsort_arg(data->by_key, data->nrows, sizeof(uint32), CompareKeyIndex, data);
+	for (uint32 i = 1; i < data->nrows; i++)
+	{
+		const char *key = data->keys[data->by_key[i]];
+
+		if (strcmp(key, data->keys[data->by_key[i - 1]]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_CARDINALITY_VIOLATION),
+					 errmsg("the source of model \"%s\" has two rows with key \"%s\"",
+							model->code, key),
+					 errdetail("Column \"%s\" must be unique there.", model->key),
+					 errhint("Choose another key, or make the source a query with DISTINCT ON.")));
+	}
+}
+
 static void
 LoadRows(MatchModel *model, MatchData *data)
 {
@@ -118,30 +148,23 @@ LoadRows(MatchModel *model, MatchData *data)
 	}
 	if (rows != NULL)
 		pfree(rows);
+	SortKeys(model, data);
 	MemoryContextDelete(scratch);
 	MemoryContextSwitchTo(old);
 }
 
-static int
-CompareKeyIndex(const void *x, const void *y, void *arg)
-{
-	MatchData *data = arg;
-
-	return strcmp(data->keys[*(const uint32 *) x], data->keys[*(const uint32 *) y]);
-}
-
 static uint32
-FindKey(MatchData *data, const uint32 *sorted, const char *key)
+FindKey(const MatchData *data, const char *key)
 {
 	int64 low = 0, high = (int64) data->nrows - 1;
 
 	while (low <= high)
 	{
 		int64 middle = (low + high) / 2;
-		int   order = strcmp(key, data->keys[sorted[middle]]);
+		int   order = strcmp(key, data->keys[data->by_key[middle]]);
 
 		if (order == 0)
-			return sorted[middle];
+			return data->by_key[middle];
 		if (order < 0)
 			high = middle - 1;
 		else
@@ -185,23 +208,16 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 	bool  of_members = strcmp(model->code, "member") == 0;
 	Datum value = CStringGetTextDatum(model->code);
 	/* not read-only: verdicts given since the run began must be seen */
-	uint64  n = RunQuery(of_members ? &members : &query, &value, NULL, false, 0);
-	uint32 *sorted;
+	uint64 n = RunQuery(of_members ? &members : &query, &value, NULL, false, 0);
 
 	*nsame = *ndistinct = 0;
 	*same = palloc(Max(n, 1) * sizeof(MatchEdge));
 	*distinct = palloc(Max(n, 1) * sizeof(MatchEdge));
-	if (n == 0)
-		return;
-	sorted = palloc_extended(Max(data->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < data->nrows; i++)
-		sorted[i] = i;
-	qsort_arg(sorted, data->nrows, sizeof(uint32), CompareKeyIndex, data);
 	for (uint64 i = 0; i < n; i++)
 	{
 		bool   isnull;
-		uint32 a = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 1, &isnull)));
-		uint32 b = FindKey(data, sorted, TextDatumGetCString(QueryColumn(i, 2, &isnull)));
+		uint32 a = FindKey(data, TextDatumGetCString(QueryColumn(i, 1, &isnull)));
+		uint32 b = FindKey(data, TextDatumGetCString(QueryColumn(i, 2, &isnull)));
 		char  *verdict = TextDatumGetCString(QueryColumn(i, 3, &isnull));
 
 		if (a == UINT32_MAX || b == UINT32_MAX || a == b)
@@ -213,7 +229,6 @@ ReadVerdicts(MatchModel *model, MatchData *data, MatchEdge **same, uint64 *nsame
 	}
 	qsort(*same, *nsame, sizeof(MatchEdge), CompareEnds);
 	qsort(*distinct, *ndistinct, sizeof(MatchEdge), CompareEnds);
-	pfree(sorted);
 }
 
 static bool

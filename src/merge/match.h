@@ -160,6 +160,7 @@ typedef struct MatchData
 	uint32  nrows;
 	uint32  size;
 	char  **keys;  /* of the source */
+	uint32 *by_key; /* rows by key */
 	uint32 *cells; /* nrows x nfields numbers of values; 0 null */
 } MatchData;
 
@@ -285,6 +286,13 @@ extern double RelatedProbability(const MatchModel *model, const MatchData *data,
 extern int32  FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a,
 						  const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);
+
+/* match_member.c: members as records of the model "member" */
+#define CANDIDATE_COLUMNS 9
+#define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
+extern MatchModel *MemberModel(int nfields, bool with_shares);
+extern int64       MemberKey(int column, uint64 key);
+extern void        ReadCandidate(Jsonb *candidate, char **texts);
 
 /* match_decide.c */
 extern void DecidePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,

@@ -4,12 +4,14 @@
  *
  * The keys of a member are those of name, mobile, e-mail and birthday that also
  * make the blocks of find_duplicates.  A key that too many members hold is only
- * looked up together with a second one.  m and u are those of the last run of
+ * looked up together with a second one.  They are hashed under a secret of the
+ * installation.  m and u are those of the last run of
  * the model member, or the comparators' own while there is none.
  */
 #include "merge/match.h"
 #include "catalog.h"
 #include "query.h"
+#include "secret.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -28,7 +30,6 @@
 #define ANY_LIMIT 80 /* and for all keys at once */
 #define PART_MEMBERS 200000 /* beyond so many, part of a name with part of a birthday says nothing */
 #define MAX_LIMIT 1000
-#define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 #define LEAST_LIKELY 0.01
 #define BEFOREHAND 0.5 /* chance that a candidate is a member already */
 
@@ -45,7 +46,9 @@ static const MemberColumn columns[] = {
 	{"nickname", "nickname"}, {"address", "address"}, {"city", "place"},
 };
 
-#define NCOLUMNS ((int) lengthof(columns))
+#define NCOLUMNS CANDIDATE_COLUMNS
+
+StaticAssertDecl(lengthof(columns) == CANDIDATE_COLUMNS, "a column without a comparator");
 
 /* Shares estimated by the last run, kept for the session. */
 typedef struct Shares
@@ -126,7 +129,7 @@ LoadShares(void)
 	}
 }
 
-static MatchModel *
+MatchModel *
 MemberModel(int nfields, bool with_shares)
 {
 	MatchModel *model = palloc0(sizeof(MatchModel));
@@ -154,10 +157,28 @@ MemberModel(int nfields, bool with_shares)
 	return model;
 }
 
-static inline int64
+static Secret secret = {"match_secret", {"SELECT key, false FROM crm_member.match_secret", 0}};
+
+/* Keyed, for the few telephone numbers there are could all be tried. */
+int64
 MemberKey(int column, uint64 key)
 {
-	return (int64) MixHash(column + 1, key);
+	uint64 words[SIP_LANES] = {MixHash(column + 1, key)}, hashes[SIP_LANES];
+
+	SipHash(GetSecret(&secret)->keys, words, hashes);
+	return (int64) hashes[0];
+}
+
+/* match_key_version(): what keys depend on besides the person */
+PG_FUNCTION_INFO_V1(crm_match_key_version);
+Datum
+crm_match_key_version(PG_FUNCTION_ARGS)
+{
+	uint64 words[SIP_LANES] = {0}, hashes[SIP_LANES];
+
+	SipHash(GetSecret(&secret)->keys, words, hashes);
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf("%s key %08x", NormalizerVersion(), (uint32) hashes[0])));
 }
 
 /* All keys of what a candidate or a member says. */
@@ -344,7 +365,7 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, double membe
 }
 
 /* The texts of a candidate, one a column; anything else it says is an error. */
-static void
+void
 ReadCandidate(Jsonb *candidate, char **texts)
 {
 	JsonbIterator     *it = JsonbIteratorInit(&candidate->root);

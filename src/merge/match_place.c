@@ -193,6 +193,23 @@ IsAddressUnit(Rune rune)
 	return false;
 }
 
+/* What a number stands before: not a street, which may be called 文三路. */
+static bool
+IsCounted(Rune rune)
+{
+	static Rune counted[16];
+	static int  n = 0;
+
+	if (n == 0)
+		n = DecodeText("号弄栋幢单室楼层座门", counted, lengthof(counted));
+	for (int i = 0; i < n; i++)
+	{
+		if (counted[i] == rune)
+			return true;
+	}
+	return false;
+}
+
 /* Words, pairs of Han characters and, for an address, its numbers. */
 static void
 Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
@@ -217,6 +234,8 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 	value->words->letters = palloc(MATCH_MAX_TOKENS * sizeof(uint32));
 	for (int i = 0; i < n; i++)
 		runes[i] = Simplified(runes[i]);
+	if (address)
+		n = HanNumbers(runes, n, lengthof(runes), IsCounted);
 
 	for (int i = 0; i < n;)
 	{
@@ -526,7 +545,8 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 		bool same_end = a->nnumbers > 0 && b->nnumbers > 0 &&
 						a->words->numbers[a->nnumbers - 1] == b->words->numbers[b->nnumbers - 1];
 
-		if (same_end && shared >= 2 && contained >= 0.3)
+		/* one may leave a number out, but another house or entrance is another home */
+		if (same_end && shared >= 2 && shared == Min(a->nnumbers, b->nnumbers) && contained >= 0.3)
 			return ADDRESS_EQUAL;
 		if (shared >= 1 && large && contained >= 0.5)
 			return ADDRESS_NEAR;

@@ -415,3 +415,59 @@ LookAlike(Rune a, Rune b)
 	LoadLists();
 	return bsearch(&key, pairs, npairs, sizeof(HanPair), ComparePair) != NULL;
 }
+
+static int
+HanPower(Rune rune)
+{
+	return rune == 0x5341 ? 10 : rune == 0x767E ? 100 : rune == 0x5343 ? 1000 : 0;
+}
+
+/*
+ * Numbers written in Han become digits where a sign follows that counts: sign by
+ * sign (ä¸ãä¸ is 301) or by tens and hundreds.  Returns the new length, at most size.
+ */
+int
+HanNumbers(Rune *runes, int n, int size, bool (*counts)(Rune))
+{
+	Rune *from = palloc(Max(n, 1) * sizeof(Rune));
+	int   kept = 0;
+
+	memcpy(from, runes, n * sizeof(Rune));
+	for (int i = 0; i < n && kept < size;)
+	{
+		int   end = i, total = 0, last = 0;
+		bool  powers = false;
+		char *digits;
+
+		while (end < n && end - i < 7 &&
+			   (HanDigit(from[end]) >= 0 || HanPower(from[end]) > 0 ||
+				(end > i && from[end] == '0'))) /* folding makes 〇 a 0 */
+		{
+			int power = HanPower(from[end]);
+
+			if (power > 0)
+			{
+				total += (last == 0 ? 1 : last) * power;
+				last = 0;
+				powers = true;
+			}
+			else
+				last = (powers ? 0 : last * 10) + Max(HanDigit(from[end]), 0);
+			end++;
+		}
+		if (end == i || end == n || !counts(from[end]))
+		{
+			/* the whole run stays: a part of it is no number */
+			do
+				runes[kept++] = from[i++];
+			while (i < end && kept < size);
+			continue;
+		}
+		digits = psprintf("%0*d", powers ? 1 : end - i, total + last);
+		while (*digits && kept < size)
+			runes[kept++] = *digits++;
+		i = end;
+	}
+	pfree(from);
+	return kept;
+}

@@ -52,7 +52,7 @@ ClassOf(Rune rune)
 {
 	if (IsHan(rune))
 		return CLASS_HAN;
-	if (rune == '*' || rune == 0x25CF || rune == 0x00D7)
+	if (rune == '*' || rune == 0x25CF || rune == 0x25CB || rune == 0x25EF || rune == 0x00D7)
 		return CLASS_HIDDEN;
 	if (rune == ' ' || rune == 0x00B7 || rune == 0x2022 || rune == 0x30FB || rune == 0x2027 ||
 		rune == 0x22C5 || rune == '.' || rune == '\'' || rune == 0x2019 || rune == '-')
@@ -308,7 +308,7 @@ ReadName(const char *s, PersonName *name)
 				}
 				if (digits)
 					decorated = true;
-				runes[kept++] = runes[i];
+				runes[kept++] = class == CLASS_HIDDEN ? '*' : runes[i];
 			}
 			else if (class == CLASS_DIGIT)
 				digits = true;

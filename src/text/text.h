@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-#define TEXT_VERSION 2
+#define TEXT_VERSION 3
 
 typedef uint32 Rune; /* a code point */
 
@@ -24,6 +24,7 @@ extern const char *NormalizerVersion(void);
 /* han.c */
 extern bool        IsHan(Rune rune);
 extern Rune        Simplified(Rune rune);
+extern int         HanNumbers(Rune *runes, int n, int size, bool (*counts)(Rune));
 extern int         HanDigit(Rune rune);                 /* 0 to 9, or -1 */
 extern const char *HanReading(Rune rune, bool surname); /* tone-free syllable, "" where unknown */
 extern const char *OtherReading(Rune rune);             /* a second reading in use, or NULL */

@@ -24,11 +24,11 @@ INSERT INTO shared_table SELECT name, 'run' FROM unnest('{
   card_batch, import, import_error, ledger_run, rfm_run, rfm_state, rfm_snapshot, match_run, job_run, job_state, tier_review, member_merge}'::name[]) name;
 -- about pairs of rows of any table
 INSERT INTO shared_table SELECT name, 'match' FROM unnest('{
-  duplicate_pair, duplicate_cluster, match_relation, match_verdict}'::name[]) name;
+  duplicate_pair, duplicate_cluster, match_relation, match_verdict, registration_claim}'::name[]) name;
 -- shares of what all members together may use up
 INSERT INTO shared_table VALUES ('coupon_share', 'limit');
 -- one row each, made by setup()
-INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('erasure_salt', 'secret');
+INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('match_secret', 'secret'), ('erasure_salt', 'secret');
 -- read where it is asked for, not kept by sessions
 INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition'), ('merge_field', 'definition'), ('merge_source', 'definition');
 

@@ -43,6 +43,16 @@ SELECT * FROM pg_temp.show('address',
   '湖南省长沙市雨花区花园路938号绿地香', '长沙市雨花区花园路938号绿地香颂3栋1201室', '北京市海淀区中山路1号', '成都市武侯区世茂滨江11-3205',
   '435 s. la cienega blv.', '435 South La Cienega Boulevard', '804 northpoint', '804 north point st.', '12224 ventura blvd.', '12225 ventura blvd.',
   '12224 ventura blvd.', '9 main st.');
+-- another house, entrance or flat is another home; a number left out is none; numbers written in Han
+SELECT * FROM pg_temp.show('address',
+  '上海市浦东新区张杨路500弄3号1201室', '张杨路500弄3号楼1201', '上海市浦东新区张杨路500弄3号1201室', '上海市浦东新区张杨路500弄5号1201室',
+  '上海市浦东新区张杨路500弄3号1201室', '浦东张杨路500弄1201室', '北京市朝阳区望京西园四区410号楼3单元502室', '北京朝阳望京西园4区410-3-502',
+  '北京市朝阳区望京西园四区410号楼3单元502室', '北京朝阳望京西园4区410号楼2单元502室', '杭州市西湖区文三路99号三幢二单元三〇一室', '文三路９９号3栋2单元301',
+  '文三路99号十二幢一单元一百零三室', '文三路99号12幢1单元103', '文三路99号12幢1单元103', '文二路99号12幢1单元103');
+-- second readings, look-alikes, masks of several kinds
+SELECT * FROM pg_temp.show('name', '单雄信', 'Shan Xiongxin', '曾国藩', 'Zeng Guofan', '解晓东', '谢晓东', '仇英', 'Qiu Ying', '查良镛', 'Zha Liangyong',
+  '区志航', 'Ou Zhihang', '尉迟恭', 'Yuchi Gong', '王己', '王已', '周未央', '周末央', '李日天', '李曰天', '陈土', '陈士', '王治', '王冶',
+  '张○○', '张伟强', '张○', '李伟', '张××', '张伟强', '张*强', '张伟刚', '欧阳**', '欧阳修文');
 SELECT * FROM pg_temp.show('place', '杭州市', '杭州', 'Chongqing', '中国重庆市', '沈阳', 'Shenyang', 'new york', 'new york city', '上海', '北京');
 SELECT * FROM pg_temp.show('category', 'American', 'american', 'steakhouse', 'steakhouses', 'thai', 'french');
 SELECT * FROM pg_temp.show('id', '11010519491231002X', '11010519491231002x', '110105491231002', '11010519491231002X', '6988048', '6980848', '4011', '4012', '4011', '2776', '000', '000');

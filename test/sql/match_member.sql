@@ -53,17 +53,68 @@ UPDATE crm_member.member SET status = 'merged', merged_into = :other_wei WHERE m
 SELECT * FROM pg_temp.ask('{"mobile": "13599998888"}');
 
 -- keys of another version are made anew
-UPDATE crm_member.match_key SET normalizer = 'old', keys = '{}' WHERE member_id = :ouyang;
+UPDATE crm_member.match_key SET version = 'old', keys = '{}' WHERE member_id = :ouyang;
 DELETE FROM crm_member.match_key WHERE member_id = :other_wei;
 SELECT * FROM pg_temp.ask('{"mobile": "13700001111"}');
 CALL crm_member.rekey_members();
 SELECT * FROM pg_temp.ask('{"mobile": "13700001111"}');
 SELECT count(*) AS without FROM crm_member.person LEFT JOIN crm_member.match_key USING (member_id)
-WHERE normalizer IS DISTINCT FROM crm_member.normalizer_version();
+WHERE version IS DISTINCT FROM crm_member.match_key_version();
+
+-- a new secret: all keys are others, and find the same
+CREATE TEMP TABLE old_key AS SELECT member_id, unnest(keys) AS key, version FROM crm_member.match_key;
+CREATE TEMP TABLE old_found AS SELECT * FROM crm_member.match_member('{"name": "歐陽修文", "mobile": "13700001111"}');
+SELECT crm_member.match_keys('欧阳修文', '13700001111', NULL, NULL) AS before \gset
+BEGIN;
+UPDATE crm_member.match_secret SET key = decode(repeat('00112233445566778899aabbccddeeff', 2), 'hex');
+SELECT count(*) > 0 AS keyed, count(*) FILTER (WHERE version <> crm_member.match_key_version()) AS stale,
+       (SELECT count(*) FROM crm_member.match_key AS k, unnest(k.keys) AS x WHERE EXISTS (SELECT FROM old_key AS o WHERE o.key = x)) AS kept,
+       (SELECT count(*) FROM crm_member.match_key) = (SELECT count(DISTINCT member_id) FROM old_key) AS as_many,
+       (SELECT count(*) FROM crm_member.match_key AS k, unnest(k.keys)) = (SELECT count(*) FROM old_key) AS as_many_keys,
+       crm_member.match_keys('欧阳修文', '13700001111', NULL, NULL) && :'before' AS same_keys
+FROM crm_member.match_key;
+SELECT count(*) AS differ FROM (TABLE old_found EXCEPT SELECT * FROM crm_member.match_member('{"name": "歐陽修文", "mobile": "13700001111"}')) AS x;
+ROLLBACK;
+SELECT crm_member.match_keys('欧阳修文', '13700001111', NULL, NULL) = :'before' AS taken_back,
+       (SELECT count(*) FROM crm_member.match_member('{"mobile": "13700001111"}')) AS found;
+UPDATE crm_member.match_secret SET key = '\x00';
+\echo :LAST_ERROR_SQLSTATE
 
 -- the last run of the model gives the shares
 CALL crm_member.find_duplicates();
 SELECT * FROM pg_temp.ask('{"name": "欧阳修文", "mobile": "13700001111"}');
+
+-- registration that looks first: the unlike, the likely, what is unique, a repeated call, a bad threshold
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9, source => 'erp', ref => 'r1') AS shen \gset
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9, source => 'erp', ref => 'r1') = :shen AS repeated;
+SELECT count(*) AS before FROM crm_member.member \gset
+\set VERBOSITY terse
+CREATE FUNCTION pg_temp.named_in_detail(member bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  detail text;
+BEGIN
+  PERFORM crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9);
+EXCEPTION WHEN SQLSTATE 'RM109' THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RETURN replace(detail, member::text, 'shen');
+END
+$$;
+SELECT pg_temp.named_in_detail(:shen);
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03', unless_like => 0.9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => 'Shen Kuo', birthday => '1981-12-03', identities => '{"wechat_unionid": "oSHEN"}', unless_like => 0.9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => '沈括', mobile => '13700001111', unless_like => 0.9);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => 'momo', identities => '{"nickname:taobao": "沈括"}', birthday => '1981-12-03', unless_like => 1) > 0 AS less_likely;
+SELECT crm_member.register_member(name => '沈括', unless_like => 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT crm_member.register_member(name => '沈括', unless_like => 'NaN');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(DISTINCT member_id) - :before AS registered, count(*) FILTER (WHERE value = 'oSHEN') AS stray FROM crm_member.member LEFT JOIN crm_member.identity USING (member_id);
+SELECT crm_member.register_member(name => '沈括', birthday => '1981-12-03') > 0 AS unasked;
+SELECT crm_member.register_member(unless_like => 0.9) > 0 AS nobody_is_like_nobody;
+\set VERBOSITY default
 
 SELECT crm_member.match_member('{"mobil": "1"}');
 \echo :LAST_ERROR_SQLSTATE

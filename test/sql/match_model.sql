@@ -100,6 +100,9 @@ CALL try('["phone", "fax"]');
 CALL try(NULL, 'SELECT id, note FROM customer');
 CALL try(NULL, 'no_such_table');
 CALL try('["phone"]', 'SELECT NULL::int AS id, phone FROM customer');
+CALL try('["phone"]', 'SELECT id, phone FROM customer UNION ALL SELECT 7, ''13800000007''');
+CALL try('["phone"]', 'SELECT ''甲'' AS id, phone FROM customer WHERE id IN (1, 2)');
+SELECT count(*) AS left_behind FROM crm_member.match_run WHERE model_code = 'wrong';
 INSERT INTO crm_member.match_model (model_code, source, key, review_threshold, auto_threshold) VALUES ('x', 'customer', 'id', 0.9, 0.8);
 
 -- the source is read with the rights of the caller, what is found is written with the owner's

@@ -29,4 +29,4 @@ SELECT s, r.* FROM unnest(ARRAY[
   '11010519491231002X', '11010519491231002x', '110105491231002', '１１０１０５ 19491231 002Ｘ', '440524188001010014',
   '110105194912310021', '11010519490229002X', '1101051949123100XX', '1101051949123100', '', NULL]) s, crm_member.read_id_number(s) AS r;
 
-SELECT crm_member.normalizer_version() ~ '^2/ICU [0-9.]+$' AS version;
+SELECT crm_member.normalizer_version() ~ '^3/ICU [0-9.]+$' AS version;
