@@ -91,7 +91,15 @@ enum
 	ACCOUNT_COLUMNS
 };
 /* What can be spent at a moment from now on, where the account's row alone tells. */
-extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *balance);
+extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only,
+						 int64 *balance);
+/*
+ * Take points from an account that has them, and on which no hold timed out; sets
+ * balance, entry_no and expired_to.  false: it has not, or somebody else is at it;
+ * nothing was done, and a statement tells.
+ */
+extern bool TakeFromRow(int64 member_id, const PointsType *type, int64 points, TimestampTz at,
+						Account *account);
 
 /*
  * Add n entries with points together to the account, which is made where it is
@@ -184,6 +192,8 @@ extern void FetchPoints(int64 member_id, const PointsType *type, int64 lot_no, i
 						TimestampTz at);
 /* The account was closed while we waited for it: go on with the survivor's. */
 extern bool FollowMerge(int64 *member_id, const PointsType *type);
+/* Was it ever merged with another? */
+extern bool HasKin(int64 member_id);
 /* Members merged into this one, in order. */
 extern int64 *MergedMembers(int64 member_id, int *n);
 
