@@ -72,6 +72,14 @@ TimeOfRow(TableRows *rows, int column)
 	return DatumGetTimestampTz(RowColumn(rows, column, &isnull));
 }
 
+static int64
+PointsOfRow(TableRows *rows, int column, const PointsType *type)
+{
+	bool		isnull;
+
+	return ExactMinor(DatumGetNumeric(RowColumn(rows, column, &isnull)), type->decimals, "points");
+}
+
 bool
 ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only,
 			 int64 *balance)
@@ -86,11 +94,14 @@ ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_
 	key[0] = Int64GetDatum(member_id);
 	key[1] = CStringGetTextDatum(type->name);
 	tells = FindRow(rows, key) && !DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)) &&
-		TimeOfRow(rows, ACCOUNT_SETTLES_AT) <= at && TimeOfRow(rows, ACCOUNT_EXPIRES_AT) > at &&
 		TimeOfRow(rows, ACCOUNT_HOLD_EXPIRES_AT) > at;
-	if (tells)
-		*balance = ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)),
-							  type->decimals, "points");
+	/* every open lot can be spent; or else those that can are looked for */
+	if (tells && TimeOfRow(rows, ACCOUNT_SETTLES_AT) <= at &&
+		TimeOfRow(rows, ACCOUNT_EXPIRES_AT) > at)
+		*balance = PointsOfRow(rows, ACCOUNT_BALANCE, type);
+	else if (tells)
+		*balance = AddMinor(SpendableLots(rows->snapshot, member_id, type, at),
+							-PointsOfRow(rows, ACCOUNT_DEBT, type));
 	CloseRows(rows);
 	return tells;
 }
