@@ -42,13 +42,9 @@ FirstResult(const Act *act, int64 points)
 static bool
 DoneByKin(const Act *act, int64 points)
 {
-	static CrmQuery query = {
-		"SELECT FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(act->member_id);
 	int64		balance;
 
-	return act->ref != NULL && RunQuery(&query, &value, NULL, false, 1) > 0 &&
-		FindAct(act, points, &balance);
+	return act->ref != NULL && HasKin(act->member_id) && FindAct(act, points, &balance);
 }
 
 int64
@@ -108,6 +104,8 @@ TakeFromAccount(const Act *act, Account *account)
 	Datum		values[4];
 	bool		isnull;
 
+	if (TakeFromRow(act->member_id, act->type, act->points, act->at, account))
+		return true;
 	values[0] = Int64GetDatum(act->member_id);
 	values[1] = CStringGetTextDatum(act->type->name);
 	values[2] = PointsDatum(act->points, act->type);

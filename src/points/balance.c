@@ -64,22 +64,7 @@ bool
 StoredBalance(int64 member_id, const PointsType *type, TimestampTz as_of, TimestampTz known_at,
 			  int64 *balance)
 {
-	Datum		values[3];
-	bool		found;
-	bool		isnull;
-
-	if (!IsCurrent(as_of, known_at))
-		return false;
-	values[0] = Int64GetDatum(member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = TimestampTzGetDatum(as_of);
-	SPI_connect();
-	found = RunQuery(&stored, values, NULL, true, 1) == 1 &&
-		!DatumGetBool(QueryColumn(0, 2, &isnull));
-	if (found)
-		*balance = PointsColumn(0, 1, type);
-	SPI_finish();
-	return found;
+	return IsCurrent(as_of, known_at) && ProbeBalance(member_id, type, as_of, true, balance);
 }
 
 int64
@@ -89,7 +74,8 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	Datum		values[4];
 	int64		balance = 0;
 
-	if (IsCurrent(as_of, known_at) && !read_only && ProbeBalance(member_id, type, as_of, &balance))
+	if (IsCurrent(as_of, known_at) &&
+		ProbeBalance(member_id, type, as_of, read_only, &balance))
 		return balance;
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);

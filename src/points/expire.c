@@ -187,7 +187,7 @@ LoadDue(Writer *accounts, BlockNumber block, TimestampTz as_of, int limit, DueLi
 static void
 SumLots(DueList *list, TimestampTz as_of)
 {
-	LotScan    *scan = OpenLotScan(true);
+	LotScan    *scan = OpenLotScan(NULL, true);
 
 	for (int64 i = 0; i < list->n; i++)
 	{

@@ -1,10 +1,12 @@
 /*
- * ledger.c: the statements that post to the points ledger.
+ * ledger.c: what posts to the points ledger.
  *
  * Every change goes one way: a relative UPDATE of the account, which locks it,
  * decides and numbers the entry in one statement; then the entry with the
  * balance after it; then the lots.  Whoever comes second waits at the account,
- * and all that follows is read in statements begun after that wait.
+ * and all that follows is read in statements begun after that wait.  Rows are
+ * changed without a statement (table.h) where nobody else is at them, each read
+ * as a statement begun then would read it; else the statement decides.
  *
  * What an entry granted in a lot of its own, less what it drew on lots, is the
  * change of the balance.  Two things keep that true where a lot alone does not
@@ -20,6 +22,9 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+
+/* So many draws are looked through for one on the same lot. */
+#define DRAWS_AT_ONCE 64
 
 Datum
 PointsDatum(int64 points, const PointsType *type)
@@ -67,10 +72,19 @@ TimeOfRow(TableRows *rows, int column)
 	return DatumGetTimestampTz(RowColumn(rows, column, &isnull));
 }
 
-bool
-ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *balance)
+static int64
+PointsOfRow(TableRows *rows, int column, const PointsType *type)
 {
-	TableRows  *rows = OpenRows(&account_table, ACL_SELECT);
+	bool		isnull;
+
+	return ExactMinor(DatumGetNumeric(RowColumn(rows, column, &isnull)), type->decimals, "points");
+}
+
+bool
+ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only,
+			 int64 *balance)
+{
+	TableRows  *rows = read_only ? PeekRows(&account_table) : OpenRows(&account_table, ACL_SELECT);
 	Datum		key[2];
 	bool		tells;
 	bool		isnull;
@@ -80,13 +94,53 @@ ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *bal
 	key[0] = Int64GetDatum(member_id);
 	key[1] = CStringGetTextDatum(type->name);
 	tells = FindRow(rows, key) && !DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)) &&
-		TimeOfRow(rows, ACCOUNT_SETTLES_AT) <= at && TimeOfRow(rows, ACCOUNT_EXPIRES_AT) > at &&
 		TimeOfRow(rows, ACCOUNT_HOLD_EXPIRES_AT) > at;
-	if (tells)
-		*balance = ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)),
-							  type->decimals, "points");
+	/* every open lot can be spent; or else those that can are looked for */
+	if (tells && TimeOfRow(rows, ACCOUNT_SETTLES_AT) <= at &&
+		TimeOfRow(rows, ACCOUNT_EXPIRES_AT) > at)
+		*balance = PointsOfRow(rows, ACCOUNT_BALANCE, type);
+	else if (tells)
+		*balance = AddMinor(SpendableLots(rows->snapshot, member_id, type, at),
+							-PointsOfRow(rows, ACCOUNT_DEBT, type));
 	CloseRows(rows);
 	return tells;
+}
+
+static bool
+Exceeds(Datum a, Datum b)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_gt, a, b));
+}
+
+bool
+TakeFromRow(int64 member_id, const PointsType *type, int64 points, TimestampTz at, Account *account)
+{
+	static const int changed[] = {ACCOUNT_BALANCE, ACCOUNT_ENTRY_NO};
+	TableRows  *rows = OpenRows(&account_table, ACL_SELECT | ACL_UPDATE);
+	Datum		key[2];
+	Datum		values[2];
+	Datum		balance;
+	Datum		taken;
+	bool		isnull;
+	bool		done = false;
+
+	if (rows == NULL)
+		return false;
+	key[0] = Int64GetDatum(member_id);
+	key[1] = CStringGetTextDatum(type->name);
+	taken = PointsDatum(points, type);
+	if (FindRow(rows, key) && TimeOfRow(rows, ACCOUNT_HOLD_EXPIRES_AT) > at &&
+		(balance = RowColumn(rows, ACCOUNT_BALANCE, &isnull), !Exceeds(taken, balance)))
+	{
+		account->entry_no = DatumGetInt64(RowColumn(rows, ACCOUNT_ENTRY_NO, &isnull)) + 1;
+		account->expired_to = TimeOfRow(rows, ACCOUNT_EXPIRED_TO);
+		values[0] = DirectFunctionCall2(numeric_sub, balance, taken);
+		values[1] = Int64GetDatum(account->entry_no);
+		account->balance = ExactMinor(DatumGetNumeric(values[0]), type->decimals, "points");
+		done = ChangeRow(rows, changed, lengthof(changed), values, NULL);
+	}
+	CloseRows(rows);
+	return done;
 }
 
 static void
@@ -192,40 +246,59 @@ InsertLot(int64 member_id, const PointsType *type, int64 lot_no, int64 points,
 }
 
 static void
-SetText(Datum *values, char *nulls, int i, const char *text)
+SetNumber(Datum *values, bool *nulls, int i, int64 number)
 {
-	if (text == NULL)
-		nulls[i] = 'n';
-	else
-		values[i] = CStringGetTextDatum(text);
-}
-
-static void
-SetNumber(Datum *values, char *nulls, int i, int64 number)
-{
-	if (number == 0)
-		nulls[i] = 'n';
+	nulls[i] = number == 0;
 	values[i] = Int64GetDatum(number);
 }
 
-bool
-InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 entry_no,
-			int64 balance)
+#define ENTRY_COLUMNS 18
+
+/* false: the reference is there already */
+static bool
+InsertEntryRow(Datum *values, bool *nulls)
 {
+	static CrmTable table = {
+		"points_entry", .claimed_by = "points_entry_ref", .ncolumns = ENTRY_COLUMNS, .columns = {
+			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"entry_no", INT8OID},
+			{"kind", TEXTOID}, {"points", NUMERICOID}, {"balance", NUMERICOID},
+			{"at", TIMESTAMPTZOID}, {"ref", TEXTOID}, {"reason", TEXTOID}, {"actor", TEXTOID},
+			{"lot_nos", INT8ARRAYOID}, {"lot_points", NUMERICARRAYOID}, {"sale_id", INT8OID},
+			{"of_entry", INT8OID}, {"other_member", INT8OID}, {"shortfall", NUMERICOID},
+			{"line_nos", INT4ARRAYOID}, {"line_points", NUMERICARRAYOID}}};
 	static CrmQuery query = {
 		"INSERT INTO crm_member.points_entry "
 		"(member_id, points_type, entry_no, kind, points, balance, at, ref, reason, actor, "
 		"lot_nos, lot_points, sale_id, of_entry, other_member, shortfall, line_nos, line_points) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
 		"ON CONFLICT (member_id, ref) WHERE ref IS NOT NULL DO NOTHING",
-		18, {INT8OID, TEXTOID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID,
+		ENTRY_COLUMNS, {INT8OID, TEXTOID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID,
 			TEXTOID, TEXTOID, INT8ARRAYOID, NUMERICARRAYOID, INT8OID, INT8OID, INT8OID, NUMERICOID,
 			INT4ARRAYOID, NUMERICARRAYOID}};
-	Datum		values[18];
-	char		nulls[18];
+	TableRows  *rows = OpenRows(&table, ACL_SELECT | ACL_INSERT);
+	char		flags[ENTRY_COLUMNS];
+	bool		inserted = false;
+
+	if (rows != NULL)
+	{
+		inserted = ClaimRow(rows, values, nulls);
+		CloseRows(rows);
+	}
+	if (inserted)
+		return true;
+	for (int i = 0; i < ENTRY_COLUMNS; i++)
+		flags[i] = nulls[i] ? 'n' : ' ';
+	return RunQuery(&query, values, flags, false, 0) == 1;
+}
+
+bool
+InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 entry_no,
+			int64 balance)
+{
+	Datum		values[ENTRY_COLUMNS];
+	bool		nulls[ENTRY_COLUMNS] = {false};
 	Datum	   *elements;
 
-	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(member_id);
 	values[1] = CStringGetTextDatum(type->name);
 	values[2] = Int64GetDatum(entry_no);
@@ -233,12 +306,11 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 	values[4] = PointsDatum(entry->points, type);
 	values[5] = PointsDatum(balance, type);
 	values[6] = TimestampTzGetDatum(entry->at);
-	SetText(values, nulls, 7, entry->ref);
-	SetText(values, nulls, 8, entry->reason);
-	SetText(values, nulls, 9, entry->actor);
-	if (entry->use == NULL || entry->use->n == 0)
-		nulls[10] = nulls[11] = 'n';
-	else
+	values[7] = TextOrNull(entry->ref, &nulls[7]);
+	values[8] = TextOrNull(entry->reason, &nulls[8]);
+	values[9] = TextOrNull(entry->actor, &nulls[9]);
+	nulls[10] = nulls[11] = entry->use == NULL || entry->use->n == 0;
+	if (!nulls[10])
 	{
 		elements = palloc(sizeof(Datum) * entry->use->n);
 		for (int i = 0; i < entry->use->n; i++)
@@ -250,13 +322,10 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 	SetNumber(values, nulls, 12, entry->sale_id);
 	SetNumber(values, nulls, 13, entry->of_entry);
 	SetNumber(values, nulls, 14, entry->other_member);
-	if (entry->shortfall == 0)
-		nulls[15] = 'n';
-	else
-		values[15] = PointsDatum(entry->shortfall, type);
-	if (entry->nlines == 0)
-		nulls[16] = nulls[17] = 'n';
-	else
+	nulls[15] = entry->shortfall == 0;
+	values[15] = PointsDatum(entry->shortfall, type);
+	nulls[16] = nulls[17] = entry->nlines == 0;
+	if (!nulls[16])
 	{
 		elements = palloc(sizeof(Datum) * entry->nlines);
 		for (int i = 0; i < entry->nlines; i++)
@@ -265,7 +334,64 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 													 TYPALIGN_INT));
 		values[17] = NumericArray(entry->line_points, entry->nlines, type);
 	}
-	return RunQuery(&query, values, nulls, false, 0) == 1;
+	return InsertEntryRow(values, nulls);
+}
+
+/* remaining and open are changed. */
+static CrmTable drawn_table = {
+	"points_lot", .ncolumns = 5, .columns = {
+		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"lot_no", INT8OID},
+		{"remaining", NUMERICOID}, {"open", BOOLOID}}};
+
+static bool
+DrawOnRow(TableRows *rows, const Datum *key, Datum points)
+{
+	static const int changed[] = {3, 4};
+	Datum		values[2];
+	Datum		remaining;
+	bool		isnull;
+
+	if (!FindRow(rows, key))
+		return false;
+	remaining = RowColumn(rows, changed[0], &isnull);
+	values[0] = DirectFunctionCall2(numeric_sub, remaining, points);
+	values[1] = BoolGetDatum(Exceeds(remaining, points));
+	return ChangeRow(rows, changed, lengthof(changed), values, NULL);
+}
+
+/* What comes before in the use, since first, was drawn on without our seeing it. */
+static bool
+DrawnSince(const LotUse *use, int first, int i)
+{
+	for (int j = first; j < i; j++)
+	{
+		if (use->lot_nos[j] == use->lot_nos[i])
+			return true;
+	}
+	return false;
+}
+
+/* Draws from the first one on, without statements; returns the next to be done. */
+static int
+DrawOnRows(int64 member_id, const PointsType *type, const LotUse *use, int first)
+{
+	TableRows  *rows = OpenRows(&drawn_table, ACL_SELECT | ACL_UPDATE);
+	int			end = Min(use->n, first + DRAWS_AT_ONCE);
+	Datum		key[3];
+	int			i;
+
+	if (rows == NULL)
+		return first;
+	key[0] = Int64GetDatum(member_id);
+	key[1] = CStringGetTextDatum(type->name);
+	for (i = first; i < end && !DrawnSince(use, first, i); i++)
+	{
+		key[2] = Int64GetDatum(use->lot_nos[i]);
+		if (use->lot_nos[i] != DEBT_LOT && !DrawOnRow(rows, key, PointsDatum(use->points[i], type)))
+			break;
+	}
+	CloseRows(rows);
+	return i;
 }
 
 void
@@ -283,7 +409,8 @@ DrawOnLots(int64 member_id, const PointsType *type, const LotUse *use)
 	values[1] = CStringGetTextDatum(type->name);
 	for (int i = 0; i < use->n; i++)
 	{
-		if (use->lot_nos[i] == DEBT_LOT)
+		i = DrawOnRows(member_id, type, use, i);
+		if (i == use->n || use->lot_nos[i] == DEBT_LOT)
 			continue;
 		values[2] = Int64GetDatum(use->lot_nos[i]);
 		values[3] = PointsDatum(use->points[i], type);

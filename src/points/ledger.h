@@ -8,6 +8,8 @@
 
 #include "points/points.h"
 
+#include "utils/snapshot.h"
+
 typedef struct Account
 {
 	int64		balance;
@@ -90,8 +92,16 @@ enum
 	ACCOUNT_CLOSED,
 	ACCOUNT_COLUMNS
 };
-/* What can be spent at a moment from now on, where the account's row alone tells. */
-extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, int64 *balance);
+/* What can be spent at a moment from now on, where the account is open and no hold timed out. */
+extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only,
+						 int64 *balance);
+/*
+ * Take points from an account that has them, and on which no hold timed out; sets
+ * balance, entry_no and expired_to.  false: it has not, or somebody else is at it;
+ * nothing was done, and a statement tells.
+ */
+extern bool TakeFromRow(int64 member_id, const PointsType *type, int64 points, TimestampTz at,
+						Account *account);
 
 /*
  * Add n entries with points together to the account, which is made where it is
@@ -136,13 +146,15 @@ typedef struct OpenLot
  * Open lots in the order they are spent in: those of an account (ScanLots, again
  * and again) that expire after some moment.  The index knows of rows that are not
  * there any more, for which FetchLot is false; with_expiry lets NextLot tell when
- * a row, there or not, expires.
+ * a row, there or not, expires.  snapshot NULL: as a statement begun now sees them.
  */
-extern LotScan *OpenLotScan(bool with_expiry);
+extern LotScan *OpenLotScan(Snapshot snapshot, bool with_expiry);
 extern void ScanLots(LotScan *scan, int64 member_id, const PointsType *type, TimestampTz after);
 extern bool NextLot(LotScan *scan, TimestampTz *expires_at);
 extern bool FetchLot(LotScan *scan, OpenLot *lot);
 extern void CloseLotScan(LotScan *scan);
+/* What lots have that can be spent at that time. */
+extern int64 SpendableLots(Snapshot snapshot, int64 member_id, const PointsType *type, TimestampTz at);
 
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*
@@ -184,6 +196,8 @@ extern void FetchPoints(int64 member_id, const PointsType *type, int64 lot_no, i
 						TimestampTz at);
 /* The account was closed while we waited for it: go on with the survivor's. */
 extern bool FollowMerge(int64 *member_id, const PointsType *type);
+/* Was it ever merged with another? */
+extern bool HasKin(int64 member_id);
 /* Members merged into this one, in order. */
 extern int64 *MergedMembers(int64 member_id, int *n);
 

@@ -46,7 +46,7 @@ struct LotScan
 };
 
 LotScan *
-OpenLotScan(bool with_expiry)
+OpenLotScan(Snapshot snapshot, bool with_expiry)
 {
 	LotScan    *scan = palloc(sizeof(LotScan));
 
@@ -57,8 +57,12 @@ OpenLotScan(bool with_expiry)
 						errmsg("table crm_member.points_lot is not as setup() made it")));
 	scan->slot = table_slot_create(scan->lots, NULL);
 	/* what this transaction did, and what others had committed by now */
-	CommandCounterIncrement();
-	scan->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	if (snapshot == NULL)
+	{
+		CommandCounterIncrement();
+		snapshot = GetTransactionSnapshot();
+	}
+	scan->snapshot = RegisterSnapshot(snapshot);
 	scan->scan = BeginIndexScan(scan->lots, scan->index, scan->snapshot, 3);
 	scan->scan->xs_want_itup = with_expiry;
 	return scan;
@@ -133,12 +137,29 @@ AddUse(LotUse *use, int64 lot_no, int64 points)
 	use->points[use->n++] = points;
 }
 
+int64
+SpendableLots(Snapshot snapshot, int64 member_id, const PointsType *type, TimestampTz at)
+{
+	LotScan    *scan = OpenLotScan(snapshot, false);
+	OpenLot		lot;
+	int64		sum = 0;
+
+	ScanLots(scan, member_id, type, at);
+	while (NextLot(scan, NULL))
+	{
+		if (FetchLot(scan, &lot) && lot.available_at <= at)
+			sum = AddMinor(sum, lot.remaining);
+	}
+	CloseLotScan(scan);
+	return sum;
+}
+
 /* Draw on the lots that can be spent until nothing is missing; returns what is. */
 static int64
 DrawOnAvailable(int64 member_id, const PointsType *type, TimestampTz at, TimestampTz after,
 				int64 except, int64 missing, LotUse *use)
 {
-	LotScan    *scan = OpenLotScan(false);
+	LotScan    *scan = OpenLotScan(NULL, false);
 	OpenLot		lot;
 
 	ScanLots(scan, member_id, type, after);

@@ -10,6 +10,7 @@
 #include "member/member.h"
 #include "points/ledger.h"
 #include "query.h"
+#include "table.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -34,6 +35,23 @@ FollowMerge(int64 *member_id, const PointsType *type)
 		return false;
 	*member_id = CanonicalMember(*member_id, false);
 	return true;
+}
+
+bool
+HasKin(int64 member_id)
+{
+	static CrmTable table = {"member_kin", .ncolumns = 1, .columns = {{"member_id", INT8OID}}};
+	static CrmQuery query = {
+		"SELECT FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
+	TableRows  *rows = OpenRows(&table, ACL_SELECT);
+	Datum		key = Int64GetDatum(member_id);
+	bool		found;
+
+	if (rows == NULL)
+		return RunQuery(&query, &key, NULL, false, 1) > 0;
+	found = FindRow(rows, &key);
+	CloseRows(rows);
+	return found;
 }
 
 int64 *

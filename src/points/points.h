@@ -267,7 +267,7 @@ extern const PointsType *EntryType(int64 member_id, const char *ref);
 
 /* balance.c */
 /*
- * What SpendableBalance would say, by one probe and as the calling statement sees
+ * What SpendableBalance would say, without a statement and as the calling one sees
  * it, where that tells: the member need not have been looked at.
  */
 extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz as_of,

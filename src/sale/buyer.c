@@ -202,31 +202,58 @@ LoadMember(int64 member_id)
 	return member;
 }
 
+/* NULL: there is none; else also into which it was merged, or CRM_GUEST. */
+static char *
+ReadStatus(int64 member_id, int64 *merged_into)
+{
+	static CrmTable table = {
+		"member", .ncolumns = 3, .columns = {
+			{"member_id", INT8OID}, {"status", TEXTOID}, {"merged_into", INT8OID}}};
+	static CrmQuery query = {"SELECT member_id, status, merged_into FROM crm_member.member "
+							 "WHERE member_id = $1",
+							 1, {INT8OID}};
+	TableRows  *rows = OpenRows(&table, ACL_SELECT);
+	Datum		key = Int64GetDatum(member_id);
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value;
+	bool		isnull;
+	char	   *status = NULL;
+
+	if (rows != NULL)
+	{
+		if (FindRow(rows, &key))
+		{
+			value = RowColumn(rows, 2, &isnull);
+			*merged_into = isnull ? CRM_GUEST : DatumGetInt64(value);
+			status = TextDatumGetCString(RowColumn(rows, 1, &isnull));
+		}
+		CloseRows(rows);
+		return status;
+	}
+	SPI_connect();
+	if (RunQuery(&query, &key, NULL, false, 1) == 1)
+	{
+		value = QueryColumn(0, 3, &isnull);
+		*merged_into = isnull ? CRM_GUEST : DatumGetInt64(value);
+		status = MemoryContextStrdup(caller, TextDatumGetCString(QueryColumn(0, 2, &isnull)));
+	}
+	SPI_finish();
+	return status;
+}
+
 int64
 RequireMember(int64 member_id, const char *const *allowed)
 {
-	static CrmQuery query = {"SELECT merged_into, status FROM crm_member.member "
-							 "WHERE member_id = $1",
-							 1, {INT8OID}};
 	int64		next = member_id;
-	char	   *status = NULL;
-	MemoryContext caller = CurrentMemoryContext;
+	char	   *status;
 
 	do
 	{
-		Datum		values[1] = {Int64GetDatum(next)};
-		bool		isnull;
-		Datum		value;
-
 		CHECK_FOR_INTERRUPTS();
 		member_id = next;
-		SPI_connect();
-		if (RunQuery(&query, values, NULL, false, 1) == 0)
+		status = ReadStatus(member_id, &next);
+		if (status == NULL)
 			UnknownMember(member_id);
-		value = QueryColumn(0, 1, &isnull);
-		next = isnull ? CRM_GUEST : DatumGetInt64(value);
-		status = MemoryContextStrdup(caller, TextDatumGetCString(QueryColumn(0, 2, &isnull)));
-		SPI_finish();
 	} while (next != CRM_GUEST);
 
 	while (*allowed != NULL && strcmp(*allowed, status) != 0)
