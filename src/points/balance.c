@@ -29,27 +29,30 @@ static CrmQuery summed = {
 /*
  * The journal replayed: lots granted and draws on them, as far as the lots can
  * be spent at that moment; the debt; and back what holds that had timed out by
- * then had drawn and not released.
+ * then had drawn and not released.  Every join is by a primary key, so that a
+ * long journal costs what it is long.
  */
+#define KNOWN "k.member_id = $1 AND k.points_type = $2 AND k.at <= $3 AND k.booked_at <= $4"
+#define LOT(number) "l.member_id = $1 AND l.points_type = $2 AND l.lot_no = " number \
+	" AND l.available_at <= $3 AND l.expires_at > $3"
+#define HOLD(number) "h.member_id = $1 AND h.points_type = $2 AND h.hold_no = " number \
+	" AND h.expires_at <= $3"
+#define DRAWS "LATERAL unnest(k.lot_nos, k.lot_points) AS u (lot_no, points) "
+
 static CrmQuery replayed = {
-	"WITH known AS MATERIALIZED (SELECT entry_no, kind, lot_nos, lot_points, of_entry "
-	"FROM crm_member.points_entry WHERE member_id = $1 AND points_type = $2 "
-	"AND at <= $3 AND booked_at <= $4), "
-	"lot AS MATERIALIZED (SELECT l.lot_no, l.points FROM crm_member.points_lot l "
-	"WHERE l.member_id = $1 AND l.points_type = $2 "
-	"AND l.available_at <= $3 AND l.expires_at > $3) "
 	"SELECT sum(x.points) FROM "
-	"(SELECT l.points FROM lot l JOIN known k ON k.entry_no = l.lot_no "
+	"(SELECT l.points FROM crm_member.points_entry k "
+	"JOIN crm_member.points_lot l ON " LOT("k.entry_no") " WHERE " KNOWN " "
 	"UNION ALL "
-	"SELECT -u.points FROM known k, LATERAL unnest(k.lot_nos, k.lot_points) AS u (lot_no, points) "
-	"LEFT JOIN lot l ON l.lot_no = u.lot_no WHERE l.lot_no IS NOT NULL OR u.lot_no = 0 "
+	"SELECT -u.points FROM crm_member.points_entry k CROSS JOIN " DRAWS
+	"LEFT JOIN crm_member.points_lot l ON " LOT("u.lot_no") " "
+	"WHERE " KNOWN " AND (l.lot_no IS NOT NULL OR u.lot_no = 0) "
 	"UNION ALL "
-	"SELECT u.points FROM crm_member.points_hold h "
-	"JOIN known k ON k.kind = 'hold' AND k.entry_no = h.hold_no "
-	"OR k.kind = 'release' AND k.of_entry = h.hold_no, "
-	"LATERAL unnest(k.lot_nos, k.lot_points) AS u (lot_no, points) "
-	"JOIN lot l ON l.lot_no = u.lot_no "
-	"WHERE h.member_id = $1 AND h.points_type = $2 AND h.expires_at <= $3) x",
+	"SELECT u.points FROM crm_member.points_entry k "
+	"JOIN crm_member.points_hold h ON "
+	HOLD("CASE k.kind WHEN 'hold' THEN k.entry_no WHEN 'release' THEN k.of_entry END") " "
+	"CROSS JOIN " DRAWS
+	"JOIN crm_member.points_lot l ON " LOT("u.lot_no") " WHERE " KNOWN ") x",
 	4, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 static bool
