@@ -27,32 +27,34 @@ static CrmQuery summed = {
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 
 /*
- * The journal replayed: lots granted and draws on them, as far as the lots can
- * be spent at that moment; the debt; and back what holds that had timed out by
- * then had drawn and not released.  Every join is by a primary key, so that a
- * long journal costs what it is long.
+ * The journal replayed, lot by lot: what was granted and drawn, as far as the
+ * lot can be spent at that moment; the debt (lot 0); and back what holds that had
+ * timed out by then had drawn and not released.  Lots and entries are grouped,
+ * not joined, so that a long journal costs what it is long whatever the planner
+ * thinks of its length.
  */
 #define KNOWN "k.member_id = $1 AND k.points_type = $2 AND k.at <= $3 AND k.booked_at <= $4"
-#define LOT(number) "l.member_id = $1 AND l.points_type = $2 AND l.lot_no = " number \
-	" AND l.available_at <= $3 AND l.expires_at > $3"
-#define HOLD(number) "h.member_id = $1 AND h.points_type = $2 AND h.hold_no = " number \
-	" AND h.expires_at <= $3"
 #define DRAWS "LATERAL unnest(k.lot_nos, k.lot_points) AS u (lot_no, points) "
 
 static CrmQuery replayed = {
-	"SELECT sum(x.points) FROM "
-	"(SELECT l.points FROM crm_member.points_entry k "
-	"JOIN crm_member.points_lot l ON " LOT("k.entry_no") " WHERE " KNOWN " "
+	"SELECT sum(CASE WHEN y.lot OR y.lot_no = 0 THEN y.moved ELSE 0 END "
+	"+ CASE WHEN y.lot AND y.granted THEN y.points ELSE 0 END) FROM "
+	"(SELECT x.lot_no, bool_or(x.lot) AS lot, bool_or(x.granted) AS granted, "
+	"sum(x.points) AS points, sum(x.moved) AS moved FROM "
+	"(SELECT l.lot_no, true AS lot, false AS granted, l.points, 0::numeric AS moved "
+	"FROM crm_member.points_lot l WHERE l.member_id = $1 AND l.points_type = $2 "
+	"AND l.available_at <= $3 AND l.expires_at > $3 "
 	"UNION ALL "
-	"SELECT -u.points FROM crm_member.points_entry k CROSS JOIN " DRAWS
-	"LEFT JOIN crm_member.points_lot l ON " LOT("u.lot_no") " "
-	"WHERE " KNOWN " AND (l.lot_no IS NOT NULL OR u.lot_no = 0) "
+	"SELECT k.entry_no, false, true, 0, 0 FROM crm_member.points_entry k WHERE " KNOWN " "
 	"UNION ALL "
-	"SELECT u.points FROM crm_member.points_entry k "
-	"JOIN crm_member.points_hold h ON "
-	HOLD("CASE k.kind WHEN 'hold' THEN k.entry_no WHEN 'release' THEN k.of_entry END") " "
-	"CROSS JOIN " DRAWS
-	"JOIN crm_member.points_lot l ON " LOT("u.lot_no") " WHERE " KNOWN ") x",
+	"SELECT u.lot_no, false, false, 0, -u.points FROM crm_member.points_entry k, " DRAWS
+	"WHERE " KNOWN " "
+	"UNION ALL "
+	"SELECT u.lot_no, false, false, 0, u.points FROM crm_member.points_hold h "
+	"JOIN crm_member.points_entry k ON " KNOWN " AND (k.kind = 'hold' AND k.entry_no = h.hold_no "
+	"OR k.kind = 'release' AND k.of_entry = h.hold_no), " DRAWS
+	"WHERE h.member_id = $1 AND h.points_type = $2 AND h.expires_at <= $3 AND u.lot_no <> 0) x "
+	"GROUP BY x.lot_no) y",
 	4, {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 static bool
