@@ -65,15 +65,15 @@ ParseDateOrInterval(const char *text, Expiry *expiry)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = false;
-	bool		is_date = strlen(text) == 10 && text[4] == '-' && text[7] == '-';
 
-	if (!is_date && EndsWithoutUnit(text))
+	expiry->kind = strlen(text) == 10 && text[4] == '-' && text[7] == '-' ? EXPIRY_DATE
+		: EXPIRY_AFTER;
+	if (expiry->kind == EXPIRY_AFTER && EndsWithoutUnit(text))
 		return false;
 	PG_TRY();
 	{
-		if (is_date)
+		if (expiry->kind == EXPIRY_DATE)
 		{
-			expiry->kind = EXPIRY_DATE;
 			expiry->date = DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(text)));
 			ok = true;
 		}
@@ -85,7 +85,6 @@ ParseDateOrInterval(const char *text, Expiry *expiry)
 			after = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
 														  ObjectIdGetDatum(InvalidOid),
 														  Int32GetDatum(-1)));
-			expiry->kind = EXPIRY_AFTER;
 			expiry->after = *after;
 			ok = DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(after),
 												  IntervalPGetDatum(&zero)));
