@@ -30,7 +30,7 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 	src/member/register_member.o src/member/import.o src/member/privilege.o
 
 # sales
-OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o src/sale/document.o src/sale/answer.o src/sale/row.o \
 	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
 
 # points
