@@ -112,7 +112,7 @@ CREATE TABLE crm_member.points_account (
   expired_to       timestamptz NOT NULL DEFAULT '-infinity',
   closed           boolean NOT NULL DEFAULT false,
   PRIMARY KEY (member_id, points_type)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 
 COMMENT ON TABLE crm_member.points_account IS 'Balance of each member in each points type, derived from the ledger; its row lock orders all that happens to it';
 COMMENT ON COLUMN crm_member.points_account.balance IS 'Points in lots that are not booked as expired, pending ones included, less the debt; without those held';
