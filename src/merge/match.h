@@ -18,6 +18,7 @@
 
 #define MATCH_MAX_FIELDS 16
 #define MATCH_MAX_LEVELS 8
+#define MATCH_NEVER MATCH_MAX_LEVELS /* no level says that two are not one */
 #define MATCH_MAX_FORMS 3
 #define MATCH_MAX_TOKENS 24
 #define MATCH_MAX_NUMBERS 8

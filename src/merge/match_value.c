@@ -7,7 +7,6 @@
 #include "utils/memutils.h"
 
 #define MAX_KEYS 96
-#define NEVER MATCH_MAX_LEVELS
 
 /*
  * m and u are where estimation starts: how often two records of one entity, and
@@ -48,7 +47,7 @@ static const Comparator comparators[] = {
 		.read = ReadPersonName,
 		.compare = CompareNickname,
 		.least = 0.7,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -97,7 +96,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadPhone,
 		.compare = ComparePhone,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 		.role = ROLE_SHARED,
 	},
@@ -112,7 +111,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadEmail,
 		.compare = CompareEmail,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -143,7 +142,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadAddress,
 		.compare = CompareAddress,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 		.role = ROLE_SHARED,
 	},
@@ -158,7 +157,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadCategory,
 		.compare = CompareCategory,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 0.5,
 		.paired = true,
 		.role = ROLE_SHARED,
@@ -174,7 +173,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadCategory,
 		.compare = CompareCategory,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 0.5,
 		.paired = true,
 	},
@@ -189,7 +188,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadId,
 		.compare = CompareId,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -224,7 +223,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadNumeric,
 		.compare = CompareNumeric,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -255,7 +254,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadBlind,
 		.compare = CompareBlind,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
