@@ -223,12 +223,13 @@ extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scrat
 extern void   AddKey(MatchValue *value, int kind, uint64 hash);
 extern void   AddWeakKey(MatchValue *value, int kind, uint64 hash);
 
-/* match_name.c, match_alike.c, match_place.c, match_plain.c: readers and comparers */
+/* match_name.c, match_alike.c, match_word.c, match_place.c, match_plain.c: readers and comparers */
 extern int  AddRunes(char *letters, int n, const Rune *runes, int nrunes);
 extern bool ReadPersonName(MatchField *field, const char *text, MatchValue *value);
 extern int  ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadWordName(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadNickname(MatchField *field, const char *text, MatchValue *value);
 extern int  NicknameHint(const MatchValue *nickname, const MatchValue *name);
 extern int  CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadAddress(MatchField *field, const char *text, MatchValue *value);
@@ -261,8 +262,14 @@ extern void        FindPartners(MatchModel *model);
 extern void        DropNicknames(MatchModel *model, uint32 *cells);
 extern char       *MatchSourceQuery(MatchModel *model);
 
-/* match_place.c */
-extern void WeighTokens(MatchField *field);
+/* match_word.c */
+extern uint64 HashRunes(const Rune *runes, int n, uint64 seed);
+extern bool   IsWordRune(Rune rune);
+extern void   AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n);
+extern void   Tokenize(MatchField *field, const char *text, MatchValue *value, bool address);
+extern void   WeighTokens(MatchField *field);
+extern double WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b,
+						   double *contained);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);

@@ -23,6 +23,16 @@ enum
 
 enum
 {
+	NICKNAME_EQUAL,
+	NICKNAME_NAME,
+	NICKNAME_HINT,
+	NICKNAME_OTHER
+};
+
+#define RARE_SIGN 3.7f /* a sign of at most one nickname in 40 */
+
+enum
+{
 	WORD_EQUAL,
 	WORD_SOUND,
 	WORD_CLOSE,
@@ -342,7 +352,7 @@ Contains(const MatchValue *value, Rune rune)
 	return false;
 }
 
-/* 0 nothing, 1 the nickname spells the name, 2 it hints at the given name. */
+/* 0 nothing, NICKNAME_NAME: it spells the name, NICKNAME_HINT: it hints at the given name. */
 int
 NicknameHint(const MatchValue *nickname, const MatchValue *name)
 {
@@ -431,14 +441,37 @@ ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue
 	return CompareHanNames(a, b);
 }
 
+/* Two nicknames that share a sign which few have, or the letters before the digits. */
+static bool
+NicknamesHint(const MatchField *field, const MatchValue *a, const MatchValue *b)
+{
+	if (a->nletters >= 3 && a->nletters == b->nletters && strcmp(a->letters, b->letters) == 0)
+		return true;
+	if (!IsHan(a->runes[0]) && !IsHan(b->runes[0]))
+		return false;
+	for (int i = 0; a->words != NULL && b->words != NULL && i < a->ntokens; i++)
+	{
+		for (int j = 0; j < b->ntokens; j++)
+		{
+			if (a->words->tokens != NULL && b->words->tokens != NULL &&
+				a->words->tokens[i] == b->words->tokens[j] &&
+				field->token_weight[a->words->tokens[i]] >= RARE_SIGN)
+				return true;
+		}
+	}
+	return false;
+}
+
 int
 CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
 	if (a->kind != NAME_MASKED && b->kind != NAME_MASKED)
-		return SameRunes(a->runes, a->nrunes, b->runes, b->nrunes) ? 0 : 3;
+		return SameRunes(a->runes, a->nrunes, b->runes, b->nrunes) ? NICKNAME_EQUAL
+			   : NicknamesHint(field, a, b)                        ? NICKNAME_HINT
+																   : NICKNAME_OTHER;
 	if (a->runes[0] != b->runes[0] || a->runes[a->nrunes - 1] != b->runes[b->nrunes - 1])
-		return 3;
-	return 2;
+		return NICKNAME_OTHER;
+	return NICKNAME_HINT;
 }
 
 int

@@ -44,7 +44,7 @@ static const Comparator comparators[] = {
 				{"hint", 0.1, 0.008, -1},
 				{"different", 0.2, 0.9904, -1},
 			},
-		.read = ReadPersonName,
+		.read = ReadNickname,
 		.compare = CompareNickname,
 		.least = 0.7,
 		.contrary = MATCH_NEVER,
