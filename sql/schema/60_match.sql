@@ -9,16 +9,18 @@ CREATE TABLE crm_member.match_model (
   auto_threshold    numeric NOT NULL DEFAULT 0.97 CHECK (auto_threshold > 0 AND auto_threshold <= 1),
   review_threshold  numeric NOT NULL DEFAULT 0.5 CHECK (review_threshold > 0 AND review_threshold < 1),
   max_block         int NOT NULL DEFAULT 30 CHECK (max_block BETWEEN 2 AND 10000),
+  idle_days         int NOT NULL DEFAULT 90 CHECK (idle_days BETWEEN 1 AND 36500),
   CHECK (review_threshold <= auto_threshold)
 );
 
 COMMENT ON TABLE crm_member.match_model IS 'What is compared, and how, when find_duplicates() looks for duplicates; configuration';
 COMMENT ON COLUMN crm_member.match_model.source IS 'A relation or a query; it is run with the rights of whoever calls find_duplicates()';
 COMMENT ON COLUMN crm_member.match_model.key IS 'Column of the source that names a row; not null and unique there';
-COMMENT ON COLUMN crm_member.match_model.fields IS 'List of {"column", "comparator", "within", "m", "u"} or of column names; NULL: guessed from the names of all columns';
+COMMENT ON COLUMN crm_member.match_model.fields IS 'List of {"column", "comparator", "within", "seen", "until", "m", "u"} or of column names; NULL: guessed from the names of all columns';
 COMMENT ON COLUMN crm_member.match_model.auto_threshold IS 'Probability from which a pair may be merged without asking';
 COMMENT ON COLUMN crm_member.match_model.review_threshold IS 'Probability from which a pair is reported';
 COMMENT ON COLUMN crm_member.match_model.max_block IS 'Records that share a key are compared up to this number; a larger block is split by other fields';
+COMMENT ON COLUMN crm_member.match_model.idle_days IS 'Days after which a number that nobody used may have passed to another holder, where fields say when it was used: agreement across such a gap, or one four times as long, counts by itself';
 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.match_model
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();

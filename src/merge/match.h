@@ -61,6 +61,11 @@ typedef struct MatchValue
 			int16 month;
 			int16 day;
 		};
+		struct
+		{
+			int32 period; /* of the use of an identifier; 0: not known */
+			int32 era;    /* periods with no long gap between them */
+		};
 	};
 	Rune       *runes;   /* the canonical form */
 	char       *letters; /* reading: family name first */
@@ -99,10 +104,18 @@ typedef struct Comparator
 	int          contrary;  /* from this level on a pair needs more to be merged without asking */
 	double       frequency; /* how far the frequency of a value counts */
 	bool         paired;    /* that two values often go together in a match counts */
+	const char  *over_time; /* the comparator that takes the time of use into account */
 	double       held;      /* the start of m counts for this share of the pairs seen */
 	RelationRole role;
 	double       related[MATCH_MAX_LEVELS]; /* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
+
+/* The level says that the values are equal. */
+static inline bool
+IsEqualLevel(const Comparator *comparator, int level)
+{
+	return level >= 0 && comparator->levels[level].form == 0;
+}
 
 /* Dense numbers for 64-bit hashes. */
 typedef struct Interner
@@ -119,6 +132,9 @@ typedef struct MatchField
 	const Comparator *comparator;
 	int               partner; /* the name a nickname goes with, family to given name; or -1 */
 	int               within;  /* counts only where this field does not agree; or -1 */
+	char             *seen;    /* columns that say since when, and until when, a record */
+	char             *until;   /* used the identifier; or NULL */
+	int               idle;    /* days after which it may have passed to another */
 	int               column_number;
 	Interner          texts;
 	MatchValue      **values; /* [1 .. texts.count]; NULL: illegible */
@@ -151,6 +167,7 @@ typedef struct MatchModel
 	double        auto_threshold;
 	double        review_threshold;
 	int           max_block;
+	int           idle;    /* days after which an identifier may have passed to another */
 	double        prior;   /* share of matches among all pairs */
 	double        related; /* share of related pairs */
 	MemoryContext context;
@@ -164,6 +181,14 @@ typedef struct MatchData
 	uint32 *by_key; /* rows by key */
 	uint32 *cells; /* nrows x nfields numbers of values; 0 null */
 } MatchData;
+
+/* When the identifier in a cell was in use, in days. */
+typedef struct Sighting
+{
+	uint32 *cell;
+	int32   since;
+	int32   until;
+} Sighting;
 
 /* A candidate: left < right are row numbers. */
 typedef struct MatchPair
@@ -242,6 +267,7 @@ extern bool ReadPhone(MatchField *field, const char *text, MatchValue *value);
 extern int  ComparePhone(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadEmail(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ParseWrittenDate(const char *text, int *year, int *month, int *day);
 extern bool ReadDate(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadId(MatchField *field, const char *text, MatchValue *value);
@@ -254,6 +280,12 @@ extern int  CompareGender(const MatchField *field, const MatchValue *a, const Ma
 
 extern bool ReadBlind(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareBlind(const MatchField *field, const MatchValue *a, const MatchValue *b);
+
+/* match_time.c */
+extern Sighting ReadSighting(const char *since, const char *until);
+extern void     SplitByTime(MatchField *field, Sighting *seen, uint32 n);
+extern int ComparePhoneOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int CompareIdOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
 
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);

@@ -90,7 +90,7 @@ ChangedFields(const MatchModel *model, uint64 link, uint64 pattern)
 	{
 		const Comparator *comparator = model->fields[f].comparator;
 
-		if (comparator->contrary == MATCH_NEVER && PATTERN_LEVEL(link, f) == 0 &&
+		if (comparator->contrary == MATCH_NEVER && IsEqualLevel(comparator, PATTERN_LEVEL(link, f)) &&
 			PATTERN_LEVEL(pattern, f) == comparator->nlevels - 1)
 			pattern &= ~(UINT64CONST(15) << (f * 4));
 	}

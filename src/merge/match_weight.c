@@ -253,7 +253,7 @@ SharesHome(const MatchModel *model, uint64 pattern, bool *related)
 		const Comparator *comparator = model->fields[f].comparator;
 		int               level = PATTERN_LEVEL(pattern, f);
 
-		if (level == 0 && comparator->role == ROLE_SHARED &&
+		if (IsEqualLevel(comparator, level) && comparator->role == ROLE_SHARED &&
 			comparator->compare != CompareCategory)
 			shared = true;
 		if (level >= comparator->contrary && comparator->role == ROLE_KIN)
@@ -541,6 +541,22 @@ WeightProbability(int32 weight)
 	return 1.0 / (1.0 + exp2(-(double) weight / WEIGHT_SCALE));
 }
 
+/* How often two that are not one agree on the form, over the levels that tell when. */
+static double
+EqualityShare(const MatchField *field, int level)
+{
+	double share = 0;
+
+	if (field->seen == NULL)
+		return field->u[level];
+	for (int l = 0; l < field->comparator->nlevels; l++)
+	{
+		if (IsEqualLevel(field->comparator, l))
+			share += field->u[l];
+	}
+	return share;
+}
+
 /* shared: entities among the holders of the value that are this pair itself, 1 or 2. */
 int32
 FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, const MatchValue *b,
@@ -555,7 +571,7 @@ FieldWeight(const MatchModel *model, int f, int level, const MatchValue *a, cons
 	{
 		double others = Max((double) field->entities[form][a->form[form]] - shared, 0);
 		double share = (others + field->rare[form]) / Max(field->holders[form], 1);
-		double bits = log2(field->u[level] / share);
+		double bits = log2(EqualityShare(field, level) / share);
 
 		bits *= field->comparator->frequency;
 		bits = Min(Max(bits, -MAX_RARITY), MAX_RARITY);
@@ -632,13 +648,14 @@ RelatedProbability(const MatchModel *model, const MatchData *data, uint32 left, 
 		const MatchField *field = &model->fields[f];
 		uint32            a = data->cells[(Size) left * model->nfields + f],
 			   b = data->cells[(Size) right * model->nfields + f];
+		int   level = PATTERN_LEVEL(pattern, f);
 		int32 adjustment;
 
-		if (field->comparator->role != ROLE_SHARED || PATTERN_LEVEL(pattern, f) != 0 ||
+		if (field->comparator->role != ROLE_SHARED || !IsEqualLevel(field->comparator, level) ||
 			field->entities[0] == NULL || field->values[a]->form[0] != field->values[b]->form[0] ||
 			field->entities[0][field->values[a]->form[0]] > LARGEST_HOME)
 			continue;
-		(void) FieldWeight(model, f, 0, field->values[a], field->values[b],
+		(void) FieldWeight(model, f, level, field->values[a], field->values[b],
 						   cluster[left] == cluster[right] ? 1 : 2, &adjustment);
 		kinship -= Min((double) adjustment / WEIGHT_SCALE, 0);
 		weight -= Min(adjustment, 0);
