@@ -117,16 +117,24 @@ SELECT p.member_id, p.name, p.mobile, p.email, p.birthday, p.gender,
                   WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%'), m.attrs ->> 'nickname') AS nickname,
        m.attrs ->> 'address' AS address,
        m.attrs ->> 'city' AS city,
-       m.merged_into
+       m.merged_into,
+       -- bound after the registration: the number is newer than the member
+       coalesce((SELECT i.bound_at FROM crm_member.identity AS i
+                  WHERE i.kind = 'mobile' AND i.value = p.mobile AND i.member_id = p.member_id
+                    AND i.bound_at > (SELECT max(e.at) FROM crm_member.member_event AS e
+                                       WHERE e.member_id = p.member_id AND e.act = 'register')), m.joined_at) AS mobile_since,
+       greatest((SELECT max(s.sold_at) FROM crm_member.sale AS s WHERE s.member_id = p.member_id), m.joined_at) AS mobile_until
 FROM crm_member.person AS p
 JOIN crm_member.member AS m ON m.member_id = p.member_id;
 
 COMMENT ON VIEW crm_member.match_record IS 'What matching sees of each member; nickname, address and city also from the attributes of the member';
+COMMENT ON COLUMN crm_member.match_record.mobile_since IS 'Since when the member used the mobile: when it was bound, where that was after the registration, else when the member joined';
+COMMENT ON COLUMN crm_member.match_record.mobile_until IS 'Until when, as far as is known: the last sale';
 
 INSERT INTO crm_member.match_model (model_code, name, source, key, fields) VALUES
   ('member', 'Members', 'SELECT * FROM crm_member.match_record WHERE merged_into IS NULL', 'member_id', '[
      {"column": "name", "comparator": "name"},
-     {"column": "mobile", "comparator": "phone"},
+     {"column": "mobile", "comparator": "phone", "seen": "mobile_since", "until": "mobile_until"},
      {"column": "email", "comparator": "email"},
      {"column": "birthday", "comparator": "date"},
      {"column": "gender", "comparator": "gender"},

@@ -283,6 +283,7 @@ extern int  CompareBlind(const MatchField *field, const MatchValue *a, const Mat
 
 /* match_time.c */
 extern Sighting ReadSighting(const char *since, const char *until);
+extern Sighting SeenNow(void);
 extern void     SplitByTime(MatchField *field, Sighting *seen, uint32 n);
 extern int ComparePhoneOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern int CompareIdOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);

@@ -31,19 +31,27 @@
 #define PART_MEMBERS 200000 /* beyond so many, part of a name with part of a birthday says nothing */
 #define MAX_LIMIT 1000
 #define LEAST_LIKELY 0.01
+#define DEFAULT_IDLE 90  /* days, where the model member has been deleted */
 #define BEFOREHAND 0.5 /* chance that a candidate is a member already */
 
 typedef struct MemberColumn
 {
 	const char *column;
 	const char *comparator;
+	const char *seen; /* the column that says since when it was used */
 } MemberColumn;
 
 /* What a candidate may say; in the order of the columns of match_record. */
 static const MemberColumn columns[] = {
-	{"name", "name"},         {"mobile", "phone"},    {"email", "email"},
-	{"birthday", "date"},     {"gender", "gender"},   {"wechat_unionid", "id"},
-	{"nickname", "nickname"}, {"address", "address"}, {"city", "place"},
+	{"name", "name"},
+	{"mobile", "phone_over_time", "mobile_since"},
+	{"email", "email"},
+	{"birthday", "date"},
+	{"gender", "gender"},
+	{"wechat_unionid", "id"},
+	{"nickname", "nickname"},
+	{"address", "address"},
+	{"city", "place"},
 };
 
 #define NCOLUMNS CANDIDATE_COLUMNS
@@ -61,6 +69,7 @@ typedef struct Shares
 
 static Shares shares[lengthof(columns)];
 static double related_per_match;
+static int    idle_days;
 static bool   shares_valid = false;
 
 static double
@@ -79,7 +88,9 @@ JsonNumber(Jsonb *document, const char *path)
 static void
 LoadShares(void)
 {
-	static const char *const watched[] = {"match_run"};
+	static const char *const watched[] = {"match_run", "match_model"};
+	static CrmQuery idle = {
+		"SELECT idle_days FROM crm_member.match_model WHERE model_code = 'member'", 0};
 	static CrmQuery last = {"SELECT parameters FROM crm_member.match_run WHERE model_code = "
 							"'member' ORDER BY run_at DESC LIMIT 1",
 							0};
@@ -102,6 +113,9 @@ LoadShares(void)
 	shares_valid = true;
 	memset(shares, 0, sizeof(shares));
 	related_per_match = 0.1;
+	idle_days = RunQuery(&idle, NULL, NULL, true, 1) == 0
+					? DEFAULT_IDLE
+					: DatumGetInt32(QueryColumn(0, 1, &isnull));
 	if (RunQuery(&last, NULL, NULL, true, 1) == 0)
 		return;
 	parameters = DatumGetJsonbPCopy(QueryColumn(0, 1, &isnull));
@@ -141,6 +155,8 @@ MemberModel(int nfields, bool with_shares)
 		MatchField       *field = AddField(model, columns[c].column, columns[c].comparator);
 		const Comparator *comparator = field->comparator;
 
+		field->seen = (char *) columns[c].seen;
+		field->idle = idle_days;
 		for (int l = 0; l < comparator->nlevels; l++)
 		{
 			bool estimated = with_shares && shares[c].estimated;
@@ -497,11 +513,15 @@ crm_match_member(PG_FUNCTION_ARGS)
 		"coalesce(CASE WHEN $2 THEN (SELECT min(i.value) FROM crm_member.identity AS i "
 		"WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%') END, m.attrs ->> "
 		"'nickname'), "
-		"m.attrs ->> 'address', m.attrs ->> 'city' "
+		"m.attrs ->> 'address', m.attrs ->> 'city', "
+		"CASE WHEN p.mobile = $3 THEN (SELECT r.mobile_since::text FROM crm_member.match_record AS r "
+		"WHERE r.member_id = p.member_id) END, "
+		"CASE WHEN p.mobile = $3 THEN (SELECT r.mobile_until::text FROM crm_member.match_record AS r "
+		"WHERE r.member_id = p.member_id) END "
 		"FROM crm_member.person AS p JOIN crm_member.member AS m ON m.member_id = p.member_id "
 		"WHERE p.member_id = ANY ($1)",
-		2,
-		{INT8ARRAYOID, BOOLOID}};
+		3,
+		{INT8ARRAYOID, BOOLOID, TEXTOID}};
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	char          *texts[lengthof(columns)] = {NULL};
 	int32          limit;
@@ -547,9 +567,12 @@ crm_match_member(PG_FUNCTION_ARGS)
 
 	if (found.n > 0)
 	{
-		Datum  values[2] = {KeyArray(found.members, Min(found.n, MAX_KEYS)),
-							BoolGetDatum(texts[5] != NULL || texts[6] != NULL)};
-		int64 *canonical;
+		char     *mobile = texts[1] == NULL ? NULL : NormalizePhone(texts[1]);
+		Datum     values[3] = {KeyArray(found.members, Min(found.n, MAX_KEYS)),
+							   BoolGetDatum(texts[5] != NULL || texts[6] != NULL),
+							   CStringGetTextDatum(mobile == NULL ? "" : mobile)};
+		int64    *canonical;
+		Sighting *seen;
 
 		RunQuery(&fetch, values, NULL, true, 0);
 		data.nrows = SPI_processed + 1;
@@ -557,8 +580,11 @@ crm_match_member(PG_FUNCTION_ARGS)
 		memset(data.cells + NCOLUMNS, 0, (Size) SPI_processed * NCOLUMNS * sizeof(uint32));
 		canonical = palloc(data.nrows * sizeof(int64));
 		cluster = palloc(data.nrows * sizeof(uint32));
+		seen = palloc(data.nrows * sizeof(Sighting));
 		for (uint32 i = 0; i < data.nrows; i++)
 			cluster[i] = i;
+		seen[0] = SeenNow();
+		seen[0].cell = &data.cells[1];
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
 			uint32 *cells = data.cells + (i + 1) * NCOLUMNS;
@@ -573,7 +599,12 @@ crm_match_member(PG_FUNCTION_ARGS)
 					cells[c] = ReadValue(&model->fields[c], text, scratch);
 			}
 			DropNicknames(model, cells);
+			seen[i + 1] = ReadSighting(
+				SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, NCOLUMNS + 2),
+				SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, NCOLUMNS + 3));
+			seen[i + 1].cell = &cells[1];
 		}
+		SplitByTime(&model->fields[1], seen, data.nrows);
 		for (int c = 0; c < NCOLUMNS; c++)
 			WeighTokens(&model->fields[c]);
 		model->prior = Min(BEFOREHAND / members, 0.25);

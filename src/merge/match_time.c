@@ -9,8 +9,10 @@
  */
 #include "merge/match.h"
 
+#include "access/xact.h"
 #include "utils/datetime.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #define LONG_IDLE 4 /* times idle_days */
 
@@ -43,6 +45,16 @@ ReadSighting(const char *since, const char *until)
 	else if (seen.until < seen.since)
 		seen.until = seen.since;
 	return seen;
+}
+
+/* The number is in use as we speak. */
+Sighting
+SeenNow(void)
+{
+	int32 today = timestamptz_to_time_t(GetCurrentTransactionStartTimestamp()) / SECS_PER_DAY +
+				  UNIX_EPOCH_JDATE;
+
+	return (Sighting){NULL, today, today};
 }
 
 typedef struct Use
