@@ -36,6 +36,8 @@ typedef struct MatchWords
 	uint32 *letters; /* of each token: which letters it has, as bits */
 	uint64 (*groups)[2]; /* of each token: the names it is a short form of */
 	int32 *numbers;
+	uint64 road;      /* a road without what tells it from its sisters, and that: the */
+	uint64 road_mark; /* 北一 of 中山北一路; 0 where there is none */
 } MatchWords;
 
 /* One distinct value of a column, read and folded. */
@@ -296,6 +298,7 @@ extern void        DropNicknames(MatchModel *model, uint32 *cells);
 extern char       *MatchSourceQuery(MatchModel *model);
 
 /* match_word.c */
+extern bool   SameReading(Rune a, Rune b, bool surname);
 extern uint64 HashRunes(const Rune *runes, int n, uint64 seed);
 extern bool   IsWordRune(Rune rune);
 extern void   AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n);

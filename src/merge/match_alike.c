@@ -46,7 +46,7 @@ SameShortName(const MatchValue *a, int i, const MatchValue *b, int j)
 		   (a->words->groups[i][1] & b->words->groups[j][1]) != 0;
 }
 
-static bool
+bool
 SameReading(Rune a, Rune b, bool surname)
 {
 	const char *x = HanReading(a, surname), *y = HanReading(b, surname);
@@ -185,6 +185,16 @@ LetterDistance(const char *a, int na, const char *b, int nb, int limit)
 	return EditDistance(x, na, y, nb, limit);
 }
 
+/* Is a word another reading of a family name: Dan for 单, Chou for 仇, Tan for 覃? */
+static bool
+ReadsSurname(const MatchValue *han, const char *word)
+{
+	const char *other = OtherReading(han->runes[0]);
+
+	return han->nsurname == 1 && (strcmp(word, HanReading(han->runes[0], false)) == 0 ||
+								  (other != NULL && strcmp(word, other) == 0));
+}
+
 /* A Han name beside one in letters. */
 static int
 CompareHanLatin(const MatchValue *han, const MatchValue *latin)
@@ -208,7 +218,7 @@ CompareHanLatin(const MatchValue *han, const MatchValue *latin)
 			WordLetters(latin, i, word);
 			if (strcmp(word, surname) == 0)
 				break;
-			if (!IsRomanSurname(word, surname))
+			if (!IsRomanSurname(word, surname) && !ReadsSurname(han, word))
 				continue;
 			/* Chang Wei is 张伟; what Tai Man is in Mandarin the letters do not tell */
 			for (int j = 0; j < latin->ntokens; j++)

@@ -54,8 +54,13 @@ static const Abbreviation firm_words[] = {
 /* Words of a Chinese address that only name the kind of the number before or after them. */
 static const char address_units[] = "号楼栋幢座单元室弄层省市区县镇乡村路街道巷";
 
+/* What a road is called by, and what tells one from its sisters. */
+static const char road_units[] = "路街道巷";
+static const char road_marks[] = "东西南北中十前后上下内外";
+
 #define MAX_TEXT 160
 #define INITIAL_LIKENESS 0.6 /* J for Jeffrey */
+#define SPELT_LIKENESS 0.85  /* two signs, one of which sounds or looks like the other's */
 #define WHOLE_TEXT 40        /* up to this length texts are compared letter by letter too */
 
 bool
@@ -181,6 +186,32 @@ IsCounted(Rune rune)
 	return false;
 }
 
+static bool
+IsOneOf(Rune rune, const char *list)
+{
+	char text[5];
+
+	text[EncodeRune(rune, text)] = '\0';
+	return strstr(list, text) != NULL;
+}
+
+/* 中山北一路 and 中山北二路 are two roads; 中山路 may be short for either. */
+static void
+TakeRoad(MatchWords *words, const Rune *runes, int start, int end)
+{
+	int mark = end;
+
+	if (words->road != 0)
+		return;
+	while (mark > start && (IsOneOf(runes[mark - 1], road_marks) || HanDigit(runes[mark - 1]) >= 0))
+		mark--;
+	if (mark == start || mark == end)
+		return;
+	start = Max(start, mark - 2);
+	words->road = HashRunes(runes + start, mark - start, 43);
+	words->road_mark = HashRunes(runes + mark, end - mark, 47);
+}
+
 /* Words, pairs of Han characters and, for an address, its numbers. */
 void
 Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
@@ -217,8 +248,20 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 			value->kind = 1;
 			while (i < n && IsHan(runes[i]))
 				i++;
+			/* 12号之一 is 12-1 */
+			if (address && i - start >= 2 && runes[i - 2] == 0x4E4B && HanDigit(runes[i - 1]) >= 0 &&
+				value->nnumbers > 0 && value->nnumbers < MATCH_MAX_NUMBERS)
+			{
+				numbers[value->nnumbers++] = HanDigit(runes[i - 1]);
+				i -= 2;
+			}
 			for (int j = start; j < i; j++)
 				joined[njoined++] = runes[j];
+			for (int j = start; address && j < i; j++)
+			{
+				if (IsOneOf(runes[j], road_units))
+					TakeRoad(value->words, runes, start, j);
+			}
 			for (int j = start; j + 1 < i; j++)
 			{
 				if (address && (IsAddressUnit(runes[j]) || IsAddressUnit(runes[j + 1])))
@@ -227,6 +270,8 @@ Tokenize(MatchField *field, const char *text, MatchValue *value, bool address)
 			}
 			if (i - start == 1 && !(address && IsAddressUnit(runes[start])))
 				AddToken(field, value, runes + start, 1);
+			if (i < n && runes[i] == 0x4E4B)
+				i += 2;
 		}
 		else if (address && runes[i] >= '0' && runes[i] <= '9')
 		{
@@ -315,6 +360,16 @@ TokenLikeness(const MatchWords *a, int i, const MatchWords *b, int j)
 
 	if (shorter == 1 && x[0] == y[0] && x[0] < 128)
 		return INITIAL_LIKENESS;
+	if (IsHan(x[0]) && nx == 2 && ny == 2 && IsHan(y[0]))
+	{
+		/* 张杨, 张扬: typed by ear or read off a form */
+		int same = x[0] == y[0] ? 0 : x[1] == y[1] ? 1 : -1;
+
+		if (same < 0)
+			return 0.0;
+		same = 1 - same;
+		return SameReading(x[same], y[same], false) || LookAlike(x[same], y[same]) ? SPELT_LIKENESS : 0.0;
+	}
 	if (shorter < 3 || IsHan(x[0]) || IsHan(y[0]))
 		return 0.0;
 	if (shorter >= 4 && memcmp(x, y, shorter * sizeof(Rune)) == 0)
