@@ -336,6 +336,7 @@ extern double WeightProbability(int32 weight);
 #define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 extern MatchModel *MemberModel(int nfields, bool with_shares);
 extern int64       MemberKey(int column, uint64 key);
+extern int         WholeNameKeys(const MatchValue *name);
 extern void        ReadCandidate(Jsonb *candidate, char **texts);
 
 /* match_decide.c */

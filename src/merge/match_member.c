@@ -245,11 +245,21 @@ crm_match_keys(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
+/* The first keys of a name, which are the whole name and its letters; a part of one is no name. */
+int
+WholeNameKeys(const MatchValue *name)
+{
+	if (name == NULL || name->kind == NAME_MASKED)
+		return 0;
+	return Min(2, name->nkeys - name->nweak);
+}
+
 typedef struct Found
 {
 	int64 *members;
 	int    n;
 	int    size;
+	int    left_out; /* keys that too many members hold to be looked up alone */
 } Found;
 
 static void
@@ -283,6 +293,32 @@ KeyArray(const int64 *keys, int n)
 		values[i] = Int64GetDatum(keys[i]);
 	return PointerGetDatum(
 		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/*
+ * Members that hold any of some keys.  Where that is too many, the keys are halved
+ * until one that too many hold is alone, and left out.
+ */
+static void
+LookUpAny(const int64 *keys, int n, Found *found)
+{
+	static CrmQuery by_any = {
+		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 81", 1, {INT8ARRAYOID}};
+	int   limit = n == 1 ? KEY_LIMIT : ANY_LIMIT;
+	Datum value;
+
+	if (n == 0)
+		return;
+	value = KeyArray(keys, n);
+	if (RunQuery(&by_any, &value, NULL, true, limit + 1) <= limit)
+		AddFound(found);
+	else if (n == 1)
+		found->left_out++;
+	else
+	{
+		LookUpAny(keys, n / 2, found);
+		LookUpAny(keys + n / 2, n - n / 2, found);
+	}
 }
 
 typedef struct KeySet
@@ -328,10 +364,6 @@ LookUpBoth(const KeySet *one, const KeySet *other, Found *found)
 static void
 LookUp(MatchModel *model, const uint32 *cells, const char *unionid, double members, Found *found)
 {
-	static CrmQuery by_any = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys && $1 LIMIT 81", 1, {INT8ARRAYOID}};
-	static CrmQuery by_one = {
-		"SELECT member_id FROM crm_member.match_key WHERE keys @> $1 LIMIT 61", 1, {INT8ARRAYOID}};
 	static CrmQuery by_unionid = {
 		"SELECT member_id FROM crm_member.identity WHERE kind = 'wechat_unionid' AND value = $1",
 		1,
@@ -344,33 +376,22 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, double membe
 	{
 		value[c] = cells[c] == 0 ? NULL : model->fields[c].values[cells[c]];
 		if (c < KEYED_FIELDS - 1)
-			TakeKeys(&alone, c, value[c], 0, c == 0 ? 2 : PG_INT16_MAX);
+			TakeKeys(&alone, c, value[c], 0, c == 0 ? WholeNameKeys(value[c]) : PG_INT16_MAX);
 	}
 	TakeKeys(&names, 0, value[0], 0, PG_INT16_MAX);
 	TakeKeys(&rare, KEYED_FIELDS - 1, value[KEYED_FIELDS - 1], 0, 1);
 	TakeKeys(&common, KEYED_FIELDS - 1, value[KEYED_FIELDS - 1], 1, PG_INT16_MAX);
 
-	if (alone.n > 0)
+	LookUpAny(alone.keys, alone.n, found);
+	if (found->left_out > 0)
 	{
-		values[0] = KeyArray(alone.keys, alone.n);
-		if (RunQuery(&by_any, values, NULL, true, ANY_LIMIT + 1) <= ANY_LIMIT)
-			AddFound(found);
-		else
-		{
-			for (int i = 0; i < alone.n; i++)
-			{
-				values[0] = KeyArray(&alone.keys[i], 1);
-				if (RunQuery(&by_one, values, NULL, true, KEY_LIMIT + 1) <= KEY_LIMIT)
-					AddFound(found);
-			}
-			/* a common name with part of the telephone or the e-mail address */
-			TakeKeys(&rare, 1, value[1], 0, PG_INT16_MAX);
-			TakeKeys(&rare, 2, value[2], 0, PG_INT16_MAX);
-		}
+		/* a common name with part of the telephone or the e-mail address */
+		TakeKeys(&rare, 1, value[1], 0, PG_INT16_MAX);
+		TakeKeys(&rare, 2, value[2], 0, PG_INT16_MAX);
 	}
 	LookUpBoth(&names, &rare, found);
 	if (members > PART_MEMBERS)
-		names.n = Min(names.n, 2);
+		names.n = Min(names.n, WholeNameKeys(value[0]));
 	LookUpBoth(&names, &common, found);
 	if (unionid != NULL)
 	{
@@ -481,20 +502,23 @@ CompareLikely(const void *x, const void *y)
 
 static void
 PutRow(ReturnSetInfo *info, MatchModel *model, MatchData *data, const Likely *likely,
-	   const uint32 *cluster)
+	   const uint32 *cluster, int left_out)
 {
 	Datum values[4];
 	bool  nulls[4] = {false};
 	char *p = psprintf("%.8f", WeightProbability(likely->weight));
+	char *evidence = EvidenceText(model, data, 0, likely->row, likely->pattern, cluster,
+								  likely->relation);
+
+	if (left_out > 0)
+		evidence = psprintf("{\"left_out\": %d, %s", left_out, evidence + 1);
 
 	values[0] = Int64GetDatum(likely->member);
 	values[1] = DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
 									Int32GetDatum(-1));
 	values[2] = DirectFunctionCall3(numeric_in, CStringGetDatum(BitsText(likely->weight)),
 									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	values[3] = DirectFunctionCall1(
-		jsonb_in, CStringGetDatum(EvidenceText(model, data, 0, likely->row, likely->pattern,
-											   cluster, likely->relation)));
+	values[3] = DirectFunctionCall1(jsonb_in, CStringGetDatum(evidence));
 	tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }
 
@@ -634,7 +658,7 @@ crm_match_member(PG_FUNCTION_ARGS)
 				told = likely[k].member == likely[i].member;
 			if (told)
 				continue;
-			PutRow(info, model, &data, &likely[i], cluster);
+			PutRow(info, model, &data, &likely[i], cluster, found.left_out);
 			put++;
 		}
 	}
