@@ -314,14 +314,16 @@ extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uin
 extern void FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate,
 						   MatchPairs *pairs, StringInfo hot);
 
-/* match_weight.c */
+/* match_estimate.c */
 extern void   StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate);
 extern bool   CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
 extern void   FinishEstimate(MatchModel *model, Estimate *estimate);
+extern bool   HasRelations(const MatchModel *model);
+
+/* match_weight.c */
 extern void   CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
 extern void   CountTogether(MatchModel *model, const MatchData *data, const MatchEdge *edges,
 							uint64 nedges);
-extern bool   HasRelations(const MatchModel *model);
 extern int32  PriorWeight(const MatchModel *model);
 extern int32  PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
 						 uint64 pattern, const uint32 *cluster, int32 *relation);
@@ -331,8 +333,9 @@ extern int32  FieldWeight(const MatchModel *model, int f, int level, const Match
 						  const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);
 
-/* match_member.c: members as records of the model "member" */
+/* match_key.c: members as records of the model "member" */
 #define CANDIDATE_COLUMNS 9
+#define MATCH_MAX_KEYS 256 /* of a member */
 #define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 extern MatchModel *MemberModel(int nfields, bool with_shares);
 extern int64       MemberKey(int column, uint64 key);
