@@ -53,9 +53,9 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
-	src/merge/match_plain.o src/merge/match_place.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
-	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
-	src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
+	src/merge/match_plain.o src/merge/match_word.o src/merge/match_place.o src/merge/match_time.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
+	src/merge/match_estimate.o src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
+	src/merge/match_key.o src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
 	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
 	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
