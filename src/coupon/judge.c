@@ -154,7 +154,7 @@ LookAtLimits(Pricing *pricing, Candidate *candidate)
 		candidate->member_left = t->member_limit -
 			UsesByMember(pricing->sale->member->member_id, t);
 	/* exactly only where it could matter to this sale */
-	if (t->shares > 0 && !ShareHas(t, MAX_OFFERS, Max(SalePayable(pricing->sale), 1),
+	if (t->shares > 0 && !ShareHas(t, MAX_WALLET, Max(SalePayable(pricing->sale), 1),
 								   &candidate->uses_left, &candidate->budget_left,
 								   pricing->read_only))
 		LeftInShares(t, &candidate->uses_left, &candidate->budget_left, pricing->read_only);
