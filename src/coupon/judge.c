@@ -40,14 +40,6 @@ RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...)
 	candidate->barred = true;
 }
 
-char *
-MoneyText(int64 amount)
-{
-	return DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(MinorToNumeric(amount,
-																			  GetSetting()->money_scale))));
-}
-
 /* A quantity of scale 6 without trailing zeros */
 static char *
 QuantityText(int64 quantity)

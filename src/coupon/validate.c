@@ -21,12 +21,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-static Datum
-MoneyDatum(int64 units)
-{
-	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
-}
-
 /* [{"line_no", "discount"}] of the lines it takes something off */
 static Datum
 LinesDatum(const Sale *sale, const SaleCoupon *coupon)
