@@ -31,7 +31,8 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 
 # sales
 OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o src/sale/document.o src/sale/answer.o src/sale/row.o \
-	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
+	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/refund_goods.o src/sale/refund_tender.o \
+	src/sale/refund_row.o src/sale/tender.o
 
 # points
 OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \

@@ -3,6 +3,7 @@
  */
 #include "crm_member.h"
 #include "catalog.h"
+#include "money/money.h"
 #include "query.h"
 #include "setting.h"
 
@@ -54,6 +55,18 @@ GetSetting(void)
 
 	setting = fresh;
 	return &setting;
+}
+
+Datum
+MoneyDatum(int64 units)
+{
+	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
+}
+
+char *
+MoneyText(int64 units)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, MoneyDatum(units)));
 }
 
 void
