@@ -185,7 +185,7 @@ ClaimRow(TableRows *rows, const Datum *values, const bool *nulls)
 	FillSlot(rows->table, rows->shape, rows->estate, slot, values, nulls);
 	FinishRow(rows->shape, rows->target, rows->estate, slot);
 	slot->tts_tableOid = RelationGetRelid(rows->rel);
-	if (!NoConflict(rows->target, slot, rows->estate, &there, arbiter))
+	if (!rows->hopeful && !NoConflict(rows->target, slot, rows->estate, &there, arbiter))
 		return false;
 	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 	table_tuple_insert_speculative(rows->rel, slot, GetCurrentCommandId(true), 0, NULL, token);
