@@ -305,7 +305,7 @@ extern void   AddToken(MatchField *field, MatchValue *value, const Rune *runes, 
 extern void   Tokenize(MatchField *field, const char *text, MatchValue *value, bool address);
 extern void   WeighTokens(MatchField *field);
 extern double WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b,
-						   double *contained);
+						   double *contained, double *apart);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
