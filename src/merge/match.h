@@ -112,6 +112,15 @@ typedef struct Comparator
 	double       related[MATCH_MAX_LEVELS]; /* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
 
+/* Levels of the comparator nickname. */
+enum
+{
+	NICKNAME_EQUAL,
+	NICKNAME_NAME,
+	NICKNAME_HINT,
+	NICKNAME_OTHER
+};
+
 /* The level says that the values are equal. */
 static inline bool
 IsEqualLevel(const Comparator *comparator, int level)
