@@ -12,7 +12,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/secret.o src/table.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
 
 # exact decimals
 OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o
@@ -30,8 +30,9 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 	src/member/register_member.o src/member/import.o src/member/privilege.o
 
 # sales
-OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/document.o src/sale/answer.o src/sale/row.o \
-	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
+OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/refund_goods.o src/sale/refund_tender.o \
+	src/sale/refund_row.o src/sale/tender.o
 
 # points
 OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
@@ -41,7 +42,7 @@ OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/e
 
 # tiers
 OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o src/tier/review.o \
-	src/tier/progress.o
+	src/tier/progress.o src/tier/replay.o
 
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
