@@ -303,7 +303,7 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(until);
 }
 
-/* release_coupon(code, ref, actor): was it held or redeemed under this reference? */
+/* release_coupon(code, ref, actor, member_id): was it held or redeemed under this reference? */
 PG_FUNCTION_INFO_V1(crm_release_coupon);
 Datum
 crm_release_coupon(PG_FUNCTION_ARGS)
@@ -327,7 +327,7 @@ crm_release_coupon(PG_FUNCTION_ARGS)
 		RecordCouponEvent(coupon.member_id, "release", coupon.code, coupon.template_code, 1, ref,
 						  NULL, OptionalText(fcinfo, 2));
 	else
-		released = ReturnRedemption(coupon.code, ref);
+		released = ReturnRedemption(coupon.code, ref, PG_ARGISNULL(3) ? -1 : PG_GETARG_INT64(3));
 	PG_RETURN_BOOL(released);
 }
 

@@ -281,3 +281,11 @@ SELECT discount FROM redeem_coupon(:'native', '{"lines": [{"price": 9}]}', 'nati
 SELECT discount FROM redeem_coupon(lower(replace(:'native', '-', ' ')), '{"lines": [{"price": 9}]}', 'native');
 SELECT discount FROM redeem_coupon(:'native'::coupon_code, '{"lines": [{"price": 9}]}', 'native');
 SELECT count(*) FROM coupon_use WHERE ref = 'native';
+
+-- a reference is the buyer's own: where two used the same, it must be said whose redemption is given back
+SELECT redeem_coupon('spelt', format('{"member_id": %s, "lines": [{"price": 9}]}', m)::jsonb, 'same') FROM unnest('{11,12}'::bigint[]) m;
+SELECT release_coupon('spelt', 'same');
+\echo :LAST_ERROR_SQLSTATE
+SELECT release_coupon('spelt', 'same', member_id => 0) AS of_a_guest, release_coupon('spelt', 'same', member_id => 11) AS of_one,
+       release_coupon('spelt', 'same', member_id => 11) AS again, release_coupon('spelt', 'same') AS of_the_other;
+SELECT member_id, returned_at IS NOT NULL AS returned FROM coupon_use WHERE ref = 'same' ORDER BY 1;
