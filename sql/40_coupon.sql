@@ -188,7 +188,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_hold_coupon';
 
 COMMENT ON FUNCTION crm_member.hold_coupon(text, text, interval, text) IS
-  'Keep a coupon for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. Limits and budgets are not held. Errors: 22004 null argument, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
+  'Keep a coupon, of one with several uses the last that is left, for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. A code of any number of uses is not kept from anybody. Limits and budgets are not held. Errors: 22004 null argument, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
 
 CREATE FUNCTION crm_member.release_coupon(
   code text,

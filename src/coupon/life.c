@@ -272,6 +272,7 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 	char	   *presented = RequiredText(fcinfo, 0, "code");
 	char	   *ref = RequiredText(fcinfo, 1, "ref");
+	const CouponTemplate *template;
 	Interval	zero = {0};
 	TimestampTz until;
 	Datum		values[3];
@@ -287,6 +288,10 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 						errhint("\"hold_for\" must be a positive interval.")));
 	RequireCoupon(presented, false, &coupon);
 	until = AddBusinessInterval(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(2));
+	/* who can use it any number of times need not keep others from it */
+	template = FindTemplate(GetTemplateSet(), coupon.template_code);
+	if (template != NULL && template->uses == 0 && !coupon.voided)
+		PG_RETURN_TIMESTAMPTZ(until);
 	values[0] = Int64GetDatum(coupon.code);
 	values[1] = CStringGetTextDatum(ref);
 	values[2] = TimestampTzGetDatum(until);
