@@ -256,7 +256,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_best_coupons';
 
 COMMENT ON FUNCTION crm_member.best_coupons(jsonb) IS
-  'The combination of coupons that leaves the buyer paying least, beside the automatic promotions; of equals that with the fewest coupons. Looks at the coupons the sale names or, where it names none, at those issued to the buyer, the soonest to end first, 500 of them; at 256 offers with the promotions. proven: none is better; otherwise, after 200,000 partial combinations (visited) or where there are more offers, none takes off more than bound. coupons as in the answer of quote(). Writes nothing; NULL for NULL. Errors as quote()';
+  'The combination of coupons that leaves the buyer paying least, beside the automatic promotions; of equals that with the fewest coupons. Looks at the coupons the sale names or, where it names none, at those issued to the buyer, the soonest to end first, 500 of them. proven: none is better; otherwise, after 200,000 partial combinations (visited; fewer in large sales) or where there are more offers than a sale is judged for, none takes off more than bound. coupons as in the answer of quote(). Writes nothing; NULL for NULL. Errors as quote()';
 
 CREATE FUNCTION crm_member.coupon_history(code text)
 RETURNS TABLE (at timestamptz, act text, member_id bigint, discount numeric, ref text, reason text, actor text)

@@ -40,14 +40,6 @@ RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...)
 	candidate->barred = true;
 }
 
-char *
-MoneyText(int64 amount)
-{
-	return DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(MinorToNumeric(amount,
-																			  GetSetting()->money_scale))));
-}
-
 /* A quantity of scale 6 without trailing zeros */
 static char *
 QuantityText(int64 quantity)
@@ -154,7 +146,7 @@ LookAtLimits(Pricing *pricing, Candidate *candidate)
 		candidate->member_left = t->member_limit -
 			UsesByMember(pricing->sale->member->member_id, t);
 	/* exactly only where it could matter to this sale */
-	if (t->shares > 0 && !ShareHas(t, MAX_OFFERS, Max(SalePayable(pricing->sale), 1),
+	if (t->shares > 0 && !ShareHas(t, MAX_WALLET, Max(SalePayable(pricing->sale), 1),
 								   &candidate->uses_left, &candidate->budget_left,
 								   pricing->read_only))
 		LeftInShares(t, &candidate->uses_left, &candidate->budget_left, pricing->read_only);

@@ -28,12 +28,6 @@
 /* A share should last for so many redemptions; else there are too many of them. */
 #define USES_A_SHARE 8
 
-static Datum
-MoneyDatum(int64 units)
-{
-	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
-}
-
 static int64
 MoneyColumn(uint64 row, int column)
 {

@@ -16,12 +16,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-static Datum
-MoneyDatum(int64 units)
-{
-	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
-}
-
 static int64
 MoneyColumn(uint64 row, int column)
 {

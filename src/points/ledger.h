@@ -28,6 +28,7 @@ typedef struct LotUse
 	int			n;
 	int64	   *lot_nos;
 	int64	   *points;
+	ItemPointerData *places;	/* where the lots lie, invalid where that is not known; or NULL */
 } LotUse;
 
 /* An entry about to be written: what an act does to an account. */
@@ -140,6 +141,7 @@ typedef struct OpenLot
 	int64		lot_no;
 	int64		remaining;
 	TimestampTz available_at;
+	ItemPointerData place;
 } OpenLot;
 
 /*
@@ -155,6 +157,9 @@ extern bool FetchLot(LotScan *scan, OpenLot *lot);
 extern void CloseLotScan(LotScan *scan);
 /* What lots have that can be spent at that time. */
 extern int64 SpendableLots(Snapshot snapshot, int64 member_id, const PointsType *type, TimestampTz at);
+/* What lots have that expired after some moment, until another. */
+extern int64 ExpiredLots(Snapshot snapshot, int64 member_id, const PointsType *type,
+						 TimestampTz after, TimestampTz at);
 
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*

@@ -249,3 +249,35 @@ DELETE FROM coupon_event;
 -- presented twice, in two spellings
 SELECT c ->> 'status' AS status, c ->> 'reason' AS reason
 FROM jsonb_array_elements(quote(jsonb_build_object('lines', '[{"price": 100}]'::jsonb, 'coupons', jsonb_build_array(:'dec', lower(:'dec')), 'sold_at', '2026-12-02')) -> 'coupons') c;
+
+-- two codes of one campaign in one sale: a limit, a budget that is refused, and one whose rest is granted
+INSERT INTO coupon_template (template_code, kind, value, total_limit, member_limit, budget, last_use) VALUES
+  ('pair-limit', 'amount', 10, 1, NULL, NULL, 'refuse'), ('pair-member', 'amount', 10, NULL, 1, NULL, 'refuse'),
+  ('pair-budget', 'amount', 10, NULL, NULL, 15, 'refuse'), ('pair-rest', 'amount', 10, NULL, NULL, 15, 'remainder');
+SELECT count(import_coupon(template_code, template_code || n)) FROM coupon_template, generate_series(1, 3) n WHERE template_code LIKE 'pair-%';
+SELECT register_member(source => 'test', external_id => 'pair') AS pair \gset
+CREATE FUNCTION pair(a_template text, member bigint, checked_out boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  sale jsonb := jsonb_build_object('ref', a_template, 'member_id', member, 'lines', '[{"price": 100}]'::jsonb,
+    'coupons', (SELECT jsonb_agg(a_template || n) FROM generate_series(1, 3) n));
+BEGIN
+  RETURN (SELECT string_agg(coalesce(c ->> 'sqlstate', c ->> 'discount'), ' ' ORDER BY i)
+    FROM jsonb_array_elements(CASE WHEN checked_out THEN crm_member.checkout(sale) ELSE crm_member.quote(sale) END -> 'coupons') WITH ORDINALITY AS a (c, i));
+END
+$$;
+SELECT template_code, pair(template_code, :pair, false) AS quoted, pair(template_code, :pair, true) AS checked_out FROM coupon_template WHERE template_code LIKE 'pair-%' ORDER BY 1;
+SELECT * FROM coupon_limit WHERE template_code LIKE 'pair-%' ORDER BY 1;
+
+-- a retry may write the code as it likes, another code is another redemption
+INSERT INTO coupon_template (template_code, kind, value, uses) VALUES ('spelt', 'amount', 4, NULL);
+SELECT import_coupon('spelt', 'spelt') AS spelt, import_coupon('spelt', 'other') IS NOT NULL AS other \gset
+SELECT discount FROM redeem_coupon('spelt', '{"lines": [{"price": 9}]}', 'spelt');
+SELECT discount FROM redeem_coupon(' SPELT', '{"lines": [{"price": 9.00}]}', 'spelt');
+SELECT count(*) FROM coupon_use WHERE ref = 'spelt';
+SELECT discount FROM redeem_coupon('other', '{"lines": [{"price": 9}]}', 'spelt');
+\echo :LAST_ERROR_SQLSTATE
+SELECT issue_coupon('spelt', NULL, 'native') AS native \gset
+SELECT discount FROM redeem_coupon(:'native', '{"lines": [{"price": 9}]}', 'native');
+SELECT discount FROM redeem_coupon(lower(replace(:'native', '-', ' ')), '{"lines": [{"price": 9}]}', 'native');
+SELECT discount FROM redeem_coupon(:'native'::coupon_code, '{"lines": [{"price": 9}]}', 'native');
+SELECT count(*) FROM coupon_use WHERE ref = 'native';
