@@ -42,7 +42,7 @@ OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/e
 
 # tiers
 OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o src/tier/review.o \
-	src/tier/progress.o
+	src/tier/progress.o src/tier/replay.o
 
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \

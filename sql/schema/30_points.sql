@@ -88,6 +88,11 @@ CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.points_rule
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
 
+CREATE TRIGGER forget_rule_use_new AFTER INSERT ON crm_member.points_rule REFERENCING NEW TABLE AS new_rule
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.forget_rule_use();
+CREATE TRIGGER forget_rule_use AFTER UPDATE ON crm_member.points_rule REFERENCING OLD TABLE AS old_rule NEW TABLE AS new_rule
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.forget_rule_use();
+
 CREATE TABLE crm_member.points_rule_use (
   member_id  bigint NOT NULL,
   rule_code  text NOT NULL,
@@ -96,7 +101,7 @@ CREATE TABLE crm_member.points_rule_use (
   PRIMARY KEY (member_id, rule_code, period)
 ) WITH (fillfactor = 80);
 
-COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again';
+COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again. A row of a member is made when a sale first asks for it, from the journal';
 COMMENT ON COLUMN crm_member.points_rule_use.member_id IS 'The member; 0: all members, for the budget';
 COMMENT ON COLUMN crm_member.points_rule_use.period IS 'First day of the limit_period; -infinity: ever';
 

@@ -13,7 +13,7 @@ typedef struct BulkQuery
 {
 	const char *sql;
 	int			nargs;
-	Oid			argtypes[4];
+	Oid			argtypes[5];
 	SPIPlanPtr	plan;			/* filled at first use */
 } BulkQuery;
 

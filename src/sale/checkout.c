@@ -122,6 +122,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	if (!ClaimSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
+	sale->booking = true;
 	RedeemSale(sale);
 	PlanTender(sale);
 	set = GetRuleSet();

@@ -268,34 +268,41 @@ VisitLaterPurchase(void *reader, const Datum *values, const bool *nulls)
 	history->sales[DatumGetInt64(values[0]) - 1].sale.first_purchase = NO_FIRST_PURCHASE;
 }
 
+/* As in the books: the person's first sale is the one that was booked first. */
+/* As in the books: the person's first sale is the one that was booked first. */
 static void
 ReadFirstPurchases(History *history)
 {
 	static BulkQuery query = {
-		"SELECT k.no FROM unnest($1, $2, $3, $4) WITH ORDINALITY "
-		"AS k (member_id, sold_at, source, ref, no) "
-		"WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = k.member_id "
-		"AND s.settled_at IS NOT NULL AND s.sold_at <= k.sold_at AND (s.sold_at, s.source, s.ref) < (k.sold_at, k.source, k.ref))",
-		4, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
-	Datum	   *columns[4];
-	Datum		values[4];
+		"WITH k AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY "
+		"AS k (member_id, settled_at, sold_at, source, ref, no)) "
+		"SELECT k.no FROM k WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = k.member_id "
+		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref)) "
+		"UNION ALL SELECT k.no FROM k JOIN crm_member.member_root a ON a.root = k.member_id "
+		"WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = a.member_id "
+		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref))",
+		5, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
+	static const Oid types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
+	Datum	   *columns[lengthof(types)];
+	Datum		values[lengthof(types)];
 
 	if (!history->uses[MEMBER_FIRST_PURCHASE])
 		return;
-	for (int c = 0; c < 4; c++)
+	for (int c = 0; c < lengthof(types); c++)
 		columns[c] = palloc(sizeof(Datum) * history->n);
 	for (int i = 0; i < history->n; i++)
 	{
 		Sale	   *sale = &history->sales[i].sale;
 
-		columns[0][i] = Int64GetDatum(sale->member_id);
-		columns[1][i] = TimestampTzGetDatum(sale->sold_at);
-		columns[2][i] = CStringGetTextDatum(sale->source);
-		columns[3][i] = CStringGetTextDatum(sale->ref);
+		columns[0][i] = Int64GetDatum(sale->member ? sale->member->member_id : sale->member_id);
+		columns[1][i] = TimestampTzGetDatum(sale->settled_at);
+		columns[2][i] = TimestampTzGetDatum(sale->sold_at);
+		columns[3][i] = CStringGetTextDatum(sale->source);
+		columns[4][i] = CStringGetTextDatum(sale->ref);
 		sale->first_purchase = FIRST_PURCHASE;
 	}
-	for (int c = 0; c < 4; c++)
-		values[c] = ArrayOf(columns[c], history->n, c == 0 ? INT8OID : c == 1 ? TIMESTAMPTZOID : TEXTOID);
+	for (int c = 0; c < lengthof(types); c++)
+		values[c] = ArrayOf(columns[c], history->n, types[c]);
 	VisitRows(&query, values, VisitLaterPurchase, history);
 }
 

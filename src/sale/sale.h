@@ -72,6 +72,7 @@ typedef struct Sale
 		FIRST_PURCHASE,
 		NO_FIRST_PURCHASE
 	}			first_purchase; /* looked up where a rule asks for it */
+	bool		booking;		/* it enters the books: what is found out must hold until then */
 	const char *named_by;		/* how the buyer was, where member_id is merged into him */
 	char	   *source;
 	char	   *ref;

@@ -3,9 +3,9 @@
  *
  * A sale is complete when its header and its lines are both there.  Whichever
  * statement brings the second of them settles it, in the order of the time of
- * sale within a member, members by number: so the ledger comes out as if every
- * sale had been rung up when it happened, and two loads lock accounts in the
- * same order.
+ * sale within a member and who was merged into him, members by number: so the
+ * ledger comes out as if every sale had been rung up when it happened, and two
+ * loads lock accounts in the same order.
  *
  * Rows that arrive settled are history (a restore, or checkout() itself); their
  * lines must add up to what the sale says.
@@ -50,7 +50,8 @@ static CrmQuery find_repeated = {
 	"LATERAL (SELECT s.ctid AS tid, s.* FROM crm_member.sale s WHERE s.member_id = n.member_id " \
 	"AND s.sale_id = n.sale_id OFFSET 0) s "
 #define UNSETTLED_IN_ORDER \
-	"WHERE s.settled_at IS NULL ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", " \
+	"LEFT JOIN LATERAL (SELECT k.root FROM crm_member.member_kin k WHERE k.member_id = s.member_id OFFSET 0) k ON true " \
+	"WHERE s.settled_at IS NULL ORDER BY coalesce(k.root, s.member_id), s.sold_at, s.source COLLATE \"C\", " \
 	"s.ref COLLATE \"C\", s.sale_id"
 
 /* New headers, whose lines may have come before them. */
@@ -89,23 +90,39 @@ typedef struct Settlement
 	bool		locked;			/* nothing is to be locked ahead, or it is */
 	const Member *member;		/* of the last sale, as it left him, in the context too */
 	Standing   *standing;		/* of this member */
-	int64		member_id;
+	int64		member_id;		/* with whom it was booked: he, or merged into him */
 } Settlement;
+
+static void
+ForgetBuyer(Settlement *settlement)
+{
+	settlement->member_id = -1;
+	settlement->member = NULL;
+	settlement->standing = NULL;
+}
 
 /* A sale is complete: judge it after those before it. */
 static void
 JudgeSale(Settlement *settlement, int i)
 {
 	EarnedSale *earned = &settlement->sales[i];
+	bool		another = false;
 
 	CHECK_FOR_INTERRUPTS();
 	if (settlement->member_id != earned->sale->member_id)
 	{
-		settlement->member = LoadBuyer(earned->sale->member_id);
+		const Member *member = LoadBuyer(earned->sale->member_id);
+
+		another = member == NULL || settlement->member == NULL ||
+			member->member_id != settlement->member->member_id;
+		if (another)
+		{
+			settlement->member = member;
+			settlement->standing = BeginClimb(member, earned->sale->sold_at, true);
+		}
 		settlement->member_id = earned->sale->member_id;
-		settlement->standing = BeginClimb(settlement->member, earned->sale->sold_at, true);
 	}
-	else if (i > 0)
+	if (i > 0 && !another)
 		/* the one before it is about to enter the books */
 		earned->sale->first_purchase = NO_FIRST_PURCHASE;
 	earned->sale->member = settlement->member;
@@ -175,7 +192,7 @@ PostBatch(Settlement *settlement)
 	while (!PostRuleUse(settlement->use))
 	{
 		settlement->use = BeginRuleUse(settlement->set, false, false);
-		settlement->member_id = -1;
+		ForgetBuyer(settlement);
 		for (int i = 0; i < settlement->n; i++)
 			JudgeSale(settlement, i);
 	}
@@ -185,7 +202,7 @@ PostBatch(Settlement *settlement)
 	MarkSettled(settlement->sales, settlement->n);
 	settlement->count += settlement->n;
 	settlement->n = 0;
-	settlement->member_id = -1;
+	ForgetBuyer(settlement);
 	MemoryContextReset(settlement->context);
 	settlement->use = BeginRuleUse(settlement->set, false, false);
 }
@@ -207,6 +224,7 @@ TakeSale(Settlement *settlement, TableRows *lines, HeapTuple row, TupleDesc desc
 		return;
 	sale = palloc0(sizeof(Sale));
 	ReadSaleCells(values, nulls, sale);
+	sale->booking = true;
 	sale->tid = *(ItemPointer) DatumGetPointer(values[SALE_HEADER_COUNT]);
 	sale->nlines = found.nlines;
 	sale->lines = found.lines;
@@ -231,7 +249,7 @@ SettleSales(CrmQuery *query)
 	settlement->set = GetRuleSet();
 	settlement->query = query;
 	settlement->locked = !HasBudget(settlement->set);
-	settlement->member_id = -1;
+	ForgetBuyer(settlement);
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
 												ALLOCSET_DEFAULT_MAXSIZE);
