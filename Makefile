@@ -80,6 +80,8 @@ SQL_MODULES = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
 SCHEMA_MODULES = $(sort $(wildcard sql/schema/[0-9][0-9]_*.sql))
 EXTENSION_SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(EXTENSION_SCRIPT)
+# scripts of released versions, and those that update from one to the next
+DATA = $(filter-out $(EXTENSION_SCRIPT),$(wildcard sql/$(EXTENSION)--*.sql))
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test $(EXPECTEDDIR)
