@@ -129,7 +129,8 @@ CREATE TABLE crm_member.points_entry (
   points_type  text NOT NULL,
   entry_no     bigint NOT NULL,
   -- one constant: every statement that inserts reads the constraint anew
-  kind         text NOT NULL CHECK (kind ~ '^(earn|award|adjust|spend|hold|release|reverse|return|repay|expire|clear|((transfer|convert|merge)_(out|in)))$'),
+  kind         text NOT NULL CHECK (kind IN ('earn', 'award', 'adjust', 'spend', 'hold', 'release', 'reverse', 'return', 'repay', 'expire', 'clear',
+                                              'transfer_out', 'transfer_in', 'convert_out', 'convert_in', 'merge_out', 'merge_in')),
   points       numeric NOT NULL,
   balance      numeric NOT NULL,
   at           timestamptz NOT NULL,

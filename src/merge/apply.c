@@ -74,7 +74,7 @@ ApplyMerges(int64 number, bool merging, const MergeAct *act, StringInfo report)
 	before = PartTotals(touched, n, true);
 	appendStringInfoString(report, ", \"moved\": {\"limits\": [], ");
 	MoveMergedLimits(kin);
-	MoveMergedPoints(kin, act, report);
+	MoveMergedPoints(kin, merging, act, report);
 	after = PartTotals(touched, n, true);
 	if (!SameJson(before, after))
 		ereport(ERROR, (errcode(ERRCODE_CRM_MERGE_TOTALS),

@@ -67,11 +67,11 @@ extern char *PartTotals(const int64 *members, int n, bool moving);
  */
 extern void ResolveConflicts(const Kin *kin, bool merging, StringInfo report);
 
-/* points.c */
+/* points.c: see move.h for how */
 /* Lock the accounts of those touched; those of merged members are closed, of survivors opened. */
 extern void LockMergedAccounts(const Kin *kin);
 /* Bring what is in the accounts of those touched to whose it is; "moved" of the report. */
-extern void MoveMergedPoints(const Kin *kin, const MergeAct *act, StringInfo report);
+extern void MoveMergedPoints(const Kin *kin, bool merging, const MergeAct *act, StringInfo report);
 /* Leave with the survivor for good what a member that comes back owes beyond what it has. */
 extern void LeaveDebt(int64 member_id, int64 survivor, const PointsType *type, const MergeAct *act);
 

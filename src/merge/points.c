@@ -80,7 +80,7 @@ WatchHolds(const int64 *members, int n)
 }
 
 void
-MoveMergedPoints(const Kin *kin, const MergeAct *act, StringInfo report)
+MoveMergedPoints(const Kin *kin, bool merging, const MergeAct *act, StringInfo report)
 {
 	static CrmQuery query = {
 		"SELECT a.member_id, a.points_type FROM unnest($1) AS m (member_id) "
@@ -94,10 +94,13 @@ MoveMergedPoints(const Kin *kin, const MergeAct *act, StringInfo report)
 	uint64		found;
 	int			n = 0;
 
+	/* a merge takes nothing from who survives it */
 	for (int i = 0; i < kin->n; i++)
 	{
-		if (kin->members[i].touched)
-			members[n++] = kin->members[i].member_id;
+		const KinMember *member = &kin->members[i];
+
+		if (member->touched && !(merging && member->root == member->member_id))
+			members[n++] = member->member_id;
 	}
 	value = IdArrayDatum(members, n);
 	found = RunQuery(&query, &value, NULL, false, 0);
