@@ -68,6 +68,8 @@ ApplyMerges(int64 number, bool merging, const MergeAct *act, StringInfo report)
 	AppendFamilies(kin, report);
 	ResolveConflicts(kin, merging, report);
 
+	SetAside(kin, merging, act, report);
+
 	/* locked first, so that what they have together stays as it is from one total to the other */
 	LockMergedLimits(kin);
 	LockMergedAccounts(kin);

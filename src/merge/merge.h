@@ -31,6 +31,8 @@ typedef struct KinMember
 	char	   *own_status;		/* what it was before it was merged */
 	bool		family;			/* root of others too */
 	bool		touched;		/* what it has may have to move */
+	bool		cards_unused;	/* by the merge into its parent */
+	char	   *gifts;			/* ... which coupons of one person count once: JSON; NULL: all stay */
 	int64		tier_source;	/* of a root: whose tier it holds; 0: none */
 } KinMember;
 
@@ -66,6 +68,9 @@ extern char *PartTotals(const int64 *members, int n, bool moving);
  * note which of them hides the others, as the part says; "conflicts" of the report.
  */
 extern void ResolveConflicts(const Kin *kin, bool merging, StringInfo report);
+
+/* aside.c: cards and coupons that do not count while their members are merged; "coupons" of the report */
+extern void SetAside(const Kin *kin, bool merging, const MergeAct *act, StringInfo report);
 
 /* points.c: see move.h for how */
 /* Lock the accounts of those touched; those of merged members are closed, of survivors opened. */
