@@ -57,8 +57,8 @@ OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/me
 	src/merge/match_plain.o src/merge/match_word.o src/merge/match_place.o src/merge/match_time.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
 	src/merge/match_estimate.o src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
 	src/merge/match_key.o src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
-	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
-	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
+	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/aside.o src/merge/kin.o src/merge/part.o \
+	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o
