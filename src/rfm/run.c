@@ -246,7 +246,7 @@ CollectNet(const Model *model, const PurchaseQuery *query, Purchases *purchases)
 	PurchaseQuery refund_query;
 	Purchases	refunds;
 
-	if (query->members == NULL && query->sale_column != NULL && CanScanSales())
+	if (query->members == NULL && query->sale_column != NULL && CanScanSales(query->scope))
 		CollectSales(query, purchases);
 	else
 		CollectPurchases(query, CurrentMemoryContext, purchases);
