@@ -15,6 +15,7 @@ typedef struct Pages
 {
 	Oid			table;
 	BlockNumber npages;
+	BlockNumber stretch;		/* pages a process takes at a time */
 	pg_atomic_uint64 next;
 } Pages;
 
