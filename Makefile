@@ -50,7 +50,8 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
 	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o \
-	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o
+	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o \
+	src/rfm/pages.o src/rfm/row_fact.o src/rfm/team.o src/rfm/count.o
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
