@@ -150,6 +150,8 @@ cat >"$work/ours.sql" <<'SQL'
 \set id random(1, 5000)
 SELECT sum(e.points) FROM document d, crm_member.evaluate_points(d.sale) e WHERE d.sale_id = :id;
 SQL
+# the same without anything to evaluate
+printf '%s\n' '\set id random(1, 5000)' 'SELECT sum(e) FROM document d, generate_series(1, 36 + 0 * pg_column_size(d.sale)) e WHERE d.sale_id = :id;' >"$work/trip.sql"
 # one by one within one statement, as a batch of documents is; then with a round trip for each
 { echo 'CREATE FUNCTION plain_evaluate(id bigint) RETURNS numeric LANGUAGE plpgsql STABLE AS $f$ BEGIN RETURN ('; sed -e 1d -e 's/:id/$1/g' -e 's/;$//' "$work/plain.sql"; echo '); END $f$;'; } >"$work/function.sql"
 run -f "$work/function.sql"
@@ -160,6 +162,8 @@ plain=$(timed '' "$plain_each") ours=$(timed '' "$ours_each")
 row 'evaluate_points, sale by sale in one statement' "$(rate "$documents" "$plain")" "$(rate "$documents" "$ours")" "$(ratio "$plain" "$ours")"
 plain=$(tps -c 1 -f "$work/plain.sql") ours=$(tps -c 1 -f "$work/ours.sql")
 row 'evaluate_points, sale by sale, 1 client' "$plain/s" "$ours/s" "$(ratio "$ours" "$plain")"
+trip=$(tps -c 1 -f "$work/trip.sql")
+row '  the round trip alone, with as many rows of nothing' '' "$trip/s" "$(ratio "$trip" "$plain")"
 
 plain=$(timed 'TRUNCATE plain_ledger; UPDATE plain_member SET balance = 0' "
  WITH earned AS (INSERT INTO plain_ledger (sale_id, member_id, points, remaining, earned_at, expires_at) SELECT p.sale_id, p.member_id, sum(p.points), sum(p.points), s.sold_at, s.sold_at + interval '1 year'
