@@ -126,7 +126,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg
 AS 'MODULE_PATHNAME', 'crm_expire_step';
 
 COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
-  'One step of expire_points(): the accounts in a block of points_account and those after it, until so many are due. due: accounts with something to expire, booked: those that had not changed meanwhile, points: that expired, next_block: where to go on, NULL: that was the end, holds: that had timed out and are released, of so many at most with all others of their accounts';
+  'One step of expire_points(): the accounts in a block of points_account and those after it, until so many are due. due: accounts with something to expire, booked: those that had not changed meanwhile, points: that expired, next_block: where to go on, NULL: that was the end, holds: that had timed out and are released, of so many at most with all others of their accounts; where there are any, nothing else is done';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)

@@ -83,7 +83,7 @@ ReleaseHolds(TimestampTz as_of, int limit)
 		"SELECT d.member_id, d.points_type, count(*) "
 		"FROM (SELECT h.member_id, h.points_type FROM crm_member.points_hold h "
 		"WHERE h.held > 0 AND h.expires_at <= $1 ORDER BY h.expires_at LIMIT $2) d "
-		"GROUP BY 1, 2 ORDER BY 1, 2",
+		"GROUP BY 1, 2 ORDER BY d.member_id, d.points_type COLLATE \"C\"",
 		2, {TIMESTAMPTZOID, INT4OID}};
 	Datum		values[2] = {TimestampTzGetDatum(as_of), Int32GetDatum(limit)};
 	uint64		found = RunQuery(&query, values, NULL, false, 0);
@@ -281,7 +281,31 @@ SumPoints(const DueList *list)
 	return DatumGetNumeric(sum);
 }
 
-/* expire_step(as_of, block, accounts) -> (due, booked, points, next_block, holds) */
+/* What is due in accounts from a block on; where to go on. */
+static BlockNumber
+ExpireAccounts(TimestampTz as_of, BlockNumber block, int limit, DueList *list, int64 *booked)
+{
+	Writer		accounts;
+	BlockNumber next;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	OpenWriter(&accounts, "points_account", account_columns, PLACE_COLUMNS);
+	next = LoadDue(&accounts, block, as_of, limit, list);
+	SumLots(list, as_of);
+	*booked = PostAccounts(&accounts, list, as_of);
+	CloseWriter(&accounts);
+	PopActiveSnapshot();
+	PostEntries(list, as_of);
+	return next;
+}
+
+/*
+ * expire_step(as_of, block, accounts) -> (due, booked, points, next_block, holds)
+ *
+ * Where holds are released nothing else is done: those accounts stay locked until
+ * the end of the transaction, and may come after others that are due in the order
+ * that everybody locks them in.
+ */
 PG_FUNCTION_INFO_V1(crm_expire_step);
 Datum
 crm_expire_step(PG_FUNCTION_ARGS)
@@ -294,27 +318,24 @@ crm_expire_step(PG_FUNCTION_ARGS)
 	Datum		results[5];
 	bool		nulls[5] = {false};
 	DueList		list = {0};
-	Writer		accounts;
-	BlockNumber next;
+	BlockNumber next = block;
+	int64		booked = 0;
+	int64		holds;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (block < 0 || block > MaxBlockNumber)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("no such block")));
 	SPI_connect();
-	results[4] = Int64GetDatum(ReleaseHolds(as_of, limit));
-	PushActiveSnapshot(GetTransactionSnapshot());
-	OpenWriter(&accounts, "points_account", account_columns, PLACE_COLUMNS);
-	next = LoadDue(&accounts, block, as_of, limit, &list);
-	SumLots(&list, as_of);
+	holds = ReleaseHolds(as_of, limit);
+	if (holds == 0)
+		next = ExpireAccounts(as_of, block, limit, &list, &booked);
 	results[0] = Int64GetDatum(list.n);
-	results[1] = Int64GetDatum(PostAccounts(&accounts, &list, as_of));
-	CloseWriter(&accounts);
-	PopActiveSnapshot();
-	PostEntries(&list, as_of);
+	results[1] = Int64GetDatum(booked);
 	results[2] = NumericGetDatum(SumPoints(&list));
 	nulls[3] = next == InvalidBlockNumber;
 	results[3] = Int64GetDatum(next);
+	results[4] = Int64GetDatum(holds);
 
 	MemoryContextSwitchTo(caller);
 	results[0] = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), results, nulls));

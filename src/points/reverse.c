@@ -297,6 +297,39 @@ FindReversal(const Act *act, List *entries)
 	return NULL;
 }
 
+/* For each entry what is to be reversed of each of its lines; the sum. */
+static int64
+WhatToReverse(const Act *act, List *entries, int line_no, int64 **left)
+{
+	int64		sum = 0;
+	ListCell   *cell;
+
+	foreach(cell, entries)
+	{
+		const PastEntry *entry = lfirst(cell);
+		int			n = Max(entry->nlines, 1);
+		int64	   *points;
+		int64		total;
+
+		if (IsGrant(entry))
+			points = WhatIsLeft(entry, TakenBack(entry), line_no);
+		else
+		{
+			points = palloc0(sizeof(int64) * n);
+			points[0] = line_no != 0 ? 0 : -entry->points - GivenBack(entry);
+		}
+		total = TotalOf(points, n);
+		if (act->points != 0)
+		{
+			total = Min(total, act->points - sum);
+			Allocate(total, points, n, ALLOCATION_LARGEST_REMAINDER, points);
+		}
+		left[foreach_current_index(cell)] = points;
+		sum = AddMinor(sum, total);
+	}
+	return sum;
+}
+
 int64
 PostReversal(const Act *act, const char *ref, int line_no)
 {
@@ -305,50 +338,39 @@ PostReversal(const Act *act, const char *ref, int line_no)
 	const PastEntry *past;
 	List	   *entries;
 	ListCell   *cell;
+	int64	  **left;
 	int64		balance;
 	int64		reversed = 0;
 	int64		shortfall = 0;
 
 	SPI_connect();
 	entries = EntriesToReverse(act, ref);
+	left = palloc(sizeof(int64 *) * list_length(entries));
 	step.type = ((PastEntry *) linitial(entries))->type;
 	step.member_id = ((PastEntry *) linitial(entries))->member_id;
 	if (!LockAccount(step.member_id, step.type, &account))
 		elog(ERROR, "points account vanished");
 	past = FindReversal(&step, entries);
 	balance = past != NULL ? past->balance : account.balance;
-	foreach(cell, past == NULL ? entries : NIL)
-	{
-		const PastEntry *entry = lfirst(cell);
-		int			n = Max(entry->nlines, 1);
-		int64	   *left;
-		int64		total;
-
-		if (IsGrant(entry))
-			left = WhatIsLeft(entry, TakenBack(entry), line_no);
-		else
-		{
-			left = palloc0(sizeof(int64) * n);
-			left[0] = line_no != 0 ? 0 : -entry->points - GivenBack(entry);
-		}
-		total = TotalOf(left, n);
-		if (act->points != 0)
-		{
-			total = Min(total, act->points - reversed);
-			Allocate(total, left, n, ALLOCATION_LARGEST_REMAINDER, left);
-		}
-		if (total == 0)
-			continue;
-		balance = IsGrant(entry) ? TakeBack(&step, entry, left, &shortfall)
-			: GiveBack(&step, entry, total);
-		reversed = AddMinor(reversed, total);
-		step.ref = NULL;		/* one entry carries it */
-	}
+	if (past == NULL)
+		reversed = WhatToReverse(act, entries, line_no, left);
 	if (past == NULL && reversed < act->points)
 		ereport(ERROR, (errcode(ERRCODE_CRM_NOT_REVERSIBLE),
 						errmsg("no so many points are left to reverse"),
 						errdetail("%s are left, not %s.", PointsText(reversed, step.type),
 								  PointsText(act->points, step.type))));
+	foreach(cell, past == NULL ? entries : NIL)
+	{
+		const PastEntry *entry = lfirst(cell);
+		const int64 *points = left[foreach_current_index(cell)];
+		int64		total = TotalOf(points, Max(entry->nlines, 1));
+
+		if (total == 0)
+			continue;
+		balance = IsGrant(entry) ? TakeBack(&step, entry, points, &shortfall)
+			: GiveBack(&step, entry, total);
+		step.ref = NULL;		/* one entry carries it */
+	}
 	SPI_finish();
 	return balance;
 }

@@ -62,6 +62,8 @@ SELECT hold_points(:one, 12, 'cart', 'h4', at => '2026-01-16', expires_at => '20
 SELECT points_balance(:one, as_of => '2026-01-16 23:59:59'), points_balance(:one, as_of => '2026-01-17');
 \set VERBOSITY sqlstate
 SELECT capture_points(:one, 'h4', at => '2026-01-17');
+-- ... nor can a part of it be released, booked or not, while all of it is released already
+SELECT release_points(:one, 'h4', 3, release_ref => 'r4', at => '2026-01-17');
 \set VERBOSITY default
 SELECT held FROM points_hold WHERE ref = 'h4';
 SELECT spend_points(:one, 12, 'all', 's2', at => '2026-01-18');

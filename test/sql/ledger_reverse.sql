@@ -71,6 +71,8 @@ SELECT reverse_points('c1', :one, reversal_ref => 'c4', at => '2026-01-03');
 -- ... refused ...
 SELECT award_points(:one, 30, 'a', 'd1', 'refuse', at => '2026-01-01');
 SELECT spend_points(:one, 20, 's', 'd2', 'refuse', at => '2026-01-02');
+-- (more than is left to reverse is that, whatever is missing)
+SELECT reverse_points('d1', :one, 31, reversal_ref => 'd2 too many', at => '2026-01-03');
 \set VERBOSITY sqlstate
 SELECT reverse_points('d1', :one, at => '2026-01-03');
 \set VERBOSITY default
