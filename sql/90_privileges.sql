@@ -54,7 +54,7 @@ AS $$
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
-    reward_referral,relate_members,unrelate_members,open_case,close_case,merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,connected_components,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
+    reward_referral,relate_members,unrelate_members,open_case,close_case,merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,connected_components,run_rfm,cuts_ascend,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,coupon_template,stored_value_policy,
     rfm_model,segment,segment_set,member_filter,merge_field,merge_source,merge_policy}'),

@@ -57,7 +57,7 @@ typedef enum Attribute
 	MEMBER_AGE,					/* full years on the day of the sale */
 	MEMBER_JOINED_AT,
 	MEMBER_DAYS_SINCE_JOIN,
-	MEMBER_FIRST_PURCHASE,		/* no earlier sale */
+	MEMBER_FIRST_PURCHASE,		/* no other sale in the books */
 	MEMBER_RFM_R,
 	MEMBER_RFM_F,
 	MEMBER_RFM_M,
@@ -145,6 +145,15 @@ extern Truth EvaluateCondition(const Condition *condition, const Facts *facts);
 /* Does it look at this attribute; at any attribute, attr() or tag() of this subject? */
 extern bool UsesAttribute(const Condition *condition, Attribute attribute);
 extern bool UsesSubject(const Condition *condition, Subject subject);
+/* At attr() of this subject; at tag(). */
+extern bool UsesAttrs(const Condition *condition, Subject subject);
+extern bool UsesTags(const Condition *condition);
+
+/*
+ * Where no clause asks whether something is known, what is decided of facts of
+ * which some are left unknown does not change once they are filled in.
+ */
+extern bool AsksForNull(const Condition *condition);
 
 /*
  * Why it is not true: appends the first clause, in order, that alone keeps it
