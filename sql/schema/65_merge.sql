@@ -227,13 +227,17 @@ CREATE TABLE crm_member.merged_tier (
   manual_until  timestamptz,
   at_least      boolean NOT NULL,
   wrote_tier    text,
-  wrote_until   timestamptz
+  wrote_until   timestamptz,
+  wrote_at_least boolean NOT NULL,
+  given         boolean NOT NULL DEFAULT false
 );
 
 COMMENT ON TABLE crm_member.merged_tier IS 'Survivors'' own rows of member_tier, whose columns these are; what the rules did since is undone with the merge, what was given by hand stays';
 COMMENT ON COLUMN crm_member.merged_tier.tier_code IS 'The tier it held itself; NULL: none';
 COMMENT ON COLUMN crm_member.merged_tier.wrote_tier IS 'Level by hand that the merge gave it: another one was given since';
 COMMENT ON COLUMN crm_member.merged_tier.wrote_until IS 'Its end';
+COMMENT ON COLUMN crm_member.merged_tier.wrote_at_least IS 'Whether it is a floor';
+COMMENT ON COLUMN crm_member.merged_tier.given IS 'Its level by hand was given, or taken, while it survived others: it is said of all of them and is no mere floor';
 
 CREATE TABLE crm_member.merged_sale (
   member_id  bigint NOT NULL,

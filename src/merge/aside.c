@@ -61,8 +61,8 @@ SetCardsAside(Datum *values)
 }
 
 /*
- * Of one family and template the codes of who got the first stay, and what others
- * have not used is void; a code that has expired is no gift.
+ * Of one family and template the codes of who used one, or else got the first,
+ * stay, and what others have not used is void; a code that has expired is no gift.
  */
 static char *
 VoidGifts(Datum *values, bool policy, const MergeAct *act)
@@ -79,7 +79,7 @@ VoidGifts(Datum *values, bool policy, const MergeAct *act)
 		"LEFT JOIN LATERAL (SELECT v.code FROM crm_member.merged_coupon v WHERE v.member_id = c.member_id "
 		"AND v.code OPERATOR(crm_member.=) c.code OFFSET 0) v ON true), "
 		"gift AS (SELECT h.*, first_value(h.member_id) OVER (PARTITION BY h.root, h.template_code "
-		"ORDER BY h.issued_at, h.member_id) AS first FROM held h JOIN policy p ON p.root = h.root "
+		"ORDER BY h.status = 'used' OR h.uses > 0 DESC, h.issued_at, h.member_id) AS first FROM held h JOIN policy p ON p.root = h.root "
 		"AND p.template_code = h.template_code JOIN crm_member.coupon_template t ON t.template_code = h.template_code "
 		"WHERE h.status = 'used' OR ((h.status = 'active' OR h.voided) "
 		"AND least(h.valid_to, t.valid_to, 'infinity') >= (now() AT TIME ZONE $6)::date)), "

@@ -23,6 +23,7 @@ typedef struct OwnTier
 	Holding		present;		/* as its row says */
 	Holding		own;
 	bool		kept;			/* own is in merged_tier */
+	bool		given;			/* by hand, or taken, while it survived others: it is said of all of them */
 	TimestampTz joined_at;
 } OwnTier;
 
@@ -84,7 +85,7 @@ ReadTiers(Kin *kin, const TierSet *set)
 #define HOLDING(t) t ".tier_code, " t ".since, " t ".earned_tier, " t ".period_from, " t ".period_to, " \
 		t ".manual_tier, " t ".manual_until, " t ".at_least"
 	static CrmQuery query = {
-		"SELECT m.joined_at, o.member_id IS NOT NULL, o.wrote_tier, o.wrote_until, " HOLDING("t") ", " HOLDING("o")
+		"SELECT m.joined_at, o.member_id IS NOT NULL, o.wrote_tier, o.wrote_until, coalesce(o.given, false), o.wrote_at_least, " HOLDING("t") ", " HOLDING("o")
 		" FROM unnest($1) AS u (member_id) "
 		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member m WHERE m.member_id = u.member_id OFFSET 0) m "
 		"LEFT JOIN LATERAL (SELECT * FROM crm_member.member_tier t WHERE t.member_id = u.member_id OFFSET 0) t ON true "
@@ -104,21 +105,26 @@ ReadTiers(Kin *kin, const TierSet *set)
 		OwnTier    *tier = &tiers[i];
 		const Tier *wrote = FindTier(set, QueryText(i, 3));
 		TimestampTz wrote_until = TimeOr(i, 4, DT_NOEND);
+		bool		wrote_at_least;
 		bool		isnull;
 
 		tier->member = &kin->members[i];
 		tier->joined_at = TimeOr(i, 1, DT_NOBEGIN);
 		tier->kept = DatumGetBool(QueryColumn(i, 2, &isnull));
-		tier->present = ReadHolding(i, 5, set);
-		tier->own = tier->kept ? ReadHolding(i, 13, set) : tier->present;
+		tier->given = DatumGetBool(QueryColumn(i, 5, &isnull));
+		wrote_at_least = DatumGetBool(QueryColumn(i, 6, &isnull));
+		tier->present = ReadHolding(i, 7, set);
+		tier->own = tier->kept ? ReadHolding(i, 15, set) : tier->present;
 		/* given or taken by hand since, and not just lapsed */
 		if (tier->kept && (tier->present.manual != wrote ||
-						   (wrote != NULL && tier->present.manual_until != wrote_until)) &&
+						   (wrote != NULL && (tier->present.manual_until != wrote_until ||
+										  tier->present.at_least != wrote_at_least))) &&
 			!(tier->present.manual == NULL && wrote_until <= GetCurrentTransactionStartTimestamp()))
 		{
 			const Tier *held = tier->own.held;
 			TimestampTz since = tier->own.since;
 
+			tier->given = true;
 			tier->own.manual = tier->present.manual;
 			tier->own.manual_until = tier->present.manual_until;
 			tier->own.at_least = tier->present.at_least;
@@ -178,11 +184,14 @@ Combine(const OwnTier *tiers, int n, const KinMember *root, const char *rule, in
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	const OwnTier *best = NULL;
+	const OwnTier *own_root = NULL;
 	Holding		holding;
 
 	*source = 0;
 	for (int i = 0; i < n; i++)
 	{
+		if (tiers[i].member == root)
+			own_root = &tiers[i];
 		if (tiers[i].member->root == root->member_id && tiers[i].own.held != NULL &&
 			(best == NULL || Better(&tiers[i], best, rule, root->member_id)))
 			best = &tiers[i];
@@ -216,8 +225,14 @@ Combine(const OwnTier *tiers, int n, const KinMember *root, const char *rule, in
 			holding.at_least = own->at_least;
 		}
 	}
+	if (own_root->given && own_root->own.manual_until > now)
+	{
+		holding.manual = own_root->own.manual;
+		holding.manual_until = own_root->own.manual_until;
+		holding.at_least = own_root->own.at_least;
+	}
 	/* a level by hand that keeps a member below what another earned is a floor here: nobody is lowered */
-	if (holding.manual != NULL && TierRank(holding.earned) > TierRank(holding.manual))
+	else if (holding.manual != NULL && TierRank(holding.earned) > TierRank(holding.manual))
 		holding.at_least = true;
 	SettleHeld(&holding, best->own.since);
 	return holding;
@@ -228,17 +243,18 @@ KeepOwn(const OwnTier *tier, const Holding *wrote)
 {
 	static CrmQuery query = {
 		"INSERT INTO crm_member.merged_tier (member_id, tier_code, since, earned_tier, period_from, period_to, "
-		"manual_tier, manual_until, at_least, wrote_tier, wrote_until) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+		"manual_tier, manual_until, at_least, wrote_tier, wrote_until, wrote_at_least, given) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
 		"ON CONFLICT (member_id) DO UPDATE SET tier_code = excluded.tier_code, since = excluded.since, "
 		"earned_tier = excluded.earned_tier, period_from = excluded.period_from, period_to = excluded.period_to, "
 		"manual_tier = excluded.manual_tier, manual_until = excluded.manual_until, at_least = excluded.at_least, "
-		"wrote_tier = excluded.wrote_tier, wrote_until = excluded.wrote_until",
-		11, {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
-			TIMESTAMPTZOID, BOOLOID, TEXTOID, TIMESTAMPTZOID}};
+		"wrote_tier = excluded.wrote_tier, wrote_until = excluded.wrote_until, "
+		"wrote_at_least = excluded.wrote_at_least, given = excluded.given",
+		13, {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+			TIMESTAMPTZOID, BOOLOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, BOOLOID}};
 	const Holding *own = &tier->own;
-	Datum		values[11];
-	char		nulls[11];
+	Datum		values[13];
+	char		nulls[13];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(tier->member->member_id);
@@ -255,6 +271,8 @@ KeepOwn(const OwnTier *tier, const Holding *wrote)
 	values[9] = NullableText(wrote->manual ? wrote->manual->code : NULL, &nulls[9]);
 	values[10] = TimestampTzGetDatum(wrote->manual_until);
 	nulls[10] = wrote->manual == NULL ? 'n' : ' ';
+	values[11] = BoolGetDatum(wrote->at_least);
+	values[12] = BoolGetDatum(tier->given);
 	RunQuery(&query, values, nulls, false, 0);
 }
 
@@ -347,6 +365,8 @@ MergeTiers(const Kin *kin, const MergeAct *act, StringInfo report)
 				after = Combine(tiers, kin->n, member, TierRuleOf(kin, member->member_id), &member->tier_source);
 				KeepOwn(&tiers[i], &after);
 			}
+			else if (tiers[i].given && !is_root)
+				KeepOwn(&tiers[i], &after);
 			else
 				ForgetOwn(member->member_id);
 			recomputed = is_root ? Recompute(member->member_id, &after, set, &way) : NULL;
