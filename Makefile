@@ -67,7 +67,7 @@ OBJS += src/job/progress.o src/job/cron.o
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
 	src/coupon/unit.o src/coupon/combine.o src/coupon/row.o src/coupon/take.o src/coupon/judge.o \
-	src/coupon/candidate.o src/coupon/price.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
+	src/coupon/candidate.o src/coupon/price.o src/coupon/claim.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
 	src/coupon/generate.o
 
 # stored value

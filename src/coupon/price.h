@@ -57,7 +57,7 @@ extern void AddCode(Pricing *pricing, const char *code, bool optional);
 extern void AddAutomatic(Pricing *pricing);
 /* Find the combination and say of each candidate what became of it. */
 extern void RunPricing(Pricing *pricing);
-/* Take what the combination uses; where somebody else was faster, find another. */
+/* claim.c: take what the combination uses; where somebody else was faster, find another. */
 extern void TakePricing(Pricing *pricing);
 extern void GiveBackTaken(Pricing *pricing);
 /* The same without taking anything. */

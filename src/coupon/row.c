@@ -169,7 +169,7 @@ static bool
 HeldByOther(const Coupon *coupon, const char *holder)
 {
 	return coupon->held_until > GetCurrentTimestamp() &&
-		(holder == NULL || strcmp(coupon->held_by, holder) != 0);
+		(holder == NULL || coupon->held_by == NULL || strcmp(coupon->held_by, holder) != 0);
 }
 
 bool
