@@ -90,4 +90,50 @@ LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_cata
 AS 'MODULE_PATHNAME', 'crm_simulate_rules';
 
 COMMENT ON FUNCTION crm_member.simulate_rules(timestamptz, timestamptz, jsonb, text[], boolean) IS
-  'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier they held then and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';
+  'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier they held then (where points reach tiers: that which the draft''s points reach) and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';
+
+CREATE FUNCTION crm_member.rule_given(member_id bigint, rule_code text, period date, limit_period text) RETURNS numeric
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  zone CONSTANT text := (SELECT s.time_zone FROM crm_member.setting AS s);
+BEGIN
+  RETURN (
+    SELECT coalesce(sum(g.points), 0)
+      FROM (SELECT s.sale_id FROM crm_member.sale AS s
+             WHERE s.member_id = rule_given.member_id AND s.settled_at IS NOT NULL
+               AND s.sold_at >= rule_given.period::timestamp AT TIME ZONE zone
+               AND s.sold_at < coalesce((rule_given.period + ('1 ' || rule_given.limit_period)::interval) AT TIME ZONE zone, 'infinity') OFFSET 0) AS s
+      CROSS JOIN LATERAL (SELECT * FROM crm_member.points_entry AS e
+                           WHERE e.member_id = rule_given.member_id AND e.sale_id = s.sale_id AND e.kind = 'earn' OFFSET 0) AS e
+      CROSS JOIN LATERAL unnest(e.rules, e.rule_points) AS g (rule_code, points)
+     WHERE g.rule_code = rule_given.rule_code);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.rule_given(bigint, text, date, text) IS
+  'Points a rule gave for the sales booked with one member, without who was merged into it, from the first day of a limit_period to its end (NULL: for ever), returns apart: what points_rule_use counts';
+
+CREATE FUNCTION crm_member.forget_rule_use() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  codes text[];
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    codes := ARRAY(SELECT n.rule_code FROM new_rule AS n WHERE n.member_limit IS NOT NULL);
+  ELSE
+    codes := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
+                    WHERE o.rule_code IS NULL OR (o.member_limit IS NULL) <> (n.member_limit IS NULL) OR o.limit_period IS DISTINCT FROM n.limit_period);
+  END IF;
+  IF codes <> '{}' THEN
+    DELETE FROM crm_member.points_rule_use AS u WHERE u.rule_code = ANY (codes) AND u.member_id <> 0;
+    DELETE FROM crm_member.merged_use AS u WHERE u.rule_code = ANY (codes);
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.forget_rule_use() IS
+  'Statement trigger of points_rule: where a rule gets a member_limit or another limit_period, what it gave to each member is counted anew, from the journal';

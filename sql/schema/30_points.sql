@@ -88,6 +88,11 @@ CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.points_rule
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
 
+CREATE TRIGGER forget_rule_use_new AFTER INSERT ON crm_member.points_rule REFERENCING NEW TABLE AS new_rule
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.forget_rule_use();
+CREATE TRIGGER forget_rule_use AFTER UPDATE ON crm_member.points_rule REFERENCING OLD TABLE AS old_rule NEW TABLE AS new_rule
+  FOR EACH STATEMENT EXECUTE FUNCTION crm_member.forget_rule_use();
+
 CREATE TABLE crm_member.points_rule_use (
   member_id  bigint NOT NULL,
   rule_code  text NOT NULL,
@@ -96,7 +101,7 @@ CREATE TABLE crm_member.points_rule_use (
   PRIMARY KEY (member_id, rule_code, period)
 ) WITH (fillfactor = 80);
 
-COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again';
+COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again. A row of a member is made when a sale first asks for it, from the journal';
 COMMENT ON COLUMN crm_member.points_rule_use.member_id IS 'The member; 0: all members, for the budget';
 COMMENT ON COLUMN crm_member.points_rule_use.period IS 'First day of the limit_period; -infinity: ever';
 
@@ -112,7 +117,7 @@ CREATE TABLE crm_member.points_account (
   expired_to       timestamptz NOT NULL DEFAULT '-infinity',
   closed           boolean NOT NULL DEFAULT false,
   PRIMARY KEY (member_id, points_type)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 
 COMMENT ON TABLE crm_member.points_account IS 'Balance of each member in each points type, derived from the ledger; its row lock orders all that happens to it';
 COMMENT ON COLUMN crm_member.points_account.balance IS 'Points in lots that are not booked as expired, pending ones included, less the debt; without those held';
@@ -129,7 +134,8 @@ CREATE TABLE crm_member.points_entry (
   points_type  text NOT NULL,
   entry_no     bigint NOT NULL,
   -- one constant: every statement that inserts reads the constraint anew
-  kind         text NOT NULL CHECK (kind ~ '^(earn|award|adjust|spend|hold|release|reverse|return|repay|expire|clear|((transfer|convert|merge)_(out|in)))$'),
+  kind         text NOT NULL CHECK (kind IN ('earn', 'spend', 'award', 'adjust', 'hold', 'release', 'reverse', 'return', 'repay', 'expire', 'clear',
+               'transfer_out', 'transfer_in', 'convert_out', 'convert_in', 'merge_out', 'merge_in')),
   points       numeric NOT NULL,
   balance      numeric NOT NULL,
   at           timestamptz NOT NULL,

@@ -163,6 +163,9 @@ CREATE TABLE crm_member.rfm_change (
   model_code  text
 );
 
+-- no key: a logical replica finds the rows that were taken by all their columns
+ALTER TABLE crm_member.rfm_change REPLICA IDENTITY FULL;
+
 COMMENT ON TABLE crm_member.rfm_change IS 'Members whose purchases changed since the last run, appended by triggers and taken by run_rfm()';
 COMMENT ON COLUMN crm_member.rfm_change.member_id IS '0: any member';
 COMMENT ON COLUMN crm_member.rfm_change.model_code IS 'The model that has yet to take it; NULL: all';

@@ -57,7 +57,7 @@ typedef enum Attribute
 	MEMBER_AGE,					/* full years on the day of the sale */
 	MEMBER_JOINED_AT,
 	MEMBER_DAYS_SINCE_JOIN,
-	MEMBER_FIRST_PURCHASE,		/* no earlier sale */
+	MEMBER_FIRST_PURCHASE,		/* no other sale in the books */
 	MEMBER_RFM_R,
 	MEMBER_RFM_F,
 	MEMBER_RFM_M,

@@ -48,14 +48,32 @@ LockMergedLimits(const Kin *kin)
 	static CrmQuery tallies = {
 		"SELECT FROM crm_member.coupon_tally WHERE member_id = ANY ($1) "
 		"ORDER BY member_id, template_code FOR UPDATE", 1, {INT8ARRAYOID}};
+	/* one that is counted for anybody is for all, so that none is taken for nothing */
+	static CrmQuery count = {
+		"INSERT INTO crm_member.points_rule_use (member_id, rule_code, period, points) "
+		"SELECT * FROM (SELECT m.member_id, u.rule_code, u.period, "
+		"crm_member.rule_given(m.member_id, u.rule_code, u.period, u.limit_period) AS points "
+		"FROM (SELECT DISTINCT u.rule_code, u.period, r.limit_period FROM crm_member.points_rule_use u "
+		"JOIN crm_member.points_rule r ON r.rule_code = u.rule_code AND r.member_limit IS NOT NULL "
+		"WHERE u.member_id = ANY ($1)) u CROSS JOIN unnest($1) AS m (member_id) "
+		"WHERE NOT EXISTS (SELECT FROM crm_member.points_rule_use o WHERE o.member_id = m.member_id "
+		"AND o.rule_code = u.rule_code AND o.period = u.period) OFFSET 0) given WHERE points > 0 "
+		"ORDER BY 1, 2, 3 ON CONFLICT (member_id, rule_code, period) DO NOTHING",
+		1, {INT8ARRAYOID}};
 	static CrmQuery uses = {
 		"SELECT FROM crm_member.points_rule_use WHERE member_id = ANY ($1) "
 		"ORDER BY member_id, rule_code, period FOR UPDATE", 1, {INT8ARRAYOID}};
+	int64	   *all = palloc(sizeof(int64) * kin->n);
 	Datum		roots = Touched(kin, true);
 	Datum		members = Touched(kin, false);
+	Datum		everybody;
 
 	RunQuery(&make, &roots, NULL, false, 0);
 	RunQuery(&tallies, &members, NULL, false, 0);
+	for (int i = 0; i < kin->n; i++)
+		all[i] = kin->members[i].member_id;
+	everybody = IdArrayDatum(all, kin->n);
+	RunQuery(&count, &everybody, NULL, false, 0);
 	RunQuery(&uses, &members, NULL, false, 0);
 }
 

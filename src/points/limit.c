@@ -7,6 +7,10 @@
  * somebody else was faster, the sale is evaluated again: the refused update has
  * locked the row, so the second reading is true until the end of the
  * transaction.  A rule without a limit costs nothing here.
+ *
+ * What a member's row stands for can be told from the journal, and is where there
+ * is no row yet: so that a limit which a rule is given later counts what the rule
+ * gave before.
  */
 #include "crm_member.h"
 #include "member/member.h"
@@ -32,6 +36,7 @@ typedef struct Use
 	const Rule *rule;
 	int64		limit;
 	int64		recorded;		/* before this evaluation */
+	bool		exists;			/* the row that says so */
 	int64		given;			/* in it */
 } Use;
 
@@ -85,26 +90,52 @@ PeriodOf(LimitPeriod period, TimestampTz at)
 	return DATEVAL_NOBEGIN;
 }
 
-static int64
-RecordedUse(const RuleUse *use, const Use *one)
+/* Who is the member $1, and what rule $2 gave them in the period from day $3. */
+#define GIVEN_TO_OWN \
+	"WITH RECURSIVE own AS (SELECT $1 AS member_id UNION ALL SELECT m.member_id FROM own, " \
+	"LATERAL (SELECT m.member_id FROM crm_member.member m WHERE m.merged_into = own.member_id " \
+	"OFFSET 0) m), given AS MATERIALIZED (SELECT own.member_id, " \
+	"crm_member.rule_given(own.member_id, $2, $3, $4) AS points FROM own) "
+
+static const char *const period_names[] = {NULL, "day", "week", "month", "year"};
+
+static const char *
+UseKeyDatums(const Use *one, Datum *values)
+{
+	const char *period = period_names[one->rule->limit_period];
+
+	values[0] = Int64GetDatum(one->key.member_id);
+	values[1] = CStringGetTextDatum(one->rule->code);
+	values[2] = DateADTGetDatum((DateADT) one->key.period);
+	values[3] = period == NULL ? (Datum) 0 : CStringGetTextDatum(period);
+	return period == NULL ? "   n" : NULL;
+}
+
+static void
+ReadUse(const RuleUse *use, Use *one)
 {
 	static CrmQuery query = {
 		"SELECT points FROM crm_member.points_rule_use "
 		"WHERE member_id = $1 AND rule_code = $2 AND period = $3",
 		3, {INT8OID, TEXTOID, DATEOID}};
-	Datum		values[3];
-	int64		points = 0;
+	static CrmQuery given = {
+		GIVEN_TO_OWN "SELECT sum(points) FROM given",
+		4, {INT8OID, TEXTOID, DATEOID, TEXTOID}};
+	Datum		values[4];
+	const char *nulls;
 
+	one->exists = use->from_zero;
+	one->recorded = 0;
 	if (use->from_zero)
-		return 0;
-	values[0] = Int64GetDatum(one->key.member_id);
-	values[1] = CStringGetTextDatum(one->rule->code);
-	values[2] = DateADTGetDatum((DateADT) one->key.period);
+		return;
+	nulls = UseKeyDatums(one, values);
 	SPI_connect();
-	if (RunQuery(&query, values, NULL, use->read_only, 1) == 1)
-		points = PointsColumn(0, 1, one->rule->type);
+	one->exists = RunQuery(&query, values, NULL, use->read_only, 1) == 1;
+	if (!one->exists && one->key.member_id != 0)
+		RunQuery(&given, values, nulls, use->read_only, 1);
+	if (one->exists || one->key.member_id != 0)
+		one->recorded = PointsColumn(0, 1, one->rule->type);
 	SPI_finish();
-	return points;
 }
 
 static Use *
@@ -119,8 +150,7 @@ FindUse(RuleUse *use, const Rule *rule, int64 member_id, DateADT period, int64 l
 		one->rule = rule;
 		one->limit = limit;
 		one->given = 0;
-		one->recorded = 0;
-		one->recorded = RecordedUse(use, one);
+		ReadUse(use, one);
 	}
 	return one;
 }
@@ -187,20 +217,49 @@ CompareUses(const ListCell *a, const ListCell *b)
 	return x->period < y->period ? -1 : x->period > y->period;
 }
 
-/* Add points to a recorded use, unless that passes its limit. */
+/* Make the row of a use, and those of who was merged into the member, who is locked. */
+static void
+MakeUse(const Use *one)
+{
+	static CrmQuery budget = {
+		"INSERT INTO crm_member.points_rule_use (member_id, rule_code, period, points) "
+		"VALUES ($1, $2, $3, 0) ON CONFLICT (member_id, rule_code, period) DO NOTHING",
+		3, {INT8OID, TEXTOID, DATEOID}};
+	static CrmQuery member = {
+		GIVEN_TO_OWN ", made AS (INSERT INTO crm_member.points_rule_use "
+		"(member_id, rule_code, period, points) SELECT $1, $2, $3, sum(points) FROM given "
+		"ON CONFLICT (member_id, rule_code, period) DO NOTHING RETURNING member_id), "
+		"merged AS (INSERT INTO crm_member.points_rule_use (member_id, rule_code, period, points) "
+		"SELECT g.member_id, $2, $3, g.points FROM given g, made "
+		"WHERE g.member_id <> $1 AND g.points > 0 "
+		"ON CONFLICT (member_id, rule_code, period) DO NOTHING) "
+		"INSERT INTO crm_member.merged_use (member_id, owner, rule_code, period, points) "
+		"SELECT $1, g.member_id, $2, $3, g.points FROM given g, made "
+		"WHERE g.member_id <> $1 AND g.points > 0 "
+		"ON CONFLICT (member_id, owner, rule_code, period) DO NOTHING",
+		4, {INT8OID, TEXTOID, DATEOID, TEXTOID}};
+	Datum		values[4];
+	const char *nulls = UseKeyDatums(one, values);
+
+	if (one->key.member_id == 0)
+		RunQuery(&budget, values, NULL, false, 0);
+	else
+		RunQuery(&member, values, nulls, false, 0);
+}
+
+/* Add points to a recorded use, unless that passes its limit, or it is gone: the rule has another. */
 static bool
 AddToUse(const Use *one, int64 points)
 {
 	static CrmQuery query = {
-		"INSERT INTO crm_member.points_rule_use AS u (member_id, rule_code, period, points) "
-		"VALUES ($1, $2, $3, $4) ON CONFLICT (member_id, rule_code, period) DO UPDATE "
-		"SET points = u.points + excluded.points WHERE u.points + excluded.points <= $5",
+		"UPDATE crm_member.points_rule_use SET points = points + $4 "
+		"WHERE member_id = $1 AND rule_code = $2 AND period = $3 AND points + $4 <= $5",
 		5, {INT8OID, TEXTOID, DATEOID, NUMERICOID, NUMERICOID}};
 	Datum		values[5];
 
-	values[0] = Int64GetDatum(one->key.member_id);
-	values[1] = CStringGetTextDatum(one->rule->code);
-	values[2] = DateADTGetDatum((DateADT) one->key.period);
+	if (points == 0)
+		return true;			/* a limit that came late may be passed already */
+	UseKeyDatums(one, values);
 	values[3] = PointsDatum(points, one->rule->type);
 	values[4] = PointsDatum(one->limit, one->rule->type);
 	return RunQuery(&query, values, NULL, false, 0) == 1;
@@ -220,7 +279,8 @@ PostRuleUse(RuleUse *use)
 	hash_seq_init(&status, use->uses);
 	while ((one = hash_seq_search(&status)) != NULL)
 	{
-		if (one->given > 0)
+		/* what was reckoned from the journal need not be again */
+		if (one->given > 0 || (!one->exists && one->recorded > 0))
 			list = lappend(list, one);
 	}
 	list_sort(list, CompareUses);
@@ -238,6 +298,13 @@ PostRuleUse(RuleUse *use)
 			SPI_finish();
 			return false;
 		}
+	}
+	for (int i = 0; i < list_length(list); i++)
+	{
+		const Use  *one = list_nth(list, i);
+
+		if (!one->exists)
+			MakeUse(one);
 	}
 	while (done < list_length(list) &&
 		   AddToUse(list_nth(list, done), ((Use *) list_nth(list, done))->given))

@@ -12,6 +12,7 @@
 #include "query.h"
 #include "sale/history.h"
 #include "setting.h"
+#include "tier/tier.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -339,13 +340,20 @@ static void
 SimulateSales(Simulation *simulation, TimestampTz from, TimestampTz to)
 {
 	RuleUse    *use = BeginRuleUse(simulation->set, true, true);
+	bool		uses[ATTRIBUTE_COUNT];
+	TierReplay *replay;
 	History    *history;
 	RecordedSale *sales;
+	EarnedSale	earned = {0};
 	MemoryContext old;
 	int			n;
 
 	SPI_connect();
-	history = OpenHistory(from, to, simulation->set->uses, simulation->with_given);
+	replay = BeginTierReplay(simulation->set, from, to);
+	memcpy(uses, simulation->set->uses, sizeof(uses));
+	if (replay != NULL)
+		uses[MEMBER_TIER] = uses[MEMBER_TIER_RANK] = false;
+	history = OpenHistory(from, to, uses, simulation->with_given);
 	old = MemoryContextSwitchTo(simulation->sale_context);
 	while ((n = NextSales(history, &sales)) > 0)
 	{
@@ -354,7 +362,13 @@ SimulateSales(Simulation *simulation, TimestampTz from, TimestampTz to)
 			CHECK_FOR_INTERRUPTS();
 			if (sales[i].sale.member == NULL || sales[i].sale.nlines == 0)
 				continue;
-			AddSimulated(simulation, EvaluateTotals(simulation->set, &sales[i].sale, use));
+			earned.sale = &sales[i].sale;
+			if (replay != NULL)
+				ReplayBuyer(replay, earned.sale);
+			earned.awards = EvaluateTotals(simulation->set, earned.sale, use);
+			if (replay != NULL)
+				ReplayClimb(replay, simulation->set, use, &earned);
+			AddSimulated(simulation, earned.awards);
 			AddGiven(simulation, &sales[i]);
 			AddToTotals(simulation, &sales[i].sale);
 			MemoryContextReset(simulation->sale_context);

@@ -48,6 +48,8 @@ AttributedSale(Jsonb *jsonb)
 	SaleDocument *document = ReadSaleDocument(jsonb);
 	int64		named = FindBuyer(document);
 
+	if (HoldAttribution(document, named))
+		FindBuyer(document);
 	if (document->sale.member != NULL)
 		AttributeSale(document, named);
 	return &document->sale;
@@ -120,6 +122,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	if (!ClaimSale(sale, digest))
 		PG_RETURN_JSONB_P(FirstAnswer(sale));
 
+	sale->booking = true;
 	RedeemSale(sale);
 	PlanTender(sale);
 	set = GetRuleSet();

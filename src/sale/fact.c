@@ -5,6 +5,7 @@
  * only where that costs nothing.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "query.h"
 #include "rfm/segment.h"
 #include "sale/sale.h"
@@ -62,27 +63,43 @@ SetTimestamp(Facts *facts, Attribute attribute, TimestampTz at)
 	facts->facts[attribute].value.timestamp = at;
 }
 
-/* Has the member no other sale in the books before this one, by the time of sale? */
+/* Has one of these members a sale in the books? */
+static bool
+HasBought(int64 member_id, bool with_merged)
+{
+	static CrmQuery own = {
+		"SELECT FROM crm_member.sale WHERE member_id = $1 AND settled_at IS NOT NULL",
+		1, {INT8OID}};
+	static CrmQuery merged = {
+		"WITH RECURSIVE own AS (SELECT $1 AS member_id UNION ALL SELECT m.member_id FROM own, "
+		"LATERAL (SELECT m.member_id FROM crm_member.member m WHERE m.merged_into = own.member_id "
+		"OFFSET 0) m) SELECT FROM own, LATERAL (SELECT FROM crm_member.sale s "
+		"WHERE s.member_id = own.member_id AND s.settled_at IS NOT NULL LIMIT 1) s",
+		1, {INT8OID}};
+	Datum		values[1] = {Int64GetDatum(member_id)};
+
+	return RunQuery(with_merged ? &merged : &own, values, NULL, false, 1) > 0;
+}
+
+/*
+ * Is no other sale of the person in the books, whatever its time and whichever of
+ * the members it is merged of bought?  A till that is about to book the first one
+ * has the member to itself, so that it is the first of one sale only.
+ */
 static bool
 IsFirstPurchase(const Sale *sale)
 {
-	static CrmQuery query = {
-		"SELECT FROM crm_member.sale WHERE member_id = $1 AND settled_at IS NOT NULL "
-		"AND sold_at <= $2 "
-		"AND (sold_at, source, ref) < ($2, $3, $4)",
-		4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
-	Datum		values[4];
 	bool		first;
+	char	   *status;
 
 	if (sale->first_purchase != FIRST_PURCHASE_UNKNOWN)
 		return sale->first_purchase == FIRST_PURCHASE;
-	values[0] = Int64GetDatum(sale->member_id);
-	values[1] = TimestampTzGetDatum(sale->sold_at);
-	values[2] = CStringGetTextDatum(sale->source);
-	values[3] = CStringGetTextDatum(sale->ref);
 	SPI_connect();
-	first = RunQuery(&query, values, NULL, false, 1) == 0;
+	first = !HasBought(sale->member_id, false) && !HasBought(sale->member->member_id, true);
+	if (first && sale->booking)
+		first = !HasBought(LockMember(sale->member->member_id, &status), true);
 	SPI_finish();
+	unconstify(Sale *, sale)->first_purchase = first ? FIRST_PURCHASE : NO_FIRST_PURCHASE;
 	return first;
 }
 

@@ -3,14 +3,15 @@
  *
  * A sale is complete when its header and its lines are both there.  Whichever
  * statement brings the second of them settles it, in the order of the time of
- * sale within a member, members by number: so the ledger comes out as if every
- * sale had been rung up when it happened, and two loads lock accounts in the
- * same order.
+ * sale within a member and who was merged into him, members by number: so the
+ * ledger comes out as if every sale had been rung up when it happened, and two
+ * loads lock accounts in the same order.
  *
  * Rows that arrive settled are history (a restore, or checkout() itself); their
  * lines must add up to what the sale says.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "points/points.h"
 #include "query.h"
 #include "sale/row.h"
@@ -49,7 +50,8 @@ static CrmQuery find_repeated = {
 	"LATERAL (SELECT s.ctid AS tid, s.* FROM crm_member.sale s WHERE s.member_id = n.member_id " \
 	"AND s.sale_id = n.sale_id OFFSET 0) s "
 #define UNSETTLED_IN_ORDER \
-	"WHERE s.settled_at IS NULL ORDER BY s.member_id, s.sold_at, s.source COLLATE \"C\", " \
+	"LEFT JOIN LATERAL (SELECT k.root FROM crm_member.member_kin k WHERE k.member_id = s.member_id OFFSET 0) k ON true " \
+	"WHERE s.settled_at IS NULL ORDER BY coalesce(k.root, s.member_id), s.sold_at, s.source COLLATE \"C\", " \
 	"s.ref COLLATE \"C\", s.sale_id"
 
 /* New headers, whose lines may have come before them. */
@@ -84,25 +86,43 @@ typedef struct Settlement
 	EarnedSale	sales[BATCH_SALES];
 	int			n;
 	int64		count;			/* settled so far */
+	CrmQuery   *query;			/* that lists them */
+	bool		locked;			/* nothing is to be locked ahead, or it is */
 	const Member *member;		/* of the last sale, as it left him, in the context too */
 	Standing   *standing;		/* of this member */
-	int64		member_id;
+	int64		member_id;		/* with whom it was booked: he, or merged into him */
 } Settlement;
+
+static void
+ForgetBuyer(Settlement *settlement)
+{
+	settlement->member_id = -1;
+	settlement->member = NULL;
+	settlement->standing = NULL;
+}
 
 /* A sale is complete: judge it after those before it. */
 static void
 JudgeSale(Settlement *settlement, int i)
 {
 	EarnedSale *earned = &settlement->sales[i];
+	bool		another = false;
 
 	CHECK_FOR_INTERRUPTS();
 	if (settlement->member_id != earned->sale->member_id)
 	{
-		settlement->member = LoadBuyer(earned->sale->member_id);
+		const Member *member = LoadBuyer(earned->sale->member_id);
+
+		another = member == NULL || settlement->member == NULL ||
+			member->member_id != settlement->member->member_id;
+		if (another)
+		{
+			settlement->member = member;
+			settlement->standing = BeginClimb(member, earned->sale->sold_at, true);
+		}
 		settlement->member_id = earned->sale->member_id;
-		settlement->standing = BeginClimb(settlement->member, earned->sale->sold_at, true);
 	}
-	else if (i > 0)
+	if (i > 0 && !another)
 		/* the one before it is about to enter the books */
 		earned->sale->first_purchase = NO_FIRST_PURCHASE;
 	earned->sale->member = settlement->member;
@@ -111,15 +131,68 @@ JudgeSale(Settlement *settlement, int i)
 	settlement->member = ClimbTiers(settlement->set, settlement->use, settlement->standing, earned);
 }
 
+/*
+ * The budget of a rule, which everybody meets, stays locked from the first batch
+ * on: whoever waits for it may hold his member only, which must not be one that
+ * is still to come.  So all of them are locked before.
+ */
+static void
+LockAhead(Settlement *settlement)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Portal		portal = OpenQuery(settlement->query, NULL, false);
+	int64		locked = CRM_GUEST;
+	uint64		found;
+
+	do
+	{
+		SPITupleTable *table;
+
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		table = SPI_tuptable;
+		found = SPI_processed;
+		for (uint64 row = 0; row < found; row++)
+		{
+			bool		isnull;
+			int64		member_id = DatumGetInt64(SPI_getbinval(table->vals[row], table->tupdesc, 1,
+															   &isnull));
+			char	   *status;
+
+			CHECK_FOR_INTERRUPTS();
+			if (member_id == locked || member_id == CRM_GUEST)
+				continue;
+			LockMember(member_id, &status);
+			locked = member_id;
+		}
+		SPI_freetuptable(table);
+	} while (found > 0);
+	SPI_cursor_close(portal);
+	MemoryContextSwitchTo(context);
+	settlement->locked = true;
+}
+
+static bool
+HasBudget(const RuleSet *set)
+{
+	for (int i = 0; i < set->nrules; i++)
+	{
+		if (set->rules[i].budget != PG_INT64_MAX)
+			return true;
+	}
+	return false;
+}
+
 static void
 PostBatch(Settlement *settlement)
 {
 	if (settlement->n == 0)
 		return;
+	if (settlement->n == BATCH_SALES && !settlement->locked)
+		LockAhead(settlement);
 	while (!PostRuleUse(settlement->use))
 	{
 		settlement->use = BeginRuleUse(settlement->set, false, false);
-		settlement->member_id = -1;
+		ForgetBuyer(settlement);
 		for (int i = 0; i < settlement->n; i++)
 			JudgeSale(settlement, i);
 	}
@@ -129,7 +202,7 @@ PostBatch(Settlement *settlement)
 	MarkSettled(settlement->sales, settlement->n);
 	settlement->count += settlement->n;
 	settlement->n = 0;
-	settlement->member_id = -1;
+	ForgetBuyer(settlement);
 	MemoryContextReset(settlement->context);
 	settlement->use = BeginRuleUse(settlement->set, false, false);
 }
@@ -151,6 +224,7 @@ TakeSale(Settlement *settlement, TableRows *lines, HeapTuple row, TupleDesc desc
 		return;
 	sale = palloc0(sizeof(Sale));
 	ReadSaleCells(values, nulls, sale);
+	sale->booking = true;
 	sale->tid = *(ItemPointer) DatumGetPointer(values[SALE_HEADER_COUNT]);
 	sale->nlines = found.nlines;
 	sale->lines = found.lines;
@@ -173,7 +247,9 @@ SettleSales(CrmQuery *query)
 	Portal		portal;
 
 	settlement->set = GetRuleSet();
-	settlement->member_id = -1;
+	settlement->query = query;
+	settlement->locked = !HasBudget(settlement->set);
+	ForgetBuyer(settlement);
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
 												ALLOCSET_DEFAULT_MAXSIZE);

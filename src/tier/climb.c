@@ -37,7 +37,7 @@ BeginClimb(const Member *member, TimestampTz from, bool lock)
 	return standing;
 }
 
-static void
+void
 CountPoints(Standing *standing, const EarnedSale *earned)
 {
 	ListCell   *cell;
@@ -106,43 +106,12 @@ UncountPoints(Standing *standing, RuleUse *use, const EarnedSale *earned)
 }
 
 const Member *
-ClimbTiers(const RuleSet *set, RuleUse *use, Standing *standing, EarnedSale *earned)
+RaiseBuyer(const RuleSet *set, RuleUse *use, Standing *standing, EarnedSale *earned,
+		   const Tier *tier, int way, TimestampTz at)
 {
 	const Member *member = earned->sale->member;
-	TimestampTz sold_at = earned->sale->sold_at;
-	TimestampTz at = sold_at;
-	TimestampTz latest;
-	Holding    *holding;
-	const Tier *tier;
-	const Tier *later;
+	Holding    *holding = &standing->holding;
 	Member	   *raised;
-	int			rank;
-	int			way;
-	int			later_way;
-
-	if (standing == NULL)
-		return member;
-	holding = &standing->holding;
-	rank = TierRank(holding->earned);
-	if (rank >= standing->set->top_rank)
-		return member;
-
-	latest = standing->latest;
-	CountSale(standing, earned);
-	tier = JustifiedTier(standing, sold_at, sold_at, rank, &way);
-	/* a sale that arrives late may complete what was bought after it */
-	if (latest > sold_at)
-	{
-		later = JustifiedTier(standing, latest, latest, tier ? tier->rank : rank, &later_way);
-		if (later != NULL)
-		{
-			tier = later;
-			way = later_way;
-			at = latest;
-		}
-	}
-	if (tier == NULL)
-		return member;
 
 	earned->climb = NewChange(standing, "sale", at);
 	SetEarned(holding, tier, at, ExpiresAt(&tier->validity, at));
@@ -164,6 +133,42 @@ ClimbTiers(const RuleSet *set, RuleUse *use, Standing *standing, EarnedSale *ear
 		CountPoints(standing, earned);
 	}
 	return raised;
+}
+
+const Member *
+ClimbTiers(const RuleSet *set, RuleUse *use, Standing *standing, EarnedSale *earned)
+{
+	const Member *member = earned->sale->member;
+	TimestampTz sold_at = earned->sale->sold_at;
+	TimestampTz at = sold_at;
+	TimestampTz latest;
+	const Tier *tier;
+	const Tier *later;
+	int			rank;
+	int			way;
+	int			later_way;
+
+	if (standing == NULL)
+		return member;
+	rank = TierRank(standing->holding.earned);
+	if (rank >= standing->set->top_rank)
+		return member;
+
+	latest = standing->latest;
+	CountSale(standing, earned);
+	tier = JustifiedTier(standing, sold_at, sold_at, rank, &way);
+	/* a sale that arrives late may complete what was bought after it */
+	if (latest > sold_at)
+	{
+		later = JustifiedTier(standing, latest, latest, tier ? tier->rank : rank, &later_way);
+		if (later != NULL)
+		{
+			tier = later;
+			way = later_way;
+			at = latest;
+		}
+	}
+	return tier == NULL ? member : RaiseBuyer(set, use, standing, earned, tier, way, at);
 }
 
 void

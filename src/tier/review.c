@@ -85,6 +85,18 @@ ReviewPeriod(Standing *standing, TimestampTz review_at, List **changes)
 	Note(standing, changes, change);
 }
 
+void
+ReviewPeriods(Standing *standing, TimestampTz as_of, List **changes)
+{
+	TimestampTz review_at;
+
+	while ((review_at = ReviewMoment(&standing->holding)) <= as_of)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ReviewPeriod(standing, review_at, changes);
+	}
+}
+
 /* What time has done to a member until as_of. */
 static void
 ReviewStanding(Standing *standing, TimestampTz as_of, List **changes)
@@ -109,11 +121,7 @@ ReviewStanding(Standing *standing, TimestampTz as_of, List **changes)
 
 	LoadActivity(standing, EarliestStart(set, due ? Min(holding->period_to - 1, as_of) : as_of, rank),
 				 rank);
-	while ((review_at = ReviewMoment(holding)) <= as_of)
-	{
-		CHECK_FOR_INTERRUPTS();
-		ReviewPeriod(standing, review_at, changes);
-	}
+	ReviewPeriods(standing, as_of, changes);
 	tier = JustifiedTier(standing, as_of, as_of, TierRank(holding->earned), &way);
 	if (tier != NULL)
 	{

@@ -146,21 +146,25 @@ LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 		"ON l.member_id = $1 AND l.points_type = $3 AND l.lot_no = e.entry_no "
 		"WHERE e.member_id = $1 AND e.points_type = $3 AND e.at >= $2 "
 		"AND e.kind IN ('earn', 'award', 'adjust') "
+		"AND (e.kind <> 'earn' OR e.at < $4 OR e.at >= $5) "
 		"UNION ALL SELECT e.at, coalesce(l.available_at, e.at), r.points - coalesce(r.shortfall, 0) "
 		"FROM crm_member.points_entry r JOIN crm_member.points_entry e "
 		"ON e.member_id = $1 AND e.points_type = $3 AND e.entry_no = r.of_entry "
 		"LEFT JOIN crm_member.points_lot l "
 		"ON l.member_id = $1 AND l.points_type = $3 AND l.lot_no = e.entry_no "
 		"WHERE r.member_id = $1 AND r.points_type = $3 AND r.kind = 'reverse' "
-		"AND r.of_entry IS NOT NULL AND e.at >= $2 AND e.kind IN ('earn', 'award', 'adjust')",
-		3, {INT8OID, TIMESTAMPTZOID, TEXTOID}};
+		"AND r.of_entry IS NOT NULL AND e.at >= $2 AND e.kind IN ('earn', 'award', 'adjust') "
+		"AND (e.kind <> 'earn' OR e.at < $4 OR e.at >= $5)",
+		5, {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	static CrmQuery *const queries[] = {&spend, &sales, &points};	/* by TierMeasure */
 	const TierSeries *what = &standing->set->series[series];
-	Datum		values[3];
+	Datum		values[5];
 	uint64		found;
 
 	values[0] = Int64GetDatum(member_id);
 	values[1] = TimestampTzGetDatum(since);
+	values[3] = TimestampTzGetDatum(standing->replayed_from);
+	values[4] = TimestampTzGetDatum(standing->replayed_to);
 	values[2] = what->points_type ? CStringGetTextDatum(what->points_type) : (Datum) 0;
 	found = RunQuery(queries[what->measure], values, NULL, false, 0);
 	for (uint64 row = 0; row < found; row++)

@@ -122,6 +122,8 @@ typedef struct Standing
 	Holding		holding;
 	ActivityList *series;		/* as set->series */
 	TimestampTz latest;			/* activity known */
+	TimestampTz replayed_from;	/* what sales from then to before the other earned does not count */
+	TimestampTz replayed_to;
 } Standing;
 
 /* standing.c; SPI: to be called between SPI_connect and SPI_finish */
@@ -167,8 +169,24 @@ extern Standing *BeginClimb(const Member *member, TimestampTz from, bool lock);
 extern const Member *ClimbTiers(const RuleSet *set, RuleUse *use, Standing *standing,
 								EarnedSale *earned);
 extern void PostClimbs(const EarnedSale *sales, int n);
+/* Its parts: count what a sale earned; give a tier that it reached. */
+extern void CountPoints(Standing *standing, const EarnedSale *earned);
+extern const Member *RaiseBuyer(const RuleSet *set, RuleUse *use, Standing *standing,
+								EarnedSale *earned, const Tier *tier, int way, TimestampTz at);
+
+/* replay.c: tiers that members would have held, had rules given something else */
+typedef struct TierReplay TierReplay;
+
+/* For the sales from a moment to before another, in their order.  NULL: points reach no tier, or no rule asks for tiers.  SPI. */
+extern TierReplay *BeginTierReplay(const RuleSet *set, TimestampTz from, TimestampTz to);
+/* Before a sale is evaluated: give its buyer the tier he would have held. */
+extern void ReplayBuyer(TierReplay *replay, Sale *sale);
+/* And after it: count what it earned. */
+extern void ReplayClimb(TierReplay *replay, const RuleSet *set, RuleUse *use, EarnedSale *earned);
 
 /* review.c */
+/* Judge the periods that ended long enough ago, by what is known of the member. */
+extern void ReviewPeriods(Standing *standing, TimestampTz as_of, List **changes);
 /*
  * Points are about to be given by hand, or goods to be returned (points_type
  * NULL): lock the member, where that may change the tier, before anything of his

@@ -167,7 +167,7 @@ SELECT pg_temp.check_condition('line.price < 10', '{}', true);
 \pset tuples_only off
 SELECT * FROM public.failed;
 
--- first purchase goes by the time of sale, not by the order of arrival
+-- the first purchase is the one that was booked first: one that comes late, of whatever time, is not first once more
 DELETE FROM crm_member.points_rule;
 INSERT INTO crm_member.points_rule (rule_code, award, points, condition) VALUES ('first', 'fixed', 100, 'member.first_purchase');
 SELECT crm_member.checkout('{"ref": "june", "member_id": 1, "sold_at": "2026-06-01 10:00", "lines": [{"price": 1}]}')->'points'->'earned' AS june;
@@ -185,6 +185,23 @@ INSERT INTO crm_member.sale (member_id, sale_id, ref, sold_at) VALUES
 INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT sale_id / 100, sale_id, 1, 1 FROM unnest('{6102,6201,6202}'::int[]) AS sale_id;
 INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) VALUES (62, 6203, 1, 1);
 SELECT s.ref, coalesce(e.points, 0) AS earned FROM crm_member.sale s LEFT JOIN crm_member.points_entry e USING (member_id, sale_id) WHERE member_id IN (61, 62) ORDER BY member_id, sold_at;
+
+-- it is the person's first: what members bought who are merged into one counts, booked with whichever of them
+INSERT INTO crm_member.member (member_id) SELECT generate_series(63, 70);
+CREATE FUNCTION pg_temp.buys_first(ref text, member_id bigint) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT crm_member.checkout(jsonb_build_object('ref', ref, 'member_id', member_id, 'sold_at', '2026-06-05 10:00', 'lines', '[{"price": 1}]'::jsonb))->'points'->'earned'
+$$;
+SELECT pg_temp.buys_first('half', 64) AS half, crm_member.merge_members(63, '{64}', 'm1') IS NOT NULL AS merged;
+SELECT pg_temp.buys_first('survivor', 63) AS not_first;
+SELECT crm_member.merge_members(65, '{66,67}', 'm2') IS NOT NULL AS merged;
+SELECT pg_temp.buys_first('of 67', 67) AS first;
+SELECT pg_temp.buys_first('of 66', 66) AS not_first;
+SELECT crm_member.merge_members(69, '{68,70}', 'm3') IS NOT NULL AS merged;
+INSERT INTO crm_member.sale (member_id, sale_id, ref, sold_at) VALUES (68, 6803, 'm3', '2026-06-03 10:00'), (69, 6802, 'm2', '2026-06-02 10:00'), (70, 6801, 'm1', '2026-06-01 10:00');
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) VALUES (68, 6803, 1, 1), (69, 6802, 1, 1), (70, 6801, 1, 1);
+SELECT s.ref, coalesce(e.points, 0) AS earned FROM crm_member.sale s LEFT JOIN crm_member.points_entry e USING (member_id, sale_id) WHERE member_id IN (68, 69, 70) ORDER BY sold_at;
+SELECT member_id, first_purchase FROM crm_member.member_fact WHERE member_id BETWEEN 63 AND 70 ORDER BY 1;
+SELECT count(*) AS firsts, count(*) FILTER (WHERE points <> given) AS differ FROM crm_member.simulate_rules('2026-01-01', '2027-01-01', by => '{sale}');
 
 -- limits: 25 a member and month, 60 in all; what is left is given
 DELETE FROM crm_member.points_rule;

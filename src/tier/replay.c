@@ -1,0 +1,347 @@
+/*
+ * replay.c: the tiers members would have held, had rules given something else.
+ *
+ * A member's history of tiers is gone through beside his sales.  What points
+ * brought about is left out, and comes about by what the sales are given now:
+ * they count together with points given otherwise, lift at once, and are what
+ * periods are judged by, as far as reviews have been.  What was reached by money
+ * or number of sales, given by hand or taken over in a merge is as it was.
+ */
+#include "crm_member.h"
+#include "query.h"
+#include "tier/tier.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+typedef enum TierCause
+{
+	CAUSE_REGISTER,
+	CAUSE_SALE,
+	CAUSE_POINTS,
+	CAUSE_RETURN,
+	CAUSE_REVIEW,
+	CAUSE_MANUAL,
+	CAUSE_LAPSE,
+	CAUSE_MERGE,
+	CAUSE_GIVEN					/* no event: points were, by hand */
+} TierCause;
+
+static const char *const cause_names[] = {
+	"register", "sale", "points", "return", "review", "manual", "lapse", "merge", "given"};
+
+/* A row of member_tier_event. */
+typedef struct TierStep
+{
+	TimestampTz at;
+	TierCause	cause;
+	int64		sale_id;		/* 0: none */
+	const Tier *earned_before;
+	const Tier *earned;
+	const Tier *held;
+	TimestampTz period_to;
+	TimestampTz manual_until;	/* DT_NOBEGIN: none is said */
+	int			way;
+} TierStep;
+
+typedef struct Replayed
+{
+	int64		member_id;
+	Standing   *standing;
+	TierStep   *steps;			/* in order */
+	int			nsteps;
+	int			next;
+	TimestampTz reviewed_to;
+} Replayed;
+
+struct TierReplay
+{
+	MemoryContext context;
+	TimestampTz from;
+	TimestampTz to;
+	TimestampTz reviewed_to;
+	HTAB	   *members;
+};
+
+static bool
+AsksForPoints(const TierSet *set, const Tier *tier, int way)
+{
+	for (int r = 0; tier != NULL && r < tier->nrules; r++)
+	{
+		if ((way == 0 || tier->rules[r].way == way) &&
+			set->series[tier->rules[r].series].measure == MEASURE_POINTS)
+			return true;
+	}
+	return false;
+}
+
+TierReplay *
+BeginTierReplay(const RuleSet *set, TimestampTz from, TimestampTz to)
+{
+	static CrmQuery query = {"SELECT coalesce(max(as_of), '-infinity') FROM crm_member.tier_review", 0};
+	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Replayed)};
+	const TierSet *tiers = GetTierSet();
+	TierReplay *replay;
+	bool		asked = false;
+	bool		isnull;
+
+	for (int t = 0; t < tiers->ntiers; t++)
+		asked |= AsksForPoints(tiers, &tiers->tiers[t], 0);
+	if (!asked || (!set->uses[MEMBER_TIER] && !set->uses[MEMBER_TIER_RANK]))
+		return NULL;
+	replay = palloc(sizeof(TierReplay));
+	replay->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member tier replay",
+											ALLOCSET_DEFAULT_SIZES);
+	replay->from = from;
+	replay->to = to;
+	RunQuery(&query, NULL, NULL, true, 1);
+	replay->reviewed_to = DatumGetTimestampTz(QueryColumn(0, 1, &isnull));
+	control.hcxt = replay->context;
+	replay->members = hash_create("crm_member tiers replayed", 1024, &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return replay;
+}
+
+static TimestampTz
+TimeOr(uint64 row, int column, TimestampTz otherwise)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetTimestampTz(value);
+}
+
+static void
+LoadSteps(TierReplay *replay, Replayed *replayed)
+{
+	static CrmQuery query = {
+		"SELECT * FROM (SELECT at, cause, sale_id, earned_from, earned_to, to_tier, period_to, "
+		"manual_until, way, event_id FROM crm_member.member_tier_event WHERE member_id = $1 "
+		/* given by hand, whether or not anything was reached then */
+		"UNION ALL SELECT at, 'given', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 "
+		"FROM crm_member.points_entry WHERE member_id = $1 AND kind IN ('award', 'adjust') "
+		"AND points > 0 AND at >= $2) e ORDER BY at, event_id",
+		2, {INT8OID, TIMESTAMPTZOID}};
+	const TierSet *set = replayed->standing->set;
+	Datum		values[2] = {Int64GetDatum(replayed->member_id), TimestampTzGetDatum(replay->from)};
+
+	replayed->nsteps = RunQuery(&query, values, NULL, true, 0);
+	replayed->steps = MemoryContextAllocZero(replay->context,
+											 sizeof(TierStep) * Max(replayed->nsteps, 1));
+	for (int i = 0; i < replayed->nsteps; i++)
+	{
+		TierStep   *step = &replayed->steps[i];
+		const char *cause = QueryText(i, 2);
+		bool		isnull;
+		Datum		value;
+
+		step->at = TimeOr(i, 1, DT_NOBEGIN);
+		while (strcmp(cause_names[step->cause], cause) != 0)
+			step->cause++;
+		value = QueryColumn(i, 3, &isnull);
+		step->sale_id = isnull ? 0 : DatumGetInt64(value);
+		step->earned_before = FindTier(set, QueryText(i, 4));
+		step->earned = FindTier(set, QueryText(i, 5));
+		step->held = FindTier(set, QueryText(i, 6));
+		step->period_to = TimeOr(i, 7, DT_NOEND);
+		step->manual_until = TimeOr(i, 8, DT_NOBEGIN);
+		value = QueryColumn(i, 9, &isnull);
+		step->way = isnull ? 0 : DatumGetInt16(value);
+	}
+}
+
+/* ---- steps ---- */
+
+static void
+StepManual(Holding *holding, const TierStep *step)
+{
+	if (step->cause == CAUSE_LAPSE ||
+		(step->held == step->earned && step->manual_until == DT_NOBEGIN))
+		holding->manual = NULL;
+	else
+	{
+		holding->manual = step->held;
+		holding->manual_until = step->manual_until == DT_NOBEGIN ? DT_NOEND : step->manual_until;
+	}
+}
+
+/* As it was. */
+static void
+TakeStep(Holding *holding, const TierStep *step)
+{
+	if (step->cause == CAUSE_MANUAL || step->cause == CAUSE_LAPSE)
+		StepManual(holding, step);
+	SetEarned(holding, step->earned, step->at, step->period_to);
+}
+
+static void
+Judge(Standing *standing, TimestampTz at)
+{
+	int			way;
+	const Tier *tier = JustifiedTier(standing, at, at, TierRank(standing->holding.earned), &way);
+
+	if (tier != NULL)
+		SetEarned(&standing->holding, tier, at, ExpiresAt(&tier->validity, at));
+}
+
+/* As it would have been. */
+static void
+ReplayStep(Standing *standing, const TierStep *step)
+{
+	Holding    *holding = &standing->holding;
+	bool		rises = TierRank(step->earned) > TierRank(holding->earned);
+
+	switch (step->cause)
+	{
+		case CAUSE_MANUAL:
+		case CAUSE_LAPSE:
+			StepManual(holding, step);
+			SetEarned(holding, holding->earned, holding->period_from, holding->period_to);
+			break;
+		case CAUSE_SALE:
+			if (rises && !AsksForPoints(standing->set, step->earned, step->way))
+				TakeStep(holding, step);
+			break;
+		case CAUSE_MERGE:
+			if (rises)
+				TakeStep(holding, step);
+			break;
+		case CAUSE_POINTS:
+		case CAUSE_GIVEN:
+			Judge(standing, step->at);
+			break;
+		case CAUSE_REVIEW:		/* periods are judged by themselves */
+			if (TierRank(step->earned) > TierRank(step->earned_before))
+				Judge(standing, step->at);
+			break;
+		case CAUSE_RETURN:
+			if (holding->earned == step->earned_before)
+				TakeStep(holding, step);
+			break;
+		case CAUSE_REGISTER:
+			TakeStep(holding, step);
+			break;
+	}
+}
+
+/* ---- members ---- */
+
+/* Before anything that is known.  A floor is told from an override only by what is held now. */
+static void
+BeginHolding(Holding *holding, const Tier *earned)
+{
+	bool		at_least = holding->manual != NULL && holding->at_least;
+
+	memset(holding, 0, sizeof(Holding));
+	holding->manual_until = DT_NOEND;
+	holding->at_least = at_least;
+	SetEarned(holding, earned, DT_NOBEGIN, DT_NOEND);
+}
+
+static Replayed *
+LoadReplayed(TierReplay *replay, const Sale *sale)
+{
+	bool		found;
+	Replayed   *replayed = hash_search(replay->members, &sale->member->member_id, HASH_ENTER, &found);
+	Standing   *standing;
+	bool		begun = false;
+
+	if (found)
+		return replayed;
+	SPI_connect();
+	standing = LoadStanding(sale->member->member_id, false, replay->context);
+	replayed->standing = standing;
+	replayed->next = replayed->nsteps = 0;
+	replayed->reviewed_to = replay->reviewed_to;
+	if (standing != NULL)
+		LoadSteps(replay, replayed);
+	for (int i = 0; i < replayed->nsteps; i++)
+	{
+		const TierStep *step = &replayed->steps[i];
+
+		if (step->cause == CAUSE_GIVEN)
+			continue;
+		if (!begun)
+			BeginHolding(&standing->holding, step->earned_before);
+		begun = true;
+		if (step->cause == CAUSE_REVIEW)
+			replayed->reviewed_to = Max(replayed->reviewed_to, step->at);
+		if (step->at < replay->from)
+		{
+			TakeStep(&standing->holding, step);
+			replayed->next = i + 1;
+		}
+	}
+	if (standing != NULL)
+	{
+		standing->replayed_from = replay->from;
+		standing->replayed_to = replay->to;
+		LoadActivity(standing, EarliestStart(standing->set, sale->sold_at, TierRank(NULL)),
+					 TierRank(NULL));
+	}
+	SPI_finish();
+	return replayed;
+}
+
+static void
+PassTime(Replayed *replayed, TimestampTz at)
+{
+	Holding    *holding = &replayed->standing->holding;
+	List	   *changes = NIL;
+
+	ReviewPeriods(replayed->standing, Min(at, replayed->reviewed_to), &changes);
+	if (holding->manual != NULL && holding->manual_until <= at)
+		EndManual(holding);
+}
+
+void
+ReplayBuyer(TierReplay *replay, Sale *sale)
+{
+	Replayed   *replayed = LoadReplayed(replay, sale);
+	const Tier *held;
+	Member	   *then;
+
+	if (replayed->standing == NULL)
+		return;
+	for (; replayed->next < replayed->nsteps; replayed->next++)
+	{
+		const TierStep *step = &replayed->steps[replayed->next];
+
+		CHECK_FOR_INTERRUPTS();
+		/* what the sale itself brought about is there before it where it earns by that */
+		if (step->at > sale->sold_at ||
+			(step->sale_id == sale->sale_id && !(step->earned && step->earned->at_once)))
+			break;
+		PassTime(replayed, step->at);
+		ReplayStep(replayed->standing, step);
+	}
+	PassTime(replayed, sale->sold_at);
+
+	held = replayed->standing->holding.held;
+	then = palloc(sizeof(Member));
+	*then = *sale->member;
+	then->tier = held ? held->code : NULL;
+	then->tier_rank = held ? held->rank : 0;
+	sale->member = then;
+}
+
+void
+ReplayClimb(TierReplay *replay, const RuleSet *set, RuleUse *use, EarnedSale *earned)
+{
+	const Sale *sale = earned->sale;
+	Replayed   *replayed = hash_search(replay->members, &sale->member->member_id, HASH_FIND, NULL);
+	Standing   *standing = replayed->standing;
+	const Tier *tier;
+	int			way;
+
+	if (standing == NULL)
+		return;
+	CountPoints(standing, earned);
+	tier = JustifiedTier(standing, sale->sold_at, sale->sold_at,
+						 TierRank(standing->holding.earned), &way);
+	if (tier != NULL)
+		RaiseBuyer(set, use, standing, earned, tier, way, sale->sold_at);
+}
