@@ -8,6 +8,9 @@ CREATE TABLE crm_member.segment_set (
 );
 
 COMMENT ON TABLE crm_member.segment_set IS 'Sets of segments, of which a model uses one; configuration';
+COMMENT ON COLUMN crm_member.segment_set.segment_set IS 'Name of the set';
+COMMENT ON COLUMN crm_member.segment_set.name_en IS 'Its name in English';
+COMMENT ON COLUMN crm_member.segment_set.name_zh IS 'Its name in Chinese';
 COMMENT ON COLUMN crm_member.segment_set.bins IS 'Bands the ranges of its segments count in; score s of a model with b bins is in band s * bins / b, rounded up';
 
 CREATE TABLE crm_member.segment (
@@ -27,8 +30,16 @@ CREATE TABLE crm_member.segment (
 );
 
 COMMENT ON TABLE crm_member.segment IS 'Segments: ranges of recency, frequency and monetary scores, both ends included; configuration';
+COMMENT ON COLUMN crm_member.segment.segment_set IS 'The set it belongs to';
+COMMENT ON COLUMN crm_member.segment.segment_code IS 'Its code, which member.segment in conditions is compared with';
 COMMENT ON COLUMN crm_member.segment.name_en IS 'For pictures; empty: the code';
 COMMENT ON COLUMN crm_member.segment.name_zh IS 'For pictures; empty: the code';
+COMMENT ON COLUMN crm_member.segment.r_from IS 'Lowest recency score it takes';
+COMMENT ON COLUMN crm_member.segment.r_to IS 'Highest recency score it takes';
+COMMENT ON COLUMN crm_member.segment.f_from IS 'Lowest frequency score it takes';
+COMMENT ON COLUMN crm_member.segment.f_to IS 'Highest frequency score it takes';
+COMMENT ON COLUMN crm_member.segment.m_from IS 'Lowest monetary score it takes';
+COMMENT ON COLUMN crm_member.segment.m_to IS 'Highest monetary score it takes';
 COMMENT ON COLUMN crm_member.segment.position IS 'Of the segments that take a score, the one with the lowest position has it, then by segment_code';
 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.segment_set
@@ -88,6 +99,7 @@ CREATE TABLE crm_member.rfm_model (
 );
 
 COMMENT ON TABLE crm_member.rfm_model IS 'RFM models: which purchases are measured, and how the measures become scores';
+COMMENT ON COLUMN crm_member.rfm_model.model_code IS 'Name of the model';
 COMMENT ON COLUMN crm_member.rfm_model.name IS 'Title of its pictures; empty: the code';
 COMMENT ON COLUMN crm_member.rfm_model."window" IS 'Purchases of this long up to the day of the run count; NULL: all';
 COMMENT ON COLUMN crm_member.rfm_model.bins IS 'Scores are 1 (worst) to this';
@@ -122,11 +134,17 @@ CREATE TABLE crm_member.rfm_run (
 CREATE INDEX rfm_run_model ON crm_member.rfm_run (model_code, finished_at);
 
 COMMENT ON TABLE crm_member.rfm_run IS 'Runs of the RFM models; a row is never changed';
+COMMENT ON COLUMN crm_member.rfm_run.run_id IS 'Identifier, from new_id()';
+COMMENT ON COLUMN crm_member.rfm_run.model_code IS 'The model that was run';
 COMMENT ON COLUMN crm_member.rfm_run.as_of IS 'Day recency is counted to; later purchases do not count';
 COMMENT ON COLUMN crm_member.rfm_run.first_day IS 'First day of the window; NULL: all';
+COMMENT ON COLUMN crm_member.rfm_run.bins IS 'Bands of the model at that time';
+COMMENT ON COLUMN crm_member.rfm_run.frequency_of IS 'What the model counted at that time: orders, units or days';
 COMMENT ON COLUMN crm_member.rfm_run.cuts IS 'Where each band above the lowest begins: for recency (Julian day of the last purchase), frequency and monetary value (as in rfm_member) and each cut a pair, the value and the least member_id that reaches the band with just that value';
 COMMENT ON COLUMN crm_member.rfm_run.members IS 'Members scored';
 COMMENT ON COLUMN crm_member.rfm_run.changed IS 'Members whose measures were written';
+COMMENT ON COLUMN crm_member.rfm_run.started_at IS 'When it began';
+COMMENT ON COLUMN crm_member.rfm_run.finished_at IS 'When it ended, short of its commit';
 COMMENT ON COLUMN crm_member.rfm_run.actor IS 'Role that ran it';
 
 CREATE TABLE crm_member.rfm_state (
@@ -136,6 +154,7 @@ CREATE TABLE crm_member.rfm_state (
 );
 
 COMMENT ON TABLE crm_member.rfm_state IS 'The run whose scores are in force for each model; a run locks its row';
+COMMENT ON COLUMN crm_member.rfm_state.model_code IS 'The model';
 COMMENT ON COLUMN crm_member.rfm_state.run_id IS 'NULL: never run';
 COMMENT ON COLUMN crm_member.rfm_state.definition IS 'What counted as a purchase at that run: where it has changed since, the next run measures everyone anew';
 
@@ -186,6 +205,8 @@ CREATE TABLE crm_member.rfm_member (
 ) WITH (fillfactor = 90);
 
 COMMENT ON TABLE crm_member.rfm_member IS 'What each model measured of each member with purchases in its window, at the model''s last run; written by run_rfm() alone';
+COMMENT ON COLUMN crm_member.rfm_member.member_id IS 'The member, merges followed';
+COMMENT ON COLUMN crm_member.rfm_member.model_code IS 'The model that measured';
 COMMENT ON COLUMN crm_member.rfm_member.first_day IS 'Day of the first purchase in the window';
 COMMENT ON COLUMN crm_member.rfm_member.last_day IS 'Day of the last purchase in the window';
 COMMENT ON COLUMN crm_member.rfm_member.frequency IS 'Orders or days; units in millionths';
@@ -201,6 +222,8 @@ CREATE TABLE crm_member.rfm_snapshot (
 ALTER TABLE crm_member.rfm_snapshot ALTER scores SET STORAGE PLAIN;
 
 COMMENT ON TABLE crm_member.rfm_snapshot IS 'Scores and money of the members at each run, some hundred members a row; read by unpack_scores()';
+COMMENT ON COLUMN crm_member.rfm_snapshot.run_id IS 'The run';
+COMMENT ON COLUMN crm_member.rfm_snapshot.scores IS 'For unpack_scores(): member, score and money, packed';
 COMMENT ON COLUMN crm_member.rfm_snapshot.member_from IS 'Least member_id of the row';
 
 CREATE VIEW crm_member.rfm AS

@@ -77,6 +77,8 @@ CREATE TABLE crm_member.member_filter (
 );
 
 COMMENT ON TABLE crm_member.member_filter IS 'Saved filters: named conditions over members';
+COMMENT ON COLUMN crm_member.member_filter.filter_code IS 'Its name for functions';
+COMMENT ON COLUMN crm_member.member_filter.name IS 'Its name for people';
 COMMENT ON COLUMN crm_member.member_filter.condition IS 'Over member.* alone, as of the day it is asked';
 COMMENT ON COLUMN crm_member.member_filter.shared IS 'false: for the owner alone';
 COMMENT ON COLUMN crm_member.member_filter.owner IS 'Role that saved it';

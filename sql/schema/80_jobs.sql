@@ -8,7 +8,9 @@ CREATE TABLE crm_member.job_state (
 );
 
 COMMENT ON TABLE crm_member.job_state IS 'What schedule() asked of pg_cron, and the row a run of the job locks as it begins';
+COMMENT ON COLUMN crm_member.job_state.job IS 'The job, as view job lists it';
 COMMENT ON COLUMN crm_member.job_state.schedule IS 'Cron expression; NULL: not scheduled';
+COMMENT ON COLUMN crm_member.job_state.scheduled_at IS 'When it was scheduled';
 COMMENT ON COLUMN crm_member.job_state.scheduled_by IS 'Role that scheduled it, as which pg_cron runs it';
 
 CREATE TABLE crm_member.job_run (
@@ -29,9 +31,16 @@ CREATE TABLE crm_member.job_run (
 CREATE INDEX job_run_job ON crm_member.job_run (job, started_at);
 
 COMMENT ON TABLE crm_member.job_run IS 'Every run of a job';
+COMMENT ON COLUMN crm_member.job_run.run_id IS 'Identifier, from new_id()';
+COMMENT ON COLUMN crm_member.job_run.job IS 'The job';
 COMMENT ON COLUMN crm_member.job_run.status IS 'running, succeeded, failed, or refused since it was running already';
+COMMENT ON COLUMN crm_member.job_run.started_at IS 'When it began';
+COMMENT ON COLUMN crm_member.job_run.finished_at IS 'When it ended; NULL: it has not, or left no word';
+COMMENT ON COLUMN crm_member.job_run.duration IS 'From begin to end';
+COMMENT ON COLUMN crm_member.job_run.actor IS 'Role that ran it';
 COMMENT ON COLUMN crm_member.job_run.rows IS 'Members scored or tags changed, and so on; NULL where the job does not tell';
 COMMENT ON COLUMN crm_member.job_run.sqlstate IS 'Of the error; NULL: none, or the run ended without leaving word';
+COMMENT ON COLUMN crm_member.job_run.error IS 'Message of the error; NULL: none';
 COMMENT ON COLUMN crm_member.job_run.pid IS 'Session that ran it';
 COMMENT ON COLUMN crm_member.job_run.statement_at IS 'When that session began the statement, by which it is known again';
 

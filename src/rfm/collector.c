@@ -37,12 +37,17 @@ typedef struct MemberDay
 	char		status;
 } MemberDay;
 
+static inline uint32
+HashDay(DayKey key)
+{
+	return (uint32) (((uint64) key.member ^ (uint64) key.day << 40) * GOLDEN >> 32);
+}
+
 #define SH_PREFIX dayset
 #define SH_ELEMENT_TYPE MemberDay
 #define SH_KEY_TYPE DayKey
 #define SH_KEY key
-#define SH_HASH_KEY(tb, key) \
-	((uint32) (((uint64) (key).member ^ (uint64) (key).day << 40) * GOLDEN >> 32))
+#define SH_HASH_KEY(tb, key) HashDay(key)
 #define SH_EQUAL(tb, a, b) ((a).member == (b).member && (a).day == (b).day)
 #define SH_SCOPE static inline
 #define SH_DECLARE
@@ -200,6 +205,13 @@ CollectPurchase(Collector *collector, int64 member, int32 day, int64 frequency, 
 {
 	Tally	   *purchase = NextPending(collector, member);
 
+	if (collector->days != NULL)
+	{
+		DayKey		key = {member, day};
+
+		__builtin_prefetch(
+			&collector->days->data[dayset_initial_bucket(collector->days, HashDay(key))], 1);
+	}
 	purchase->member = member;
 	purchase->frequency = frequency;
 	purchase->monetary = monetary;

@@ -19,10 +19,12 @@ ShadeOf(int64 members, int64 largest)
 	return shades[1 + Min((members * 4 - 1) / largest, 3)];
 }
 
+/* A control character in a name would move what follows, or more: it is shown as a blank. */
 static void
 AppendPadded(StringInfo out, const char *s, int width)
 {
-	appendStringInfoString(out, s);
+	for (const char *at = s; *at != '\0'; at++)
+		appendStringInfoChar(out, (unsigned char) *at < 0x20 || *at == 0x7F ? ' ' : *at);
 	appendStringInfoSpaces(out, Max(width - DisplayWidth(s), 0));
 }
 

@@ -27,7 +27,7 @@ DisplayWidth(const char *s)
 	int			width = 0;
 
 	for (; *s != '\0'; s += pg_mblen(s))
-		width += Max(pg_dsplen(s), 0);
+		width += (unsigned char) *s < 0x20 || *s == 0x7F ? 1 : Max(pg_dsplen(s), 0);
 	return width;
 }
 

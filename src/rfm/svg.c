@@ -44,8 +44,10 @@ AppendEscaped(StringInfo out, const char *s)
 				appendStringInfoString(out, "&quot;");
 				break;
 			default:
-				/* XML has no other control characters than these */
-				if ((unsigned char) *s >= 0x20 || *s == '\t' || *s == '\n')
+				/* XML has no other control characters than these, and no U+FFFE and U+FFFF */
+				if (strncmp(s, "\xEF\xBF\xBE", 3) == 0 || strncmp(s, "\xEF\xBF\xBF", 3) == 0)
+					s += 2;
+				else if ((unsigned char) *s >= 0x20 || *s == '\t' || *s == '\n')
 					appendStringInfoChar(out, *s);
 		}
 	}

@@ -16,7 +16,7 @@ INSERT INTO member (member_id) VALUES (1), (2);
 INSERT INTO member_filter (filter_code, condition, tag) VALUES ('all', 'member.id > 0', 'all');
 CALL run_job('refresh_segments');
 -- one model that cannot be run does not keep the others from being run
-INSERT INTO rfm_model (model_code, name, method, cuts) VALUES ('bad', 'Bad', 'thresholds', '{"recency": [1, 2, 4, 3]}');
+INSERT INTO rfm_model (model_code, name, method, cuts) VALUES ('bad', 'Bad', 'thresholds', '{"monetary": [1, 2, 3, 1e30]}');
 \set VERBOSITY sqlstate
 CALL run_job('run_rfm');
 \set VERBOSITY default

@@ -34,6 +34,10 @@ UPDATE segment SET name_en = 'R & D <5>' WHERE segment_code = 'champions';
 DELETE FROM segment WHERE segment_code = 'hibernating';
 SELECT xml_is_well_formed_document(segment_bars_svg()), segment_bars_svg() LIKE '%R &amp; D &lt;5&gt;%';
 SELECT segment_bars();
+-- nor do characters that XML or a terminal has no use for do harm
+UPDATE segment SET name_en = U&'\FFFFa\FFFE' || E'\x01\tb\nc' || chr(127) || '中' WHERE segment_code = 'champions';
+SELECT xml_is_well_formed_document(segment_bars_svg());
+SELECT segment_bars() ~ (E'\n' || U&'\FFFFa\FFFE' || '  b c 中 +[0-9]+ ') AS one_line;
 -- without names the codes stand for them
 UPDATE segment SET name_zh = '' WHERE segment_code = 'champions';
 INSERT INTO rfm_model (model_code) VALUES ('plain');

@@ -69,6 +69,8 @@ my ($status, $out, $err) = $standby->psql('crm', "CALL crm_member.run_job('run_r
 is($status, 0, 'on a standby a job ends well');
 like($err, qr/NOTICE:.*standby/, 'and says why it did nothing');
 is($standby->safe_psql('crm', 'SELECT count(*) FROM crm_member.rfm'), '20', 'scores can be read there');
+is($standby->safe_psql('crm', q{SELECT crm_member.count_members(ARRAY['member.rfm_r >= 4'::crm_member.condition], 'union') = count(*) FROM crm_member.rfm WHERE r >= 4}),
+	't', 'and members counted by them');
 $standby->stop;
 
 is($node->safe_psql($_, "SELECT crm_member.unschedule('run_rfm'), crm_member.unschedule('run_rfm')"), 't|f', "unscheduled in $_") for ('crm', 'postgres');
