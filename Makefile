@@ -12,7 +12,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/secret.o src/table.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
 
 # exact decimals
 OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o
@@ -30,8 +30,9 @@ OBJS += src/member/refusal.o src/member/config.o src/member/identity.o src/membe
 	src/member/register_member.o src/member/import.o src/member/privilege.o
 
 # sales
-OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/document.o src/sale/answer.o src/sale/row.o \
-	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/tender.o
+OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o src/sale/document.o src/sale/answer.o src/sale/row.o \
+	src/sale/fact.o src/sale/buyer.o src/sale/refund.o src/sale/refund_goods.o src/sale/refund_tender.o \
+	src/sale/refund_row.o src/sale/tender.o
 
 # points
 OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
@@ -49,15 +50,16 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
 	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o \
-	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o
+	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o \
+	src/rfm/pages.o src/rfm/row_fact.o src/rfm/team.o src/rfm/count.o
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
-	src/merge/match_plain.o src/merge/match_place.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
-	src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
-	src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
-	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
-	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
+	src/merge/match_plain.o src/merge/match_word.o src/merge/match_place.o src/merge/match_time.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
+	src/merge/match_estimate.o src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
+	src/merge/match_key.o src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
+	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/aside.o src/merge/kin.o src/merge/part.o \
+	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o
@@ -79,6 +81,8 @@ SQL_MODULES = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
 SCHEMA_MODULES = $(sort $(wildcard sql/schema/[0-9][0-9]_*.sql))
 EXTENSION_SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(EXTENSION_SCRIPT)
+# scripts of released versions, and those that update from one to the next
+DATA = $(filter-out $(EXTENSION_SCRIPT),$(wildcard sql/$(EXTENSION)--*.sql))
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test $(EXPECTEDDIR)

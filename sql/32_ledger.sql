@@ -45,7 +45,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_release_points';
 
 COMMENT ON FUNCTION crm_member.release_points(bigint, text, numeric, text, text, timestamptz, text) IS
-  'Give up the hold named ref, or part of it (points NULL: all that is held), and return the balance of the account after it: the points go back to their lots. A hold that holds nothing is left as it is. release_ref makes a partial release repeatable. Errors: 22004 null argument, 22023 points not positive, 22003 too many decimals, RM001 release_ref used for something else, RM101 unknown member, RM102 cancelled member, RM303 no such hold, RM304 the hold holds less';
+  'Give up the hold named ref, or part of it (points NULL: all that is held), and return the balance of the account after it: the points go back to their lots. A hold that holds nothing is left as it is. release_ref makes a partial release repeatable. Errors: 22004 null argument, 22023 points not positive, 22003 too many decimals, RM001 release_ref used for something else, RM101 unknown member, RM102 cancelled member, RM303 no such hold, RM304 the hold holds less, or part of one that has timed out';
 
 CREATE FUNCTION crm_member.capture_points(
   member_id bigint,

@@ -3,6 +3,7 @@
  */
 #include "crm_member.h"
 #include "catalog.h"
+#include "money/money.h"
 #include "query.h"
 #include "setting.h"
 
@@ -56,6 +57,18 @@ GetSetting(void)
 	return &setting;
 }
 
+Datum
+MoneyDatum(int64 units)
+{
+	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
+}
+
+char *
+MoneyText(int64 units)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, MoneyDatum(units)));
+}
+
 void
 BusinessTime(TimestampTz at, struct pg_tm *tm)
 {
@@ -100,6 +113,7 @@ StartOfBusinessDay(DateADT date)
 	return LocalToInstant(date2timestamp_opt_overflow(date, NULL));
 }
 
+/* As timestamptz + interval does it: months and days by the calendar, the rest as time that passes. */
 TimestampTz
 AddBusinessInterval(TimestampTz at, const Interval *interval)
 {
@@ -107,14 +121,21 @@ AddBusinessInterval(TimestampTz at, const Interval *interval)
 	fsec_t		fsec;
 	int			tz;
 	Timestamp	local;
+	Interval	days = {.day = interval->day, .month = interval->month};
+	Interval	rest = {.time = interval->time};
 
 	if (TIMESTAMP_NOT_FINITE(at))
 		return at;
-	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, GetSetting()->time_zone) != 0 ||
-		tm2timestamp(&tm, fsec, NULL, &local) != 0)
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-						errmsg("timestamp out of range")));
-	local = DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(local),
-												  PointerGetDatum(interval)));
-	return LocalToInstant(local);
+	if (interval->day != 0 || interval->month != 0)
+	{
+		if (timestamp2tm(at, &tz, &tm, &fsec, NULL, GetSetting()->time_zone) != 0 ||
+			tm2timestamp(&tm, fsec, NULL, &local) != 0)
+			ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+							errmsg("timestamp out of range")));
+		local = DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(local),
+													  PointerGetDatum(&days)));
+		at = LocalToInstant(local);
+	}
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at),
+												   PointerGetDatum(&rest)));
 }

@@ -18,6 +18,10 @@ typedef struct Setting
 /* Valid until the next statement that could change settings; copy what must last. */
 extern const Setting *GetSetting(void);
 
+/* An amount of money in minor units, as SQL has it and as people read it. */
+extern Datum MoneyDatum(int64 units);
+extern char *MoneyText(int64 units);
+
 /* Wall clock of the business time zone. */
 extern void BusinessTime(TimestampTz at, struct pg_tm *tm);
 extern DateADT BusinessDate(TimestampTz at);

@@ -52,7 +52,8 @@ typedef struct TableRows
 	TupleTableSlot *changed;
 	EState	   *estate;
 	ResultRelInfo *target;
-	bool		impatient;		/* ChangeRow() waits for nobody; the caller's to set */
+	bool		impatient;		/* ChangeRow() waits for nobody; the caller's to set, as is */
+	bool		hopeful;		/* ClaimRow() does not look first: what is there already costs a dead row */
 } TableRows;
 
 /* rights: ACL_SELECT, and ACL_UPDATE to change, ACL_INSERT to claim.  NULL: use statements. */

@@ -117,7 +117,7 @@ CREATE TABLE crm_member.points_account (
   expired_to       timestamptz NOT NULL DEFAULT '-infinity',
   closed           boolean NOT NULL DEFAULT false,
   PRIMARY KEY (member_id, points_type)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 
 COMMENT ON TABLE crm_member.points_account IS 'Balance of each member in each points type, derived from the ledger; its row lock orders all that happens to it';
 COMMENT ON COLUMN crm_member.points_account.balance IS 'Points in lots that are not booked as expired, pending ones included, less the debt; without those held';
@@ -134,7 +134,8 @@ CREATE TABLE crm_member.points_entry (
   points_type  text NOT NULL,
   entry_no     bigint NOT NULL,
   -- one constant: every statement that inserts reads the constraint anew
-  kind         text NOT NULL CHECK (kind ~ '^(earn|award|adjust|spend|hold|release|reverse|return|repay|expire|clear|((transfer|convert|merge)_(out|in)))$'),
+  kind         text NOT NULL CHECK (kind IN ('earn', 'spend', 'award', 'adjust', 'hold', 'release', 'reverse', 'return', 'repay', 'expire', 'clear',
+               'transfer_out', 'transfer_in', 'convert_out', 'convert_in', 'merge_out', 'merge_in')),
   points       numeric NOT NULL,
   balance      numeric NOT NULL,
   at           timestamptz NOT NULL,

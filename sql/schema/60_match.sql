@@ -9,16 +9,18 @@ CREATE TABLE crm_member.match_model (
   auto_threshold    numeric NOT NULL DEFAULT 0.97 CHECK (auto_threshold > 0 AND auto_threshold <= 1),
   review_threshold  numeric NOT NULL DEFAULT 0.5 CHECK (review_threshold > 0 AND review_threshold < 1),
   max_block         int NOT NULL DEFAULT 30 CHECK (max_block BETWEEN 2 AND 10000),
+  idle_days         int NOT NULL DEFAULT 90 CHECK (idle_days BETWEEN 1 AND 36500),
   CHECK (review_threshold <= auto_threshold)
 );
 
 COMMENT ON TABLE crm_member.match_model IS 'What is compared, and how, when find_duplicates() looks for duplicates; configuration';
 COMMENT ON COLUMN crm_member.match_model.source IS 'A relation or a query; it is run with the rights of whoever calls find_duplicates()';
 COMMENT ON COLUMN crm_member.match_model.key IS 'Column of the source that names a row; not null and unique there';
-COMMENT ON COLUMN crm_member.match_model.fields IS 'List of {"column", "comparator", "within", "m", "u"} or of column names; NULL: guessed from the names of all columns';
+COMMENT ON COLUMN crm_member.match_model.fields IS 'List of {"column", "comparator", "within", "seen", "until", "m", "u"} or of column names; NULL: guessed from the names of all columns';
 COMMENT ON COLUMN crm_member.match_model.auto_threshold IS 'Probability from which a pair may be merged without asking';
 COMMENT ON COLUMN crm_member.match_model.review_threshold IS 'Probability from which a pair is reported';
 COMMENT ON COLUMN crm_member.match_model.max_block IS 'Records that share a key are compared up to this number; a larger block is split by other fields';
+COMMENT ON COLUMN crm_member.match_model.idle_days IS 'Days after which a number that nobody used may have passed to another holder, where fields say when it was used: agreement across such a gap, or one four times as long, counts by itself';
 
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.match_model
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
@@ -115,16 +117,24 @@ SELECT p.member_id, p.name, p.mobile, p.email, p.birthday, p.gender,
                   WHERE i.member_id = p.member_id AND i.kind LIKE 'nickname:%'), m.attrs ->> 'nickname') AS nickname,
        m.attrs ->> 'address' AS address,
        m.attrs ->> 'city' AS city,
-       m.merged_into
+       m.merged_into,
+       -- bound after the registration: the number is newer than the member
+       coalesce((SELECT i.bound_at FROM crm_member.identity AS i
+                  WHERE i.kind = 'mobile' AND i.value = p.mobile AND i.member_id = p.member_id
+                    AND i.bound_at > (SELECT max(e.at) FROM crm_member.member_event AS e
+                                       WHERE e.member_id = p.member_id AND e.act = 'register')), m.joined_at) AS mobile_since,
+       greatest((SELECT max(s.sold_at) FROM crm_member.sale AS s WHERE s.member_id = p.member_id), m.joined_at) AS mobile_until
 FROM crm_member.person AS p
 JOIN crm_member.member AS m ON m.member_id = p.member_id;
 
 COMMENT ON VIEW crm_member.match_record IS 'What matching sees of each member; nickname, address and city also from the attributes of the member';
+COMMENT ON COLUMN crm_member.match_record.mobile_since IS 'Since when the member used the mobile: when it was bound, where that was after the registration, else when the member joined';
+COMMENT ON COLUMN crm_member.match_record.mobile_until IS 'Until when, as far as is known: the last sale';
 
 INSERT INTO crm_member.match_model (model_code, name, source, key, fields) VALUES
   ('member', 'Members', 'SELECT * FROM crm_member.match_record WHERE merged_into IS NULL', 'member_id', '[
      {"column": "name", "comparator": "name"},
-     {"column": "mobile", "comparator": "phone"},
+     {"column": "mobile", "comparator": "phone", "seen": "mobile_since", "until": "mobile_until"},
      {"column": "email", "comparator": "email"},
      {"column": "birthday", "comparator": "date"},
      {"column": "gender", "comparator": "gender"},

@@ -212,6 +212,16 @@ DiscountOrder(const Cart *cart, const CartState *state, const Offer *offer, int6
 		pfree(base);
 }
 
+/* By unit: what each costs to the minor unit, so that they make up the line, and rounded by itself. */
+static int64
+PercentOfUnits(int64 base, int64 units, const CouponTemplate *t)
+{
+	int64		dearer = base % units;
+	int64		sum = PercentOf(base / units, t->percent, t->rounding) * (units - dearer);
+
+	return dearer == 0 ? sum : sum + PercentOf(base / units + 1, t->percent, t->rounding) * dearer;
+}
+
 /* The same on each eligible line, or on each of its units. */
 static void
 DiscountLines(const Cart *cart, const CartState *state, const Offer *offer, int64 *discounts)
@@ -241,10 +251,8 @@ DiscountLines(const Cart *cart, const CartState *state, const Offer *offer, int6
 				amount = units ? Times(offer->value, quantity) : offer->value;
 				break;
 			case KIND_PERCENT:
-				/* by unit: the unit's discount is rounded, then multiplied */
 				amount = units && quantity % UNIT == 0 && quantity > UNIT
-					? Times(PercentOf(DivideRounded(base, quantity / UNIT, ROUNDING_HALF_UP),
-									  t->percent, t->rounding), quantity)
+					? PercentOfUnits(base, quantity / UNIT, t)
 					: PercentOf(base, t->percent, t->rounding);
 				break;
 			default:

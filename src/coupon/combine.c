@@ -17,6 +17,8 @@
 
 #include "miscadmin.h"
 
+#define SMALL_CELLS 20000		/* offers times lines */
+
 typedef struct Search
 {
 	const Cart *cart;
@@ -35,6 +37,9 @@ typedef struct Search
 	int			npath;
 	int			options;		/* optional ones in path */
 	bool		all_optional;	/* whatever more is taken off costs a coupon */
+	int			first;			/* optional offer */
+	int			last;
+	bool		small;			/* bounds are found quickly */
 	bool		closed;			/* an exclusive offer is in path */
 	Combination *best;
 	int			best_options;
@@ -113,10 +118,11 @@ DisplacedBy(const Search *search, int offer)
 
 /*
  * The most that each offer from next on can take off what the path leaves.  That
- * only falls as a path grows, and does not change where an offer is left out.
+ * only falls as a path grows, and does not change where an offer is left out: so
+ * the bounds of a shorter path, where given, do as well.
  */
 static void
-FindBounds(Search *search, int next)
+FindBounds(Search *search, int next, const int64 *known)
 {
 	const CartState *state = &search->states[search->npath];
 	int64	   *bounds = search->bounds[search->npath];
@@ -125,6 +131,11 @@ FindBounds(Search *search, int next)
 	for (int i = 0; i < search->cart->n; i++)
 		left += state->left[i];
 	search->lefts[search->npath] = left;
+	if (known != NULL)
+	{
+		memcpy(&bounds[next], &known[next], sizeof(int64) * (search->n - next));
+		return;
+	}
 	for (int i = next; i < search->n; i++)
 	{
 		const Offer *offer = &search->offers[i];
@@ -217,8 +228,10 @@ Explore(Search *search, int next, int64 discount)
 	CartState  *after = &search->states[napplied + 1];
 	const Offer *offer;
 	OfferResult *result;
+	bool		choice;
 
 	CHECK_FOR_INTERRUPTS();
+	check_stack_depth();
 	if (search->stopped)
 		return;
 	if (next == search->n)
@@ -231,7 +244,11 @@ Explore(Search *search, int next, int64 discount)
 		search->stopped = true;
 		return;
 	}
-	if (!CanBeat(search, discount, Reach(search, napplied, next)))
+	/* before the first and after the last that may be left out there is no choice */
+	choice = next >= search->first && next <= search->last;
+	if (next == search->first)
+		FindBounds(search, next, NULL);
+	if (choice && !CanBeat(search, discount, Reach(search, napplied, next)))
 		return;
 
 	offer = &search->offers[next];
@@ -246,9 +263,12 @@ Explore(Search *search, int next, int64 discount)
 			search->path[search->npath++] = next;
 			search->options += offer->optional;
 			search->closed = offer->template->exclusive != EXCLUSIVE_NO;
-			if (CanBeat(search, discount + result->discount, Reach(search, napplied, next + 1)))
+			if (!choice || CanBeat(search, discount + result->discount,
+								   Reach(search, napplied, next + 1)))
 			{
-				FindBounds(search, next + 1);
+				if (choice)
+					FindBounds(search, next + 1, offer->optional || search->small ? NULL
+							   : search->bounds[napplied]);
 				Explore(search, next + 1, discount + result->discount);
 			}
 			search->closed = false;
@@ -356,7 +376,6 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 	int64	   *cells = palloc0(sizeof(int64) * cart->n * Max(n, 1) * 2);
 	int64		left = cart->shipping;
 
-	Assert(n <= MAX_OFFERS);
 	search.best = best;
 	search.best_options = PG_INT32_MAX;
 	search.states = palloc(sizeof(CartState) * (n + 2));
@@ -369,8 +388,17 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 	search.groups = palloc(sizeof(int) * Max(n, 1));
 	search.path = palloc(sizeof(int) * Max(n, 1));
 	search.all_optional = true;
+	search.small = (int64) n * cart->n <= SMALL_CELLS;
+	search.first = search.last = -1;
 	for (int i = 0; i < n; i++)
+	{
 		search.all_optional &= offers[i].optional;
+		if (!offers[i].optional)
+			continue;
+		if (search.first < 0)
+			search.first = i;
+		search.last = i;
+	}
 	FindGroups(&search);
 	best->results = palloc0(sizeof(OfferResult) * Max(n, 1));
 	best->order = palloc(sizeof(int) * Max(n, 1));
@@ -387,7 +415,7 @@ CombineOffers(const Cart *cart, const Offer *offers, int n, int64 limit)
 		for (int i = 0; i < n; i++)
 			search.units_bounds[i] = WorksOnUnits(offers[i].template)
 				? BoundUnits(cart, &search.states[0], &offers[i]) : PG_INT64_MAX;
-		FindBounds(&search, 0);
+		FindBounds(&search, 0, NULL);
 		best->bound = Reach(&search, 0, 0);
 		Explore(&search, 0, 0);
 	}

@@ -40,14 +40,6 @@ RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...)
 	candidate->barred = true;
 }
 
-char *
-MoneyText(int64 amount)
-{
-	return DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(MinorToNumeric(amount,
-																			  GetSetting()->money_scale))));
-}
-
 /* A quantity of scale 6 without trailing zeros */
 static char *
 QuantityText(int64 quantity)
@@ -97,8 +89,7 @@ JudgeCoupon(const Pricing *pricing, Candidate *candidate)
 	else if (coupon->used ||
 			 (candidate->template->uses > 0 && coupon->uses >= candidate->template->uses))
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_USED, "the coupon is used up");
-	else if (coupon->held_until > GetCurrentTimestamp() &&
-			 (sale->ref == NULL || strcmp(coupon->held_by, sale->ref) != 0))
+	else if (candidate->template->uses > 0 && KeptFor(coupon, candidate->template->uses, sale->ref))
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_HELD, "held for another cart until %s",
 			   MomentText(coupon->held_until));
 	else if (coupon->member_id != CRM_GUEST && sale->member == NULL)
@@ -154,7 +145,7 @@ LookAtLimits(Pricing *pricing, Candidate *candidate)
 		candidate->member_left = t->member_limit -
 			UsesByMember(pricing->sale->member->member_id, t);
 	/* exactly only where it could matter to this sale */
-	if (t->shares > 0 && !ShareHas(t, MAX_OFFERS, Max(SalePayable(pricing->sale), 1),
+	if (t->shares > 0 && !ShareHas(t, MAX_WALLET, Max(SalePayable(pricing->sale), 1),
 								   &candidate->uses_left, &candidate->budget_left,
 								   pricing->read_only))
 		LeftInShares(t, &candidate->uses_left, &candidate->budget_left, pricing->read_only);

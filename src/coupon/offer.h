@@ -15,7 +15,6 @@
 
 #define UNIT_SCALE	6
 #define UNIT		INT64CONST(1000000) /* a unit in quantities of scale 6 */
-#define MAX_OFFERS	256			/* that one sale is judged for */
 
 typedef struct CartLine
 {

@@ -9,7 +9,18 @@
 #include "coupon/price.h"
 #include "setting.h"
 
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+
+/* What a sale is judged for: offers, and offers times lines. */
+#define MIN_OFFERS 256
+#define MAX_OFFERS 1024
+#define MAX_CELLS 4000000
+
+/* Partial combinations looked at, and those times offers and lines. */
+#define MIN_SEARCH 1000
+#define MAX_SEARCH 200000
+#define SEARCH_WORK INT64CONST(1000000000)
 
 static void
 BuildCart(Pricing *pricing)
@@ -108,50 +119,94 @@ UseValue(Pricing *pricing, Candidate *candidate)
 }
 
 static void
+AddOffer(Pricing *pricing, Candidate *candidate, int rank)
+{
+	Offer	   *offer = &pricing->offers[pricing->noffers++];
+
+	offer->template = candidate->template;
+	offer->optional = candidate->optional;
+	offer->value = UseValue(pricing, candidate);
+	offer->cap = candidate->cap;
+	offer->budget = candidate->budget_left;
+	if (candidate->template->grants_remainder)
+	{
+		offer->cap = Min(offer->cap, offer->budget);
+		offer->budget = PG_INT64_MAX;
+	}
+	offer->rank = rank;
+	offer->owner = candidate;
+}
+
+/*
+ * What a sale is judged for takes room and time by offers and lines.  Where there
+ * are more offers than that, promotions go before the coupons that were not
+ * presented, and those go that are applied last.
+ */
+static void
+DropOffers(Pricing *pricing, int npromotions)
+{
+	int			most = Min(Max(MAX_CELLS / Max(pricing->cart.n, 1), MIN_OFFERS), MAX_OFFERS);
+	int			kept;
+	int			coupons;
+
+	if (pricing->noffers <= most)
+		return;
+	coupons = Min(pricing->noffers - npromotions,
+				  Max(list_length(pricing->sale->codes), most - npromotions));
+	kept = Min(npromotions, most - coupons);
+	SortOffers(pricing->offers, npromotions);
+	for (int i = kept; i < pricing->noffers; i++)
+	{
+		if (i < npromotions || i >= npromotions + coupons)
+			RefuseCandidate(pricing->offers[i].owner, ERRCODE_CRM_COUPON_DISPLACED,
+							"more offers than one sale can have");
+	}
+	memmove(&pricing->offers[kept], &pricing->offers[npromotions], sizeof(Offer) * coupons);
+	pricing->noffers = kept + coupons;
+	pricing->dropped = true;
+}
+
+static void
 BuildOffers(Pricing *pricing)
 {
+	int			npromotions = 0;
 	ListCell   *cell;
 
 	pricing->noffers = 0;
-	pricing->offers = palloc0(sizeof(Offer) * Max(Min(list_length(pricing->candidates), MAX_OFFERS), 1));
-	foreach(cell, pricing->candidates)
+	pricing->offers = palloc0(sizeof(Offer) * Max(list_length(pricing->candidates), 1));
+	for (int coupons = 0; coupons <= 1; coupons++)
 	{
-		Candidate  *candidate = lfirst(cell);
-		Offer	   *offer;
+		foreach(cell, pricing->candidates)
+		{
+			Candidate  *candidate = lfirst(cell);
 
-		if (candidate->barred)
-			continue;
-		if (pricing->noffers == MAX_OFFERS)
-		{
-			RefuseCandidate(candidate, ERRCODE_CRM_COUPON_DISPLACED, "more offers than one sale can have");
-			pricing->dropped = true;
-			continue;
+			if (!candidate->barred && (candidate->entry->code != NULL) == coupons)
+				AddOffer(pricing, candidate, foreach_current_index(cell));
 		}
-		offer = &pricing->offers[pricing->noffers++];
-		offer->template = candidate->template;
-		offer->optional = candidate->optional;
-		offer->value = UseValue(pricing, candidate);
-		offer->cap = candidate->cap;
-		offer->budget = candidate->budget_left;
-		if (candidate->template->grants_remainder)
-		{
-			offer->cap = Min(offer->cap, offer->budget);
-			offer->budget = PG_INT64_MAX;
-		}
-		offer->rank = foreach_current_index(cell);
-		offer->owner = candidate;
+		if (!coupons)
+			npromotions = pricing->noffers;
 	}
+	DropOffers(pricing, npromotions);
 	SortOffers(pricing->offers, pricing->noffers);
 	MatchLines(pricing);
 }
 
+/* Combinations looked at before the best so far has to do: fewer where each takes longer. */
+static int64
+SearchLimit(const Pricing *pricing)
+{
+	return Min(Max(SEARCH_WORK / Max((int64) pricing->cart.n * pricing->noffers, 1), MIN_SEARCH),
+			   MAX_SEARCH);
+}
+
 void
-RunPricing(Pricing *pricing, int64 limit)
+RunPricing(Pricing *pricing)
 {
 	Combination *combination;
 
 	BuildOffers(pricing);
-	combination = CombineOffers(&pricing->cart, pricing->offers, pricing->noffers, limit);
+	combination = CombineOffers(&pricing->cart, pricing->offers, pricing->noffers,
+								SearchLimit(pricing));
 	pricing->combination = combination;
 	if (pricing->dropped)
 	{
@@ -184,8 +239,11 @@ ExplainRefusals(Pricing *pricing)
 		if (candidate->entry->line_discounts != NULL)
 			continue;
 		RefuseByResult(candidate, result);
+		/* one that wins lets no promotion in but one that wins too */
 		if (offer->optional && result->outcome == OUTCOME_DISPLACED &&
-			(result->by == NULL || result->by->optional))
+			(result->by == NULL || result->by->optional ||
+			 (offer->template->exclusive == EXCLUSIVE_WINS &&
+			  result->by->template->exclusive != EXCLUSIVE_WINS)))
 		{
 			candidate->entry->status = COUPON_NOT_BEST;
 			candidate->entry->reason = result->by != NULL
@@ -249,12 +307,31 @@ GiveBackTaken(Pricing *pricing)
 	}
 }
 
-/* Somebody else was faster: judge the candidate by what is there now. */
+/* What the applied candidates of its template that come before it take, and it itself. */
+static void
+TakenWith(const Pricing *pricing, const Candidate *candidate, int64 *uses, int64 *spend)
+{
+	const Combination *combination = pricing->combination;
+	const Candidate *other = NULL;
+
+	*uses = *spend = 0;
+	for (int i = 0; i < combination->napplied && other != candidate; i++)
+	{
+		other = pricing->offers[combination->order[i]].owner;
+		if (other->template != candidate->template)
+			continue;
+		(*uses)++;
+		*spend += other->entry->discount;
+	}
+}
+
+/* Somebody else was faster, or it asks for too much: judge the candidate by what is there now. */
 static void
 Rejudge(Pricing *pricing, Candidate *candidate, Taken taken)
 {
 	int64		uses;
-	int64		budget;
+	int64		spend;
+	int64		rest;
 
 	switch (taken)
 	{
@@ -272,15 +349,37 @@ Rejudge(Pricing *pricing, Candidate *candidate, Taken taken)
 				   candidate->template->member_limit);
 			break;
 		case NOT_TAKEN_BUDGET:
-			LeftInShares(candidate->template, &uses, &budget, pricing->read_only);
-			if (candidate->template->grants_remainder && budget > 0 &&
-				budget < candidate->entry->discount)
-				candidate->cap = budget;
+			TakenWith(pricing, candidate, &uses, &spend);
+			rest = candidate->entry->discount - (spend - candidate->budget_left);
+			if (candidate->template->grants_remainder && rest > 0)
+				candidate->cap = rest;
 			else
 				RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET,
 					   "the campaign's budget does not cover it any more");
 			break;
 	}
+}
+
+/* The first applied candidate that what is left of its campaign does not cover. */
+static Candidate *
+FindUncovered(Pricing *pricing, Taken *taken)
+{
+	const Combination *combination = pricing->combination;
+
+	for (int i = 0; i < combination->napplied; i++)
+	{
+		Candidate  *candidate = pricing->offers[combination->order[i]].owner;
+		int64		uses;
+		int64		spend;
+
+		TakenWith(pricing, candidate, &uses, &spend);
+		*taken = uses > candidate->uses_left ? NOT_TAKEN_LIMIT
+			: uses > candidate->member_left ? NOT_TAKEN_MEMBER
+			: spend > candidate->budget_left ? NOT_TAKEN_BUDGET : TAKEN;
+		if (*taken != TAKEN)
+			return candidate;
+	}
+	return NULL;
 }
 
 /* A use of the code; where its number says what it is worth, that very one. */
@@ -311,13 +410,42 @@ CompareCode(const ListCell *a, const ListCell *b)
 	return (x->coupon.code > y->coupon.code) - (x->coupon.code < y->coupon.code);
 }
 
+/* Those of one template in their order of application, so that the last of them go short. */
 static int
 CompareTemplate(const ListCell *a, const ListCell *b)
 {
 	const Candidate *x = lfirst(a);
 	const Candidate *y = lfirst(b);
+	int			order = strcmp(x->template->code, y->template->code);
 
-	return strcmp(x->template->code, y->template->code);
+	return order != 0 ? order : x->entry->position - y->entry->position;
+}
+
+/* Of the candidates of a template that asked for too much together, the first that is not covered. */
+static Candidate *
+FindShort(Pricing *pricing, const CouponTemplate *template, Taken *taken)
+{
+	const Combination *combination = pricing->combination;
+	Candidate  *candidate = NULL;
+	int64		uses_left;
+	int64		budget_left;
+
+	LeftInShares(template, &uses_left, &budget_left, pricing->read_only);
+	for (int i = 0; i < combination->napplied; i++)
+	{
+		int64		uses;
+		int64		spend;
+
+		candidate = pricing->offers[combination->order[i]].owner;
+		if (candidate->template != template)
+			continue;
+		candidate->budget_left = budget_left;
+		TakenWith(pricing, candidate, &uses, &spend);
+		*taken = uses > uses_left ? NOT_TAKEN_LIMIT : spend > budget_left ? NOT_TAKEN_BUDGET : TAKEN;
+		if (*taken != TAKEN)
+			return candidate;
+	}
+	return candidate;			/* what was missing is back meanwhile */
 }
 
 /*
@@ -391,7 +519,7 @@ TakeAll(Pricing *pricing, Taken *taken)
 		if (*taken != TAKEN)
 		{
 			GiveBackTaken(pricing);
-			return candidate;
+			return FindShort(pricing, candidate->template, taken);
 		}
 		pricing->taken[pricing->ntaken++] = part;
 	}
@@ -400,7 +528,7 @@ TakeAll(Pricing *pricing, Taken *taken)
 
 /* Find another combination, now that a candidate of this one was judged anew. */
 static void
-Repeat(Pricing *pricing, int64 limit)
+Repeat(Pricing *pricing)
 {
 	ListCell   *cell;
 
@@ -413,54 +541,25 @@ Repeat(Pricing *pricing, int64 limit)
 		if (entry->status == COUPON_APPLIED)
 			entry->status = COUPON_REFUSED;
 	}
-	RunPricing(pricing, limit);
+	RunPricing(pricing);
 }
 
 void
-TakePricing(Pricing *pricing, int64 limit)
+TakePricing(Pricing *pricing)
 {
 	Candidate  *failed;
 	Taken		taken;
 
 	while ((failed = TakeAll(pricing, &taken)) != NULL)
 	{
+		CHECK_FOR_INTERRUPTS();
 		Rejudge(pricing, failed, taken);
-		Repeat(pricing, limit);
+		Repeat(pricing);
 	}
-}
-
-/* The first applied candidate that what is left of its campaign does not cover. */
-static Candidate *
-FindUncovered(Pricing *pricing, Taken *taken)
-{
-	const Combination *combination = pricing->combination;
-
-	for (int i = 0; i < combination->napplied; i++)
-	{
-		Candidate  *candidate = pricing->offers[combination->order[i]].owner;
-		int64		uses = 0;
-		int64		spend = 0;
-
-		for (int j = 0; j <= i; j++)
-		{
-			Candidate  *other = pricing->offers[combination->order[j]].owner;
-
-			if (other->template != candidate->template)
-				continue;
-			uses++;
-			spend += other->entry->discount;
-		}
-		*taken = uses > candidate->uses_left ? NOT_TAKEN_LIMIT
-			: uses > candidate->member_left ? NOT_TAKEN_MEMBER
-			: spend > candidate->budget_left ? NOT_TAKEN_BUDGET : TAKEN;
-		if (*taken != TAKEN)
-			return candidate;
-	}
-	return NULL;
 }
 
 void
-CheckPricing(Pricing *pricing, int64 limit)
+CheckPricing(Pricing *pricing)
 {
 	Candidate  *failed;
 	Taken		taken;
@@ -468,7 +567,7 @@ CheckPricing(Pricing *pricing, int64 limit)
 	while ((failed = FindUncovered(pricing, &taken)) != NULL)
 	{
 		Rejudge(pricing, failed, taken);
-		Repeat(pricing, limit);
+		Repeat(pricing);
 	}
 }
 
@@ -485,7 +584,7 @@ PriceCodes(Sale *sale, bool read_only)
 	foreach(cell, sale->codes)
 		AddCode(pricing, lfirst(cell), true);
 	AddAutomatic(pricing);
-	RunPricing(pricing, SEARCH_LIMIT);
+	RunPricing(pricing);
 	return pricing;
 }
 
@@ -496,7 +595,7 @@ PriceSale(Sale *sale)
 
 	if (pricing == NULL)
 		return;
-	CheckPricing(pricing, SEARCH_LIMIT);
+	CheckPricing(pricing);
 	FinishPricing(pricing);
 }
 
@@ -507,6 +606,6 @@ RedeemSale(Sale *sale)
 
 	if (pricing == NULL)
 		return;
-	TakePricing(pricing, SEARCH_LIMIT);
+	TakePricing(pricing);
 	FinishPricing(pricing);
 }

@@ -46,7 +46,7 @@ typedef struct Pricing
 	Cart		cart;
 	Offer	   *offers;
 	int			noffers;
-	bool		dropped;		/* there were more than MAX_OFFERS */
+	bool		dropped;		/* there were more than a sale is judged for */
 	Combination *combination;
 	TakenPart  *taken;
 	int			ntaken;
@@ -56,12 +56,12 @@ extern Pricing *BeginPricing(Sale *sale, bool read_only);
 extern void AddCode(Pricing *pricing, const char *code, bool optional);
 extern void AddAutomatic(Pricing *pricing);
 /* Find the combination and say of each candidate what became of it. */
-extern void RunPricing(Pricing *pricing, int64 limit);
+extern void RunPricing(Pricing *pricing);
 /* Take what the combination uses; where somebody else was faster, find another. */
-extern void TakePricing(Pricing *pricing, int64 limit);
+extern void TakePricing(Pricing *pricing);
 extern void GiveBackTaken(Pricing *pricing);
 /* The same without taking anything. */
-extern void CheckPricing(Pricing *pricing, int64 limit);
+extern void CheckPricing(Pricing *pricing);
 /* Lower what lines and shipping cost; sale->coupons is set. */
 extern void FinishPricing(Pricing *pricing);
 
@@ -72,11 +72,10 @@ extern Facts *LineFacts(Pricing *pricing, int line);
 /* judge.c: may this coupon be used by this sale at all? */
 extern void JudgeCandidate(Pricing *pricing, Candidate *candidate);
 extern void RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...) pg_attribute_printf(3, 4);
-extern char *MoneyText(int64 amount);
 /* The reason an offer was not applied. */
 extern void RefuseByResult(Candidate *candidate, const OfferResult *result);
 
-/* Combinations looked at before the best so far has to do. */
-#define SEARCH_LIMIT 200000
+/* Coupons of a member that best_coupons() looks at where the sale names none. */
+#define MAX_WALLET 500
 
 #endif

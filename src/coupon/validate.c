@@ -21,15 +21,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* Coupons of a member that best_coupons() looks at where the sale names none. */
-#define MAX_WALLET 500
-
-static Datum
-MoneyDatum(int64 units)
-{
-	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
-}
-
 /* [{"line_no", "discount"}] of the lines it takes something off */
 static Datum
 LinesDatum(const Sale *sale, const SaleCoupon *coupon)
@@ -74,8 +65,8 @@ crm_validate_coupon(PG_FUNCTION_ARGS)
 	bool		valid;
 
 	AddCode(pricing, text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	RunPricing(pricing, SEARCH_LIMIT);
-	CheckPricing(pricing, SEARCH_LIMIT);
+	RunPricing(pricing);
+	CheckPricing(pricing);
 	FinishPricing(pricing);
 	coupon = linitial(sale->coupons);
 	valid = coupon->status == COUPON_APPLIED;
@@ -173,15 +164,15 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 	sale = AttributedSale(jsonb);
 	sale->ref = ref;
 	sale->actor = OptionalText(fcinfo, 3);
-	digest = DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(jsonb),
-											   Int64GetDatum(0))) ^
-		(int64) hash_bytes_extended((unsigned char *) code, strlen(code), 0);
 	pricing = BeginPricing(sale, false);
 	AddCode(pricing, code, false);
-	RunPricing(pricing, SEARCH_LIMIT);
-	TakePricing(pricing, SEARCH_LIMIT);
+	RunPricing(pricing);
+	TakePricing(pricing);
 	FinishPricing(pricing);
 	coupon = linitial(sale->coupons);
+	/* of the coupon as it is known, however the caller wrote it */
+	digest = DocumentDigest(jsonb) ^
+		(int64) hash_bytes_extended((unsigned char *) coupon->code, strlen(coupon->code), 0);
 	if ((HasKin(sale->member_id) && FindUse(sale->member_id, ref, digest, values)) ||
 		coupon->status != COUPON_APPLIED || !InsertUse(sale, coupon, ref, digest))
 	{
@@ -272,8 +263,8 @@ crm_best_coupons(PG_FUNCTION_ARGS)
 	foreach(cell, codes)
 		AddCode(pricing, lfirst(cell), true);
 	AddAutomatic(pricing);
-	RunPricing(pricing, SEARCH_LIMIT);
-	CheckPricing(pricing, SEARCH_LIMIT);
+	RunPricing(pricing);
+	CheckPricing(pricing);
 	FinishPricing(pricing);
 
 	values[0] = CodesDatum(sale);

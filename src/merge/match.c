@@ -28,6 +28,13 @@ typedef struct Row
 	uint32 *cells;
 } Row;
 
+typedef struct SightingList
+{
+	Sighting *seen;
+	uint32    count;
+	uint32    size;
+} SightingList;
+
 static inline int
 CompareRow(const Row *a, const Row *b)
 {
@@ -73,6 +80,40 @@ SortKeys(const MatchModel *model, MatchData *data)
 	}
 }
 
+/* The columns of time come behind the fields: since and until of each field that has them. */
+static void
+AddSightings(MatchModel *model, HeapTuple tuple, TupleDesc desc, Row *row, SightingList *lists)
+{
+	int column = model->nfields + 2;
+
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const MatchField *field = &model->fields[f];
+		SightingList     *list = &lists[f];
+		char             *since, *until = NULL;
+		Sighting          seen;
+
+		if (field->seen == NULL)
+			continue;
+		since = SPI_getvalue(tuple, desc, column++);
+		if (field->until != NULL)
+			until = SPI_getvalue(tuple, desc, column++);
+		if (row->cells[f] == 0)
+			continue;
+		if (list->count == list->size)
+		{
+			list->size = Max(1024, list->size * 2);
+			list->seen = list->seen == NULL
+							 ? palloc_extended(list->size * sizeof(Sighting), MCXT_ALLOC_HUGE)
+							 : repalloc_huge(list->seen, list->size * sizeof(Sighting));
+		}
+		seen = ReadSighting(since, until);
+		seen.cell = &row->cells[f];
+		list->seen[list->count++] = seen;
+		row->hash += MixHash(f + 101, ((uint64) seen.since << 32) ^ (uint32) seen.until);
+	}
+}
+
 static void
 LoadRows(MatchModel *model, MatchData *data)
 {
@@ -81,6 +122,7 @@ LoadRows(MatchModel *model, MatchData *data)
 	Portal        portal;
 	Row          *rows = NULL;
 	uint32        size = 0;
+	SightingList  sightings[MATCH_MAX_FIELDS] = {{0}};
 	MemoryContext scratch =
 		AllocSetContextCreate(model->context, "crm_member match text", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(model->context);
@@ -128,11 +170,20 @@ LoadRows(MatchModel *model, MatchData *data)
 				row->hash += MixHash(f + 1, HashBytes64(text, strlen(text), 0));
 				pfree(text);
 			}
+			AddSightings(model, tuple, desc, row, sightings);
 			DropNicknames(model, row->cells);
 		}
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
+	for (int f = 0; f < model->nfields; f++)
+	{
+		if (sightings[f].count > 0)
+		{
+			SplitByTime(&model->fields[f], sightings[f].seen, sightings[f].count);
+			pfree(sightings[f].seen);
+		}
+	}
 
 	if (data->nrows > 0)
 		SortRows(rows, data->nrows);

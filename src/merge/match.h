@@ -18,6 +18,7 @@
 
 #define MATCH_MAX_FIELDS 16
 #define MATCH_MAX_LEVELS 8
+#define MATCH_NEVER MATCH_MAX_LEVELS /* no level says that two are not one */
 #define MATCH_MAX_FORMS 3
 #define MATCH_MAX_TOKENS 24
 #define MATCH_MAX_NUMBERS 8
@@ -35,6 +36,8 @@ typedef struct MatchWords
 	uint32 *letters; /* of each token: which letters it has, as bits */
 	uint64 (*groups)[2]; /* of each token: the names it is a short form of */
 	int32 *numbers;
+	uint64 road;      /* a road without what tells it from its sisters, and that: the */
+	uint64 road_mark; /* 北一 of 中山北一路; 0 where there is none */
 } MatchWords;
 
 /* One distinct value of a column, read and folded. */
@@ -59,6 +62,11 @@ typedef struct MatchValue
 			int16 year;
 			int16 month;
 			int16 day;
+		};
+		struct
+		{
+			int32 period; /* of the use of an identifier; 0: not known */
+			int32 era;    /* periods with no long gap between them */
 		};
 	};
 	Rune       *runes;   /* the canonical form */
@@ -98,10 +106,27 @@ typedef struct Comparator
 	int          contrary;  /* from this level on a pair needs more to be merged without asking */
 	double       frequency; /* how far the frequency of a value counts */
 	bool         paired;    /* that two values often go together in a match counts */
+	const char  *over_time; /* the comparator that takes the time of use into account */
 	double       held;      /* the start of m counts for this share of the pairs seen */
 	RelationRole role;
 	double       related[MATCH_MAX_LEVELS]; /* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
+
+/* Levels of the comparator nickname. */
+enum
+{
+	NICKNAME_EQUAL,
+	NICKNAME_NAME,
+	NICKNAME_HINT,
+	NICKNAME_OTHER
+};
+
+/* The level says that the values are equal. */
+static inline bool
+IsEqualLevel(const Comparator *comparator, int level)
+{
+	return level >= 0 && comparator->levels[level].form == 0;
+}
 
 /* Dense numbers for 64-bit hashes. */
 typedef struct Interner
@@ -118,6 +143,9 @@ typedef struct MatchField
 	const Comparator *comparator;
 	int               partner; /* the name a nickname goes with, family to given name; or -1 */
 	int               within;  /* counts only where this field does not agree; or -1 */
+	char             *seen;    /* columns that say since when, and until when, a record */
+	char             *until;   /* used the identifier; or NULL */
+	int               idle;    /* days after which it may have passed to another */
 	int               column_number;
 	Interner          texts;
 	MatchValue      **values; /* [1 .. texts.count]; NULL: illegible */
@@ -150,6 +178,7 @@ typedef struct MatchModel
 	double        auto_threshold;
 	double        review_threshold;
 	int           max_block;
+	int           idle;    /* days after which an identifier may have passed to another */
 	double        prior;   /* share of matches among all pairs */
 	double        related; /* share of related pairs */
 	MemoryContext context;
@@ -163,6 +192,14 @@ typedef struct MatchData
 	uint32 *by_key; /* rows by key */
 	uint32 *cells; /* nrows x nfields numbers of values; 0 null */
 } MatchData;
+
+/* When the identifier in a cell was in use, in days. */
+typedef struct Sighting
+{
+	uint32 *cell;
+	int32   since;
+	int32   until;
+} Sighting;
 
 /* A candidate: left < right are row numbers. */
 typedef struct MatchPair
@@ -222,12 +259,13 @@ extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scrat
 extern void   AddKey(MatchValue *value, int kind, uint64 hash);
 extern void   AddWeakKey(MatchValue *value, int kind, uint64 hash);
 
-/* match_name.c, match_alike.c, match_place.c, match_plain.c: readers and comparers */
+/* match_name.c, match_alike.c, match_word.c, match_place.c, match_plain.c: readers and comparers */
 extern int  AddRunes(char *letters, int n, const Rune *runes, int nrunes);
 extern bool ReadPersonName(MatchField *field, const char *text, MatchValue *value);
 extern int  ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadWordName(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareWordName(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ReadNickname(MatchField *field, const char *text, MatchValue *value);
 extern int  NicknameHint(const MatchValue *nickname, const MatchValue *name);
 extern int  CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadAddress(MatchField *field, const char *text, MatchValue *value);
@@ -240,6 +278,7 @@ extern bool ReadPhone(MatchField *field, const char *text, MatchValue *value);
 extern int  ComparePhone(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadEmail(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareEmail(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern bool ParseWrittenDate(const char *text, int *year, int *month, int *day);
 extern bool ReadDate(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareDate(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern bool ReadId(MatchField *field, const char *text, MatchValue *value);
@@ -253,6 +292,13 @@ extern int  CompareGender(const MatchField *field, const MatchValue *a, const Ma
 extern bool ReadBlind(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareBlind(const MatchField *field, const MatchValue *a, const MatchValue *b);
 
+/* match_time.c */
+extern Sighting ReadSighting(const char *since, const char *until);
+extern Sighting SeenNow(void);
+extern void     SplitByTime(MatchField *field, Sighting *seen, uint32 n);
+extern int ComparePhoneOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
+extern int CompareIdOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
+
 /* match_model.c */
 extern MatchModel *LoadModel(const char *code);
 extern MatchField *AddField(MatchModel *model, const char *column, const char *comparator);
@@ -260,8 +306,15 @@ extern void        FindPartners(MatchModel *model);
 extern void        DropNicknames(MatchModel *model, uint32 *cells);
 extern char       *MatchSourceQuery(MatchModel *model);
 
-/* match_place.c */
-extern void WeighTokens(MatchField *field);
+/* match_word.c */
+extern bool   SameReading(Rune a, Rune b, bool surname);
+extern uint64 HashRunes(const Rune *runes, int n, uint64 seed);
+extern bool   IsWordRune(Rune rune);
+extern void   AddToken(MatchField *field, MatchValue *value, const Rune *runes, int n);
+extern void   Tokenize(MatchField *field, const char *text, MatchValue *value, bool address);
+extern void   WeighTokens(MatchField *field);
+extern double WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b,
+						   double *contained, double *apart);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
@@ -270,14 +323,16 @@ extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uin
 extern void FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate,
 						   MatchPairs *pairs, StringInfo hot);
 
-/* match_weight.c */
+/* match_estimate.c */
 extern void   StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate);
 extern bool   CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
 extern void   FinishEstimate(MatchModel *model, Estimate *estimate);
+extern bool   HasRelations(const MatchModel *model);
+
+/* match_weight.c */
 extern void   CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
 extern void   CountTogether(MatchModel *model, const MatchData *data, const MatchEdge *edges,
 							uint64 nedges);
-extern bool   HasRelations(const MatchModel *model);
 extern int32  PriorWeight(const MatchModel *model);
 extern int32  PairWeight(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
 						 uint64 pattern, const uint32 *cluster, int32 *relation);
@@ -287,11 +342,13 @@ extern int32  FieldWeight(const MatchModel *model, int f, int level, const Match
 						  const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);
 
-/* match_member.c: members as records of the model "member" */
+/* match_key.c: members as records of the model "member" */
 #define CANDIDATE_COLUMNS 9
+#define MATCH_MAX_KEYS 256 /* of a member */
 #define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
 extern MatchModel *MemberModel(int nfields, bool with_shares);
 extern int64       MemberKey(int column, uint64 key);
+extern int         WholeNameKeys(const MatchValue *name);
 extern void        ReadCandidate(Jsonb *candidate, char **texts);
 
 /* match_decide.c */

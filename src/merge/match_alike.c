@@ -21,6 +21,8 @@ enum
 	NAME_OTHER
 };
 
+#define RARE_SIGN 3.7f /* a sign of at most one nickname in 40 */
+
 enum
 {
 	WORD_EQUAL,
@@ -36,7 +38,7 @@ SameShortName(const MatchValue *a, int i, const MatchValue *b, int j)
 		   (a->words->groups[i][1] & b->words->groups[j][1]) != 0;
 }
 
-static bool
+bool
 SameReading(Rune a, Rune b, bool surname)
 {
 	const char *x = HanReading(a, surname), *y = HanReading(b, surname);
@@ -175,6 +177,16 @@ LetterDistance(const char *a, int na, const char *b, int nb, int limit)
 	return EditDistance(x, na, y, nb, limit);
 }
 
+/* Is a word another reading of a family name: Dan for 单, Chou for 仇, Tan for 覃? */
+static bool
+ReadsSurname(const MatchValue *han, const char *word)
+{
+	const char *other = OtherReading(han->runes[0]);
+
+	return han->nsurname == 1 && (strcmp(word, HanReading(han->runes[0], false)) == 0 ||
+								  (other != NULL && strcmp(word, other) == 0));
+}
+
 /* A Han name beside one in letters. */
 static int
 CompareHanLatin(const MatchValue *han, const MatchValue *latin)
@@ -198,7 +210,7 @@ CompareHanLatin(const MatchValue *han, const MatchValue *latin)
 			WordLetters(latin, i, word);
 			if (strcmp(word, surname) == 0)
 				break;
-			if (!IsRomanSurname(word, surname))
+			if (!IsRomanSurname(word, surname) && !ReadsSurname(han, word))
 				continue;
 			/* Chang Wei is 张伟; what Tai Man is in Mandarin the letters do not tell */
 			for (int j = 0; j < latin->ntokens; j++)
@@ -342,7 +354,7 @@ Contains(const MatchValue *value, Rune rune)
 	return false;
 }
 
-/* 0 nothing, 1 the nickname spells the name, 2 it hints at the given name. */
+/* 0 nothing, NICKNAME_NAME: it spells the name, NICKNAME_HINT: it hints at the given name. */
 int
 NicknameHint(const MatchValue *nickname, const MatchValue *name)
 {
@@ -431,14 +443,37 @@ ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue
 	return CompareHanNames(a, b);
 }
 
+/* Two nicknames that share a sign which few have, or the letters before the digits. */
+static bool
+NicknamesHint(const MatchField *field, const MatchValue *a, const MatchValue *b)
+{
+	if (a->nletters >= 3 && a->nletters == b->nletters && strcmp(a->letters, b->letters) == 0)
+		return true;
+	if (!IsHan(a->runes[0]) && !IsHan(b->runes[0]))
+		return false;
+	for (int i = 0; a->words != NULL && b->words != NULL && i < a->ntokens; i++)
+	{
+		for (int j = 0; j < b->ntokens; j++)
+		{
+			if (a->words->tokens != NULL && b->words->tokens != NULL &&
+				a->words->tokens[i] == b->words->tokens[j] &&
+				field->token_weight[a->words->tokens[i]] >= RARE_SIGN)
+				return true;
+		}
+	}
+	return false;
+}
+
 int
 CompareNickname(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
 	if (a->kind != NAME_MASKED && b->kind != NAME_MASKED)
-		return SameRunes(a->runes, a->nrunes, b->runes, b->nrunes) ? 0 : 3;
+		return SameRunes(a->runes, a->nrunes, b->runes, b->nrunes) ? NICKNAME_EQUAL
+			   : NicknamesHint(field, a, b)                        ? NICKNAME_HINT
+																   : NICKNAME_OTHER;
 	if (a->runes[0] != b->runes[0] || a->runes[a->nrunes - 1] != b->runes[b->nrunes - 1])
-		return 3;
-	return 2;
+		return NICKNAME_OTHER;
+	return NICKNAME_HINT;
 }
 
 int

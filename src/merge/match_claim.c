@@ -24,7 +24,6 @@
 
 #define CLAIM_ROWS 65536
 #define MAX_CLAIMS 256
-#define WHOLE_NAME 2 /* the first keys of a name are those of the whole of it */
 
 typedef struct ClaimedRows
 {
@@ -71,7 +70,7 @@ ClaimKeys(char **texts)
 		{
 			int64 key = MemberKey(c, value[c]->keys[k]);
 
-			if (c > 0 || k < WHOLE_NAME)
+			if (c > 0 || k < WholeNameKeys(value[c]))
 				ClaimRow(&claimed, key);
 			/* the first key of a date is that of the day */
 			if (c == 0 && birthday != NULL)

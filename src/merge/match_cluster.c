@@ -82,16 +82,36 @@ KeptApart(Forest *forest, uint32 a, uint32 b, MatchEdge *distinct, uint64 ndisti
 	return false;
 }
 
+/* A pattern without the fields that may change and in which the link agrees where it does not. */
+static uint64
+ChangedFields(const MatchModel *model, uint64 link, uint64 pattern)
+{
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const Comparator *comparator = model->fields[f].comparator;
+
+		if (comparator->contrary == MATCH_NEVER && IsEqualLevel(comparator, PATTERN_LEVEL(link, f)) &&
+			PATTERN_LEVEL(pattern, f) == comparator->nlevels - 1)
+			pattern &= ~(UINT64CONST(15) << (f * 4));
+	}
+	return pattern;
+}
+
 /*
  * What a pair says against being one: its weight where that is negative.  The
  * prior counts as far as the fields that both records fill could have outweighed
- * it, so that a pair which has nothing to compare says nothing.
+ * it, so that a pair which has nothing to compare says nothing.  Nor does a field
+ * in which the link agrees, where that may change: who had another number before
+ * had it before this one too.
  */
 static double
-PairOpposition(MatchModel *model, MatchData *data, uint32 x, uint32 y, const uint32 *cluster)
+PairOpposition(MatchModel *model, MatchData *data, uint32 x, uint32 y, uint64 link,
+			   const uint32 *cluster)
 {
-	uint64 pattern = ComparePattern(model, data->cells + (Size) x * model->nfields,
-									data->cells + (Size) y * model->nfields);
+	uint64 pattern =
+		ChangedFields(model, link,
+					  ComparePattern(model, data->cells + (Size) x * model->nfields,
+									 data->cells + (Size) y * model->nfields));
 	int32  prior = PriorWeight(model), relation;
 	int32  weight = PairWeight(model, data, x, y, pattern, cluster, &relation);
 	double possible = 0;
@@ -113,6 +133,8 @@ Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *
 	double against = 0;
 	int    looked = 0;
 	uint32 x = edge->left;
+	uint64 link = ComparePattern(model, data->cells + (Size) edge->left * model->nfields,
+								 data->cells + (Size) edge->right * model->nfields);
 
 	do
 	{
@@ -124,7 +146,7 @@ Opposition(MatchModel *model, MatchData *data, Forest *forest, const MatchEdge *
 			{
 				if (forest->bond[x] != forest->bond[edge->left] ||
 					forest->bond[y] != forest->bond[edge->right])
-					against += PairOpposition(model, data, x, y, cluster);
+					against += PairOpposition(model, data, x, y, link, cluster);
 				if (++looked == MAX_CROSS)
 					return against / looked;
 			}

@@ -15,7 +15,7 @@ typedef struct Guess
 	const char *comparator;
 } Guess;
 
-/* The first that fits decides.  A comparator of NULL leaves the column out. */
+/* The first that fits decides; "seen" is no comparator but says when a record came. */
 static const Guess guesses[] = {
 	{"nickname", "nickname"},
 	{"nick", "nickname"},
@@ -87,6 +87,13 @@ static const Guess guesses[] = {
 	{"type", "category"},
 	{"brand", "category"},
 	{"kind", "category"},
+	{"created", "seen"},
+	{"created_at", "seen"},
+	{"registered", "seen"},
+	{"registered_at", "seen"},
+	{"joined", "seen"},
+	{"joined_at", "seen"},
+	{"注册时间", "seen"},
 	{"price", "number"},
 	{"year", "year"},
 	{"title", "text"},
@@ -184,7 +191,21 @@ JsonString(JsonbValue *value, const char *what)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-/* {"column", "comparator", "within", "m": [...], "u": [...]} */
+/* A field whose identifier may pass to another says when a record used it. */
+static void
+SetTimeOfUse(MatchField *field, const char *seen, const char *until)
+{
+	if (field->comparator->over_time == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("comparator \"%s\" of column \"%s\" knows no time of use",
+							   field->comparator->name, field->column),
+						errhint("Comparators phone and id take \"seen\" and \"until\".")));
+	field->comparator = FindComparator(field->comparator->over_time);
+	field->seen = pstrdup(seen);
+	field->until = until == NULL ? NULL : pstrdup(until);
+}
+
+/* {"column", "comparator", "within", "seen", "until", "m": [...], "u": [...]} */
 static void
 ReadShares(MatchField *field, JsonbContainer *list, double *shares, const char *what)
 {
@@ -226,7 +247,7 @@ ReadField(MatchModel *model, JsonbContainer *object, char **within)
 	JsonbIterator     *it = JsonbIteratorInit(object);
 	JsonbValue         key, value;
 	JsonbIteratorToken token;
-	char              *column = NULL, *comparator = NULL;
+	char              *column = NULL, *comparator = NULL, *seen = NULL, *until = NULL;
 	JsonbContainer    *m = NULL, *u = NULL;
 	MatchField        *field;
 
@@ -245,6 +266,10 @@ ReadField(MatchModel *model, JsonbContainer *object, char **within)
 			comparator = JsonString(&value, name);
 		else if (strcmp(name, "within") == 0)
 			*within = JsonString(&value, name);
+		else if (strcmp(name, "seen") == 0)
+			seen = JsonString(&value, name);
+		else if (strcmp(name, "until") == 0)
+			until = JsonString(&value, name);
 		else if (strcmp(name, "m") == 0 && value.type == jbvBinary)
 			m = value.val.binary.data;
 		else if (strcmp(name, "u") == 0 && value.type == jbvBinary)
@@ -252,7 +277,7 @@ ReadField(MatchModel *model, JsonbContainer *object, char **within)
 		else
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("\"%s\" is not an option of a field", name),
-							errhint("A field has column, comparator, within, m and u.")));
+							errhint("A field has column, comparator, within, seen, until, m and u.")));
 	}
 	if (column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -260,11 +285,16 @@ ReadField(MatchModel *model, JsonbContainer *object, char **within)
 	if (comparator == NULL)
 	{
 		comparator = (char *) GuessComparator(column);
-		if (comparator == NULL)
+		if (comparator == NULL || strcmp(comparator, "seen") == 0)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("column \"%s\" needs a comparator", column)));
 	}
 	field = AddField(model, column, comparator);
+	if (seen != NULL)
+		SetTimeOfUse(field, seen, until);
+	else if (until != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("column \"%s\": \"until\" needs \"seen\"", column)));
 	if ((m == NULL) != (u == NULL))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("column \"%s\": give both m and u, or neither", column)));
@@ -299,7 +329,7 @@ ReadFields(MatchModel *model, Jsonb *fields)
 			char       *column = pnstrdup(value.val.string.val, value.val.string.len);
 			const char *comparator = GuessComparator(column);
 
-			if (comparator == NULL)
+			if (comparator == NULL || strcmp(comparator, "seen") == 0)
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 								errmsg("column \"%s\" needs a comparator", column)));
 			AddField(model, column, comparator);
@@ -349,6 +379,7 @@ GuessFields(MatchModel *model, const char *source)
 	char     *sql = psprintf("SELECT * FROM %s AS source LIMIT 0", source);
 	TupleDesc desc;
 	bool      person = false;
+	char     *seen = NULL;
 
 	if (SPI_execute(sql, true, 0) < 0)
 		elog(ERROR, "reading the source of a model failed");
@@ -369,12 +400,22 @@ GuessFields(MatchModel *model, const char *source)
 		const char       *column = NameStr(att->attname);
 		const char       *comparator = GuessComparator(column);
 
+		if (comparator != NULL && strcmp(comparator, "seen") == 0)
+		{
+			seen = seen == NULL ? pstrdup(column) : seen;
+			continue;
+		}
 		if (strcmp(column, model->key) == 0 || comparator == NULL ||
 			model->nfields == MATCH_MAX_FIELDS)
 			continue;
 		if (strcmp(comparator, "name") == 0 && !person)
 			comparator = "text";
 		AddField(model, column, comparator);
+	}
+	for (int f = 0; seen != NULL && f < model->nfields; f++)
+	{
+		if (strcmp(model->fields[f].comparator->name, "phone") == 0)
+			SetTimeOfUse(&model->fields[f], seen, NULL);
 	}
 	if (model->nfields == 0)
 		ereport(
@@ -420,6 +461,17 @@ MatchSourceQuery(MatchModel *model)
 	for (int f = 0; f < model->nfields; f++)
 		appendStringInfo(&sql, ", source.%s::pg_catalog.text",
 						 quote_identifier(model->fields[f].column));
+	for (int f = 0; f < model->nfields; f++)
+	{
+		const char *times[2] = {model->fields[f].seen, model->fields[f].until};
+
+		for (int i = 0; i < 2; i++)
+		{
+			if (times[i] != NULL)
+				appendStringInfo(&sql, ", source.%s::pg_catalog.text", quote_identifier(times[i]));
+		}
+		model->fields[f].idle = model->idle;
+	}
 	appendStringInfo(&sql, " FROM %s AS source", source);
 	return sql.data;
 }
@@ -430,7 +482,7 @@ LoadModel(const char *code)
 {
 	static CrmQuery query = {
 		"SELECT source, key, fields, auto_threshold::pg_catalog.float8, "
-		"review_threshold::pg_catalog.float8, max_block "
+		"review_threshold::pg_catalog.float8, max_block, idle_days "
 		"FROM crm_member.match_model WHERE model_code OPERATOR(pg_catalog.=) $1",
 		1,
 		{TEXTOID}};
@@ -456,6 +508,7 @@ LoadModel(const char *code)
 	model->auto_threshold = DatumGetFloat8(QueryColumn(0, 4, &isnull));
 	model->review_threshold = DatumGetFloat8(QueryColumn(0, 5, &isnull));
 	model->max_block = DatumGetInt32(QueryColumn(0, 6, &isnull));
+	model->idle = DatumGetInt32(QueryColumn(0, 7, &isnull));
 	fields = QueryColumn(0, 3, &isnull);
 	if (!isnull)
 		ReadFields(model, DatumGetJsonbPCopy(fields));

@@ -181,12 +181,6 @@ HashLetters(const char *letters, int n)
 	return HashBytes64(count, sizeof(count), 17);
 }
 
-static uint64
-HashRunes(const Rune *runes, int n, uint64 seed)
-{
-	return HashBytes64(runes, n * sizeof(Rune), seed);
-}
-
 typedef struct Word
 {
 	const Rune *runes;
@@ -281,8 +275,24 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 
 	hash = HashRunes(value->runes, value->nrunes, name.kind == NAME_MASKED ? 3 : 1);
 	value->form[0] = InternForm(field, 0, hash);
-	if (name.kind == NAME_MASKED || (name.kind == NAME_ALIAS && value->nrunes < 2))
+	if (name.kind == NAME_ALIAS && value->nrunes < 2)
 		return true;
+	if (name.kind == NAME_MASKED)
+	{
+		uint64 surname = HashBytes64(letters, value->surname_letters, 19);
+
+		/* what a mask leaves: the family name, and perhaps a sign of the other */
+		if (value->surname_letters == 0)
+			return true;
+		value->form[2] = InternForm(field, 2, surname);
+		for (int i = name.nsurname; i < name.nrunes; i++)
+		{
+			if (name.runes[i] != '*')
+				AddKey(value, 5, MixHash(surname, name.runes[i]));
+		}
+		AddWeakKey(value, 4, surname);
+		return true;
+	}
 	if (name.kind == NAME_SURNAME)
 	{
 		value->form[2] = InternForm(field, 2, HashBytes64(letters, n, 19));
@@ -332,6 +342,26 @@ ReadPersonName(MatchField *field, const char *text, MatchValue *value)
 	}
 	else if (name.kind == NAME_ALIAS && n >= 5)
 		AddKey(value, 3, HashBytes64(letters, n, 23));
+	return true;
+}
+
+/* A nickname: besides, each of its Han signs, to see which are rare. */
+bool
+ReadNickname(MatchField *field, const char *text, MatchValue *value)
+{
+	if (!ReadPersonName(field, text, value))
+		return false;
+	if (value->kind == NAME_LATIN)
+		return true;
+	value->words->tokens = palloc(NAME_MAX_RUNES * sizeof(uint32));
+	value->words->token_runes = palloc(NAME_MAX_RUNES * sizeof(Rune *));
+	value->words->token_length = palloc(NAME_MAX_RUNES * sizeof(int16));
+	value->words->letters = palloc(NAME_MAX_RUNES * sizeof(uint32));
+	for (int i = 0; i < value->nrunes; i++)
+	{
+		if (IsHan(value->runes[i]))
+			AddToken(field, value, value->runes + i, 1);
+	}
 	return true;
 }
 

@@ -222,8 +222,8 @@ NamedMonth(const char *text)
 }
 
 /* Year first, or last; a day above 12 tells it from the month. */
-static bool
-ParseDate(const char *text, int *year, int *month, int *day)
+bool
+ParseWrittenDate(const char *text, int *year, int *month, int *day)
 {
 	int part[3], width[3];
 	int n = DateParts(text, part, width);
@@ -283,7 +283,7 @@ ReadDate(MatchField *field, const char *text, MatchValue *value)
 	int  year, month, day;
 	char digits[16];
 
-	if (!ParseDate(text, &year, &month, &day))
+	if (!ParseWrittenDate(text, &year, &month, &day))
 		return false;
 	/* what a form is given when nobody asks */
 	if (month == 1 && day == 1 && year % 10 == 0)

@@ -7,7 +7,6 @@
 #include "utils/memutils.h"
 
 #define MAX_KEYS 96
-#define NEVER MATCH_MAX_LEVELS
 
 /*
  * m and u are where estimation starts: how often two records of one entity, and
@@ -45,10 +44,10 @@ static const Comparator comparators[] = {
 				{"hint", 0.1, 0.008, -1},
 				{"different", 0.2, 0.9904, -1},
 			},
-		.read = ReadPersonName,
+		.read = ReadNickname,
 		.compare = CompareNickname,
 		.least = 0.7,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -97,7 +96,26 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadPhone,
 		.compare = ComparePhone,
-		.contrary = NEVER,
+		.over_time = "phone_over_time",
+		.contrary = MATCH_NEVER,
+		.frequency = 1,
+		.role = ROLE_SHARED,
+	},
+	{
+		.name = "phone_over_time",
+		.nlevels = 6,
+		.levels =
+			{
+				{"equal", 0.35, 4e-07, 0},
+				{"equal_after_idle", 0.3, 4e-07, 0},
+				{"equal_long_after", 0.05, 4e-07, 0},
+				{"masked", 0.05, 1e-05, -1},
+				{"one_digit_off", 0.05, 2e-06, -1},
+				{"different", 0.2, 0.9999868, -1},
+			},
+		.read = ReadPhone,
+		.compare = ComparePhoneOverTime,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 		.role = ROLE_SHARED,
 	},
@@ -112,7 +130,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadEmail,
 		.compare = CompareEmail,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -143,7 +161,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadAddress,
 		.compare = CompareAddress,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 		.role = ROLE_SHARED,
 	},
@@ -158,7 +176,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadCategory,
 		.compare = CompareCategory,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 0.5,
 		.paired = true,
 		.role = ROLE_SHARED,
@@ -174,7 +192,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadCategory,
 		.compare = CompareCategory,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 0.5,
 		.paired = true,
 	},
@@ -189,7 +207,24 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadId,
 		.compare = CompareId,
-		.contrary = NEVER,
+		.over_time = "id_over_time",
+		.contrary = MATCH_NEVER,
+		.frequency = 1,
+	},
+	{
+		.name = "id_over_time",
+		.nlevels = 5,
+		.levels =
+			{
+				{"equal", 0.45, 4e-07, 0},
+				{"equal_after_idle", 0.33, 4e-07, 0},
+				{"equal_long_after", 0.07, 4e-07, 0},
+				{"near", 0.1, 1e-06, -1},
+				{"different", 0.05, 0.9999978, -1},
+			},
+		.read = ReadId,
+		.compare = CompareIdOverTime,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -224,7 +259,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadNumeric,
 		.compare = CompareNumeric,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{
@@ -255,7 +290,7 @@ static const Comparator comparators[] = {
 			},
 		.read = ReadBlind,
 		.compare = CompareBlind,
-		.contrary = NEVER,
+		.contrary = MATCH_NEVER,
 		.frequency = 1,
 	},
 	{

@@ -175,7 +175,7 @@ SharesHome(const MatchModel *model, uint64 pattern)
 		const Comparator *comparator = model->fields[f].comparator;
 
 		if (comparator->role == ROLE_SHARED && comparator->compare != CompareCategory &&
-			PATTERN_LEVEL(pattern, f) == 0)
+			IsEqualLevel(comparator, PATTERN_LEVEL(pattern, f)))
 			return true;
 	}
 	return false;
@@ -222,8 +222,10 @@ WriteRelations(MatchModel *model, MatchData *data, const MatchPairs *pairs, cons
 		appendStringInfoChar(&shared, '{');
 		for (int f = 0; f < model->nfields; f++)
 		{
-			if (model->fields[f].comparator->role == ROLE_SHARED &&
-				PATTERN_LEVEL(pair->pattern, f) == 0)
+			const Comparator *comparator = model->fields[f].comparator;
+
+			if (comparator->role == ROLE_SHARED &&
+				IsEqualLevel(comparator, PATTERN_LEVEL(pair->pattern, f)))
 			{
 				appendStringInfoString(&shared, shared.len > 1 ? "," : "");
 				escape_json(&shared, model->fields[f].column);

@@ -45,22 +45,18 @@ ParseAllocation(const char *name)
 }
 
 /* Largest first; of equals the earlier share. */
-static inline bool
-GoesBefore(const Remainder *a, const Remainder *b)
-{
-	return a->value != b->value ? a->value > b->value : a->share < b->share;
-}
-
 static int
 CompareRemainder(const void *a, const void *b)
 {
-	return GoesBefore(a, b) ? -1 : 1;
+	const Remainder *x = a;
+	const Remainder *y = b;
+
+	return (x->value != y->value ? x->value > y->value : x->share < y->share) ? -1 : 1;
 }
 
-/* Shares cut down to whole units; returns how many units are left over. */
+/* Shares cut down to whole units, and what that cut off; returns how many units are left over. */
 static int64
-CutDown(int64 magnitude, const int64 *weights, int n, int64 total, Remainder *remainders,
-		int64 *shares)
+CutDown(int64 magnitude, const int64 *weights, int n, int64 total, int64 *rests, int64 *shares)
 {
 	int64		left = magnitude;
 
@@ -82,11 +78,8 @@ CutDown(int64 magnitude, const int64 *weights, int n, int64 total, Remainder *re
 			rest = (int64) (wide % total);
 		}
 		left -= shares[i];
-		if (remainders)
-		{
-			remainders[i].value = rest;
-			remainders[i].share = i;
-		}
+		if (rests)
+			rests[i] = rest;
 	}
 	return left;
 }
@@ -94,29 +87,39 @@ CutDown(int64 magnitude, const int64 *weights, int n, int64 total, Remainder *re
 static void
 ShareByRemainder(int64 magnitude, const int64 *weights, int n, int64 total, int64 *shares)
 {
-	Remainder	few[FEW_SHARES];
-	Remainder  *remainders = n <= FEW_SHARES ? few : palloc(n * sizeof(Remainder));
-	int64		left = CutDown(magnitude, weights, n, total, remainders, shares);
+	int64		few[FEW_SHARES];
+	int64	   *rests = n <= FEW_SHARES ? few : palloc(n * sizeof(int64));
+	int64		left = CutDown(magnitude, weights, n, total, rests, shares);
 
-	/* the left largest: a few are looked for one by one */
-	if (left * n > FEW_STEPS)
-		qsort(remainders, n, sizeof(Remainder), CompareRemainder);
-	for (int i = 0; i < left; i++)
+	if (left * n <= FEW_STEPS)
 	{
-		for (int j = i + 1; left * n <= FEW_STEPS && j < n; j++)
+		/* the left largest are looked for one by one */
+		for (; left > 0; left--)
 		{
-			if (GoesBefore(&remainders[j], &remainders[i]))
-			{
-				Remainder	swapped = remainders[i];
+			int			largest = 0;
 
-				remainders[i] = remainders[j];
-				remainders[j] = swapped;
+			for (int i = 1; i < n; i++)
+			{
+				if (rests[i] > rests[largest])
+					largest = i;
 			}
+			shares[largest]++;
+			rests[largest] = -1;
 		}
-		shares[remainders[i].share]++;
 	}
-	if (remainders != few)
+	else
+	{
+		Remainder  *remainders = palloc(n * sizeof(Remainder));
+
+		for (int i = 0; i < n; i++)
+			remainders[i] = (Remainder) {rests[i], i};
+		qsort(remainders, n, sizeof(Remainder), CompareRemainder);
+		for (int i = 0; i < left; i++)
+			shares[remainders[i].share]++;
 		pfree(remainders);
+	}
+	if (rests != few)
+		pfree(rests);
 }
 
 static void

@@ -129,7 +129,7 @@ MakeRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 		KeepType(type);
 	*kept = type;
 	values[ACCOUNT_MEMBER_ID] = Int64GetDatum(deposit->member_id);
-	values[ACCOUNT_POINTS_TYPE] = CStringGetTextDatum(type->name);
+	values[ACCOUNT_POINTS_TYPE] = PointerGetDatum(type->name_text);
 	values[ACCOUNT_BALANCE] = PointsDatum(deposit->points, type);
 	values[ACCOUNT_ENTRY_NO] = Int64GetDatum(deposit->entries);
 	values[ACCOUNT_SETTLES_AT] = TimestampTzGetDatum(deposit->settles_at);
@@ -158,7 +158,7 @@ AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	int64		entry_no;
 
 	key[0] = Int64GetDatum(deposit->member_id);
-	key[1] = CStringGetTextDatum(type->name);
+	key[1] = PointerGetDatum(type->name_text);
 	if (!FindRow(rows, key))
 		return MakeRow(rows, deposit, kept);
 	balance = AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)), type->decimals,
@@ -265,11 +265,11 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 	{
 		const Grant *grant = lfirst(cell);
 
-		codes[n] = CStringGetTextDatum(grant->rule->code);
+		codes[n] = PointerGetDatum(grant->rule->code_text);
 		lines[n] = Int32GetDatum(grant->line < 0 ? 0 : sale->lines[grant->line].line_no);
 		points[n++] = grant->points;
 	}
-	values[0] = PointerGetDatum(construct_array(codes, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[0] = PlainArray(codes, n, TEXTOID);
 	values[1] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
 	values[2] = NumericArray(points, n, award->type);
 
@@ -324,7 +324,7 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 			if (award->expires_at <= deposit->expired_to)
 				deposit->swept = AddMinor(deposit->swept, award->points);
 			values[0] = Int64GetDatum(sale->member_id);
-			values[1] = CStringGetTextDatum(award->type->name);
+			values[1] = PointerGetDatum(award->type->name_text);
 			values[2] = Int64GetDatum(deposit->entry_no);
 			values[3] = kind;
 			values[4] = PointsDatum(award->points, award->type);

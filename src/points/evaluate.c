@@ -137,38 +137,39 @@ TrimProduct(const Evaluation *eval, TypeState *state)
 	}
 }
 
-/*
- * What a multiplier adds for the matching lines, before its cap; with apply,
- * the lines' exact points become the product.
- */
-static int64
-MultiplierPoints(Evaluation *eval, TypeState *state, const Rule *rule, bool apply)
+/* What a line has earned by a rule, as 10^-scale minor units. */
+static int128
+LineProduct(const Evaluation *eval, const TypeState *state, const Rule *rule, int line)
 {
-	int			scale = state->scale + rule->points.scale;
-	int128		shift = PowerOf10(rule->points.scale);
+	return Multiply128(state->earned[line], eval->matching[line] ? rule->points.units
+					   : PowerOf10(rule->points.scale));
+}
+
+/* What a multiplier adds for the matching lines, before its cap: what was given stays given. */
+static int64
+MultiplierPoints(const Evaluation *eval, const TypeState *state, const Rule *rule)
+{
 	int128		sum = 0;
-	int64		before = state->rounded;
-	int64		after;
+	int64		total;
 
 	for (int i = 0; i < eval->sale->nlines; i++)
 	{
-		int128		product = Multiply128(state->earned[i],
-										  eval->matching[i] ? rule->points.units : shift);
-
-		if (__builtin_add_overflow(sum, product, &sum))
+		if (__builtin_add_overflow(sum, LineProduct(eval, state, rule, i), &sum))
 			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 							errmsg("points out of range")));
-		if (apply)
-			state->earned[i] = product;
 	}
-	after = DivideRounded(sum, PowerOf10(scale), rule->rounding);
-	if (apply)
-	{
-		state->scale = scale;
-		state->rounded = after;
-		TrimProduct(eval, state);
-	}
-	return after - before;
+	total = DivideRounded(sum, PowerOf10(state->scale + rule->points.scale), rule->rounding);
+	return Max(total - state->rounded, 0);
+}
+
+/* The lines' exact points become the product. */
+static void
+MultiplyEarned(const Evaluation *eval, TypeState *state, const Rule *rule)
+{
+	for (int i = 0; i < eval->sale->nlines; i++)
+		state->earned[i] = LineProduct(eval, state, rule, i);
+	state->scale += rule->points.scale;
+	TrimProduct(eval, state);
 }
 
 /* The award of the sale that a rule's points go to. */
@@ -234,8 +235,9 @@ SpreadPoints(Evaluation *eval, const TypeState *state, const Rule *rule, int64 p
 	Allocate(points, eval->weights, n, ALLOCATION_LARGEST_REMAINDER, eval->shares);
 }
 
+/* add: the lines have earned their shares besides what they had. */
 static void
-GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64 points)
+GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64 points, bool add)
 {
 	Award	   *award = FindAward(eval, rule);
 	Grant	   *grant = palloc(sizeof(Grant));
@@ -247,13 +249,12 @@ GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64
 		{
 			if (eval->spread)
 				award->line_points[i] += eval->shares[i];
-			if (rule->award != AWARD_MULTIPLIER && state->earned != NULL)
-				state->earned[i] += eval->shares[i];
+			if (add && state->earned != NULL)
+				state->earned[i] += Multiply128(eval->shares[i], PowerOf10(state->scale));
 		}
 	}
 	award->points = AddMinor(award->points, points);
-	if (rule->award != AWARD_MULTIPLIER)
-		state->rounded = AddMinor(state->rounded, points);
+	state->rounded = AddMinor(state->rounded, points);
 
 	grant->rule = rule;
 	grant->line = line;
@@ -326,6 +327,7 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 	Unit	   *units = state->units[rule->award == AWARD_MULTIPLIER];
 	const Rule *displacer = Displacer(eval, units, rule, line);
 	Explanation *explanation;
+	bool		multiplies;
 	int64		points;
 	int64		would;
 
@@ -333,7 +335,7 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 		return;
 
 	would = rule->award == AWARD_MULTIPLIER
-		? MultiplierPoints(eval, state, rule, displacer == NULL && *left > 0)
+		? MultiplierPoints(eval, state, rule)
 		: BasePoints(rule, MatchingPaid(eval), MatchingUnits(eval));
 	points = displacer != NULL ? 0 : Min(would, *left);
 
@@ -352,11 +354,15 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 
 	if (units != NULL)
 		Occupy(&units[1 + line], rule);
+	/* one that was capped has added what it gave, and that is what the next multiplies */
+	multiplies = rule->award == AWARD_MULTIPLIER && points == would;
+	if (multiplies)
+		MultiplyEarned(eval, state, rule);
 	if (points == 0)
 		return;
 	*left -= points;
 	NoteRuleUse(eval->use, rule, eval->sale, points);
-	GivePoints(eval, state, rule, line, points);
+	GivePoints(eval, state, rule, line, points, !multiplies);
 }
 
 /* The facts that a condition is judged by, those of a line (-1: any) among them. */

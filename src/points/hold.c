@@ -206,6 +206,9 @@ PostRelease(Act *act, const char *ref)
 		LoadHold(act->member_id, entry->type, entry->entry_no, &hold);
 		if (hold.held < act->points)
 			HoldClosed(ref, &hold, entry->type, false);
+		/* whether or not that has been booked */
+		if (act->points > 0 && hold.expires_at <= act->at)
+			HoldClosed(ref, &hold, entry->type, true);
 		balance = account.balance;
 		if (hold.held > 0)
 			balance = ReleaseHold(act, entry, &hold, act->points > 0 ? act->points : hold.held);

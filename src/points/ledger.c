@@ -41,6 +41,35 @@ PointsColumn(uint64 row, int column, const PointsType *type)
 	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), type->decimals, "points");
 }
 
+/* construct_array() for values of variable length that are neither compressed nor elsewhere. */
+Datum
+PlainArray(const Datum *elements, int n, Oid type)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1);
+	ArrayType  *array;
+	char	   *at;
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(type));
+	for (int i = 0; i < n; i++)
+		size += INTALIGN(VARSIZE(DatumGetPointer(elements[i])));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = type;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	at = ARR_DATA_PTR(array);
+	for (int i = 0; i < n; i++)
+	{
+		Size		length = VARSIZE(DatumGetPointer(elements[i]));
+
+		memcpy(at, DatumGetPointer(elements[i]), length);
+		at += INTALIGN(length);
+	}
+	return PointerGetDatum(array);
+}
+
 Datum
 NumericArray(const int64 *points, int n, const PointsType *type)
 {
@@ -48,7 +77,7 @@ NumericArray(const int64 *points, int n, const PointsType *type)
 
 	for (int i = 0; i < n; i++)
 		elements[i] = PointsDatum(points[i], type);
-	return PointerGetDatum(construct_array(elements, n, NUMERICOID, -1, false, TYPALIGN_INT));
+	return PlainArray(elements, n, NUMERICOID);
 }
 
 char *
@@ -95,13 +124,17 @@ ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_
 	key[1] = CStringGetTextDatum(type->name);
 	tells = FindRow(rows, key) && !DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)) &&
 		TimeOfRow(rows, ACCOUNT_HOLD_EXPIRES_AT) > at;
-	/* every open lot can be spent; or else those that can are looked for */
-	if (tells && TimeOfRow(rows, ACCOUNT_SETTLES_AT) <= at &&
-		TimeOfRow(rows, ACCOUNT_EXPIRES_AT) > at)
-		*balance = PointsOfRow(rows, ACCOUNT_BALANCE, type);
-	else if (tells)
+	if (tells && TimeOfRow(rows, ACCOUNT_SETTLES_AT) > at)
 		*balance = AddMinor(SpendableLots(rows->snapshot, member_id, type, at),
 							-PointsOfRow(rows, ACCOUNT_DEBT, type));
+	else if (tells)
+	{
+		/* nothing is pending: all that is not booked as expired, but for what expired since */
+		*balance = PointsOfRow(rows, ACCOUNT_BALANCE, type);
+		if (TimeOfRow(rows, ACCOUNT_EXPIRES_AT) <= at)
+			*balance = AddMinor(*balance, -ExpiredLots(rows->snapshot, member_id, type,
+													   TimeOfRow(rows, ACCOUNT_EXPIRED_TO), at));
+	}
 	CloseRows(rows);
 	return tells;
 }
@@ -281,6 +314,7 @@ InsertEntryRow(Datum *values, bool *nulls)
 
 	if (rows != NULL)
 	{
+		rows->hopeful = true;
 		inserted = ClaimRow(rows, values, nulls);
 		CloseRows(rows);
 	}
@@ -343,15 +377,26 @@ static CrmTable drawn_table = {
 		{"member_id", INT8OID}, {"points_type", TEXTOID}, {"lot_no", INT8OID},
 		{"remaining", NUMERICOID}, {"open", BOOLOID}}};
 
+/* Where the lot was seen it still is: the account is locked. */
 static bool
-DrawOnRow(TableRows *rows, const Datum *key, Datum points)
+FindLot(TableRows *rows, const Datum *key, ItemPointer place)
+{
+	bool		isnull;
+
+	return place != NULL && ItemPointerIsValid(place) && FetchRow(rows, place) &&
+		DatumGetInt64(RowColumn(rows, 2, &isnull)) == DatumGetInt64(key[2]) ? true
+		: FindRow(rows, key);
+}
+
+static bool
+DrawOnRow(TableRows *rows, const Datum *key, ItemPointer place, Datum points)
 {
 	static const int changed[] = {3, 4};
 	Datum		values[2];
 	Datum		remaining;
 	bool		isnull;
 
-	if (!FindRow(rows, key))
+	if (!FindLot(rows, key, place))
 		return false;
 	remaining = RowColumn(rows, changed[0], &isnull);
 	values[0] = DirectFunctionCall2(numeric_sub, remaining, points);
@@ -387,7 +432,9 @@ DrawOnRows(int64 member_id, const PointsType *type, const LotUse *use, int first
 	for (i = first; i < end && !DrawnSince(use, first, i); i++)
 	{
 		key[2] = Int64GetDatum(use->lot_nos[i]);
-		if (use->lot_nos[i] != DEBT_LOT && !DrawOnRow(rows, key, PointsDatum(use->points[i], type)))
+		if (use->lot_nos[i] != DEBT_LOT &&
+			!DrawOnRow(rows, key, use->places == NULL ? NULL : &use->places[i],
+					   PointsDatum(use->points[i], type)))
 			break;
 	}
 	CloseRows(rows);

@@ -28,6 +28,7 @@ typedef struct LotUse
 	int			n;
 	int64	   *lot_nos;
 	int64	   *points;
+	ItemPointerData *places;	/* where the lots lie, invalid where that is not known; or NULL */
 } LotUse;
 
 /* An entry about to be written: what an act does to an account. */
@@ -140,6 +141,7 @@ typedef struct OpenLot
 	int64		lot_no;
 	int64		remaining;
 	TimestampTz available_at;
+	ItemPointerData place;
 } OpenLot;
 
 /*
@@ -155,6 +157,9 @@ extern bool FetchLot(LotScan *scan, OpenLot *lot);
 extern void CloseLotScan(LotScan *scan);
 /* What lots have that can be spent at that time. */
 extern int64 SpendableLots(Snapshot snapshot, int64 member_id, const PointsType *type, TimestampTz at);
+/* What lots have that expired after some moment, until another. */
+extern int64 ExpiredLots(Snapshot snapshot, int64 member_id, const PointsType *type,
+						 TimestampTz after, TimestampTz at);
 
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*
@@ -247,6 +252,7 @@ extern int64 GiveBack(const Act *act, const PastEntry *entry, int64 points);
 /* Values of statements. */
 extern Datum PointsDatum(int64 points, const PointsType *type);
 extern int64 PointsColumn(uint64 row, int column, const PointsType *type);
+extern Datum PlainArray(const Datum *elements, int n, Oid type);
 extern Datum NumericArray(const int64 *points, int n, const PointsType *type);
 extern char *PointsText(int64 points, const PointsType *type);
 

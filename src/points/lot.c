@@ -109,6 +109,7 @@ FetchLot(LotScan *scan, OpenLot *lot)
 	lot->remaining = ExactMinor(DatumGetNumeric(slot_getattr(scan->slot, LOT_REMAINING, &isnull)),
 								scan->type->decimals, "points");
 	lot->available_at = DatumGetTimestampTz(slot_getattr(scan->slot, LOT_AVAILABLE_AT, &isnull));
+	lot->place = scan->slot->tts_tid;
 	return true;
 }
 
@@ -128,11 +129,15 @@ AddUse(LotUse *use, int64 lot_no, int64 points)
 {
 	if (use->n % LOTS_AT_FIRST == 0)
 	{
-		Size		size = sizeof(int64) * (use->n + LOTS_AT_FIRST);
+		int			max = use->n + LOTS_AT_FIRST;
+		Size		size = sizeof(int64) * max;
+		Size		places = sizeof(ItemPointerData) * max;
 
 		use->lot_nos = use->n == 0 ? palloc(size) : repalloc(use->lot_nos, size);
 		use->points = use->n == 0 ? palloc(size) : repalloc(use->points, size);
+		use->places = use->n == 0 ? palloc(places) : repalloc(use->places, places);
 	}
+	ItemPointerSetInvalid(&use->places[use->n]);
 	use->lot_nos[use->n] = lot_no;
 	use->points[use->n++] = points;
 }
@@ -148,6 +153,25 @@ SpendableLots(Snapshot snapshot, int64 member_id, const PointsType *type, Timest
 	while (NextLot(scan, NULL))
 	{
 		if (FetchLot(scan, &lot) && lot.available_at <= at)
+			sum = AddMinor(sum, lot.remaining);
+	}
+	CloseLotScan(scan);
+	return sum;
+}
+
+int64
+ExpiredLots(Snapshot snapshot, int64 member_id, const PointsType *type, TimestampTz after,
+			TimestampTz at)
+{
+	LotScan    *scan = OpenLotScan(snapshot, true);
+	TimestampTz expires_at;
+	OpenLot		lot;
+	int64		sum = 0;
+
+	ScanLots(scan, member_id, type, after);
+	while (NextLot(scan, &expires_at) && expires_at <= at)
+	{
+		if (FetchLot(scan, &lot))
 			sum = AddMinor(sum, lot.remaining);
 	}
 	CloseLotScan(scan);
@@ -170,6 +194,7 @@ DrawOnAvailable(int64 member_id, const PointsType *type, TimestampTz at, Timesta
 			int64		take = Min(lot.remaining, missing);
 
 			AddUse(use, lot.lot_no, take);
+			use->places[use->n - 1] = lot.place;
 			missing -= take;
 		}
 	}

@@ -320,6 +320,29 @@ MergedMemberOfStore(int64 member_id, const char *store)
 	return found;
 }
 
+/* May the store decide with whom it is booked? */
+static bool
+StoreDecides(const SaleDocument *document)
+{
+	const Sale *sale = &document->sale;
+
+	return document->identity_kind == NULL && sale->member != NULL && sale->store != NULL &&
+		(sale->member->store == NULL || strcmp(sale->member->store, sale->store) != 0);
+}
+
+bool
+HoldAttribution(const SaleDocument *document, int64 named)
+{
+	char	   *status;
+
+	if (!StoreDecides(document))
+		return false;
+	SPI_connect();
+	LockMember(named, &status);
+	SPI_finish();
+	return true;
+}
+
 /*
  * A sale to somebody who is merged into another is booked with whom the buyer was
  * named by, so that it goes with him should the merge be undone.
@@ -337,8 +360,7 @@ AttributeSale(SaleDocument *document, int64 named)
 		sale->named_by = document->identity_kind ? document->identity_kind : "member_id";
 		return;
 	}
-	if (document->identity_kind != NULL || sale->store == NULL ||
-		(member->store != NULL && strcmp(member->store, sale->store) == 0))
+	if (!StoreDecides(document))
 		return;
 	of_store = MergedMemberOfStore(named, sale->store);
 	if (of_store == CRM_GUEST)

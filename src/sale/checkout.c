@@ -48,6 +48,8 @@ AttributedSale(Jsonb *jsonb)
 	SaleDocument *document = ReadSaleDocument(jsonb);
 	int64		named = FindBuyer(document);
 
+	if (HoldAttribution(document, named))
+		FindBuyer(document);
 	if (document->sale.member != NULL)
 		AttributeSale(document, named);
 	return &document->sale;

@@ -20,12 +20,6 @@
 #define FIRST_LINES 8
 
 static Datum
-MoneyDatum(int64 units)
-{
-	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
-}
-
-static Datum
 DecimalOrNull(Decimal value, bool known, bool *isnull)
 {
 	*isnull = !known;

@@ -138,6 +138,11 @@ extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
 /* With whom checkout() books it, who may be merged into the buyer; and a note that it did. */
 extern void AttributeSale(SaleDocument *document, int64 named);
+/*
+ * No merge and no undoing of one changes that until the transaction ends.  True:
+ * a lock was needed for it, and waited for, so that the buyer must be found anew.
+ */
+extern bool HoldAttribution(const SaleDocument *document, int64 named);
 extern void RecordAttribution(const Sale *sale);
 /* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
 extern Member *LoadBuyer(int64 member_id);

@@ -11,6 +11,7 @@
  * lines must add up to what the sale says.
  */
 #include "crm_member.h"
+#include "member/member.h"
 #include "points/points.h"
 #include "query.h"
 #include "sale/row.h"
@@ -85,6 +86,8 @@ typedef struct Settlement
 	EarnedSale	sales[BATCH_SALES];
 	int			n;
 	int64		count;			/* settled so far */
+	CrmQuery   *query;			/* that lists them */
+	bool		locked;			/* nothing is to be locked ahead, or it is */
 	const Member *member;		/* of the last sale, as it left him, in the context too */
 	Standing   *standing;		/* of this member */
 	int64		member_id;		/* with whom it was booked: he, or merged into him */
@@ -128,11 +131,64 @@ JudgeSale(Settlement *settlement, int i)
 	settlement->member = ClimbTiers(settlement->set, settlement->use, settlement->standing, earned);
 }
 
+/*
+ * The budget of a rule, which everybody meets, stays locked from the first batch
+ * on: whoever waits for it may hold his member only, which must not be one that
+ * is still to come.  So all of them are locked before.
+ */
+static void
+LockAhead(Settlement *settlement)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Portal		portal = OpenQuery(settlement->query, NULL, false);
+	int64		locked = CRM_GUEST;
+	uint64		found;
+
+	do
+	{
+		SPITupleTable *table;
+
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		table = SPI_tuptable;
+		found = SPI_processed;
+		for (uint64 row = 0; row < found; row++)
+		{
+			bool		isnull;
+			int64		member_id = DatumGetInt64(SPI_getbinval(table->vals[row], table->tupdesc, 1,
+															   &isnull));
+			char	   *status;
+
+			CHECK_FOR_INTERRUPTS();
+			if (member_id == locked || member_id == CRM_GUEST)
+				continue;
+			LockMember(member_id, &status);
+			locked = member_id;
+		}
+		SPI_freetuptable(table);
+	} while (found > 0);
+	SPI_cursor_close(portal);
+	MemoryContextSwitchTo(context);
+	settlement->locked = true;
+}
+
+static bool
+HasBudget(const RuleSet *set)
+{
+	for (int i = 0; i < set->nrules; i++)
+	{
+		if (set->rules[i].budget != PG_INT64_MAX)
+			return true;
+	}
+	return false;
+}
+
 static void
 PostBatch(Settlement *settlement)
 {
 	if (settlement->n == 0)
 		return;
+	if (settlement->n == BATCH_SALES && !settlement->locked)
+		LockAhead(settlement);
 	while (!PostRuleUse(settlement->use))
 	{
 		settlement->use = BeginRuleUse(settlement->set, false, false);
@@ -191,6 +247,8 @@ SettleSales(CrmQuery *query)
 	Portal		portal;
 
 	settlement->set = GetRuleSet();
+	settlement->query = query;
+	settlement->locked = !HasBudget(settlement->set);
 	ForgetBuyer(settlement);
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,

@@ -18,14 +18,6 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-static char *
-MoneyText(int64 money)
-{
-	Numeric		value = MinorToNumeric(money, GetSetting()->money_scale);
-
-	return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
-}
-
 static void
 RefusePoints(const char *detail)
 {

@@ -27,12 +27,6 @@ Gift(void)
 	return FindPointsType(GetRuleSet(), "stored_value_gift");
 }
 
-static char *
-MoneyText(int64 money)
-{
-	return PointsText(money, Principal());
-}
-
 void
 LoadValueSetting(ValueSetting *setting)
 {

@@ -71,7 +71,7 @@ static const char *const second_readings[] = {
 
 /* Characters that are taken for each other by shape; each group ends with a blank. */
 static const char look_alikes[] =
-	"晴睛清请情 婷停 未末 己已巳 日曰 土士 大太天夫 干千于 人入八 莹萤茔 琳淋 杨扬 玲铃 洁浩 "
+	"祎袆 晴睛清请情 婷停 未末 己已巳 日曰 土士 大太天夫 干千于 人入八 莹萤茔 琳淋 杨扬 玲铃 洁浩 "
 	"王玉主 田由甲申 刀力 戊戌戍 兔免 乌鸟 今令 冈同 折拆 候侯 晓饶烧 栋拣 佳住 桦烨 伟纬 "
 	"敏毓 颖颍 斌赋 崇祟 萍苹 勉逸 辰晨 嘉喜 茜西 冶治 璐露 梓样 钧钓均 怡治 侠俠峡 诗持 "
 	"凡几 丁于 木本禾 永水 小少 戈弋 贝见 车东 毛手 午牛 斤斥 风凤 仑仓 沐休 旦且 市布 "

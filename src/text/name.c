@@ -132,6 +132,26 @@ IsNobody(const PersonName *name)
 	return false;
 }
 
+/* Signs that stand for what is left out behind a family name: 张X, 李☆, 王某某. */
+static void
+HideTail(Rune *runes, int n)
+{
+	int surname = SurnameLength(runes, Min(n, 2));
+
+	if (surname == 0 || n == surname || n > surname + 2)
+		return;
+	for (int i = surname; i < n; i++)
+	{
+		Rune rune = runes[i];
+
+		if (rune != 'x' && rune != 0x67D0 && rune != 0x2605 && rune != 0x2606 && rune != '?' &&
+			rune != '_' && rune != '#' && rune != 0x25A1 && rune != 0x25A0)
+			return;
+	}
+	for (int i = surname; i < n; i++)
+		runes[i] = '*';
+}
+
 static void
 SetRunes(PersonName *name, const Rune *runes, int n)
 {
@@ -272,10 +292,10 @@ ReadName(const char *s, PersonName *name)
 	if (n > 0 && IsHan(runes[0]))
 		n = DropRemarks(runes, n);
 	for (int i = 0; i < n; i++)
-	{
 		runes[i] = Simplified(runes[i]);
+	HideTail(runes, n);
+	for (int i = 0; i < n; i++)
 		count[ClassOf(runes[i])]++;
-	}
 	if (count[CLASS_HAN] + count[CLASS_LETTER] + count[CLASS_DIGIT] == 0)
 		return;
 

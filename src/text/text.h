@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-#define TEXT_VERSION 3
+#define TEXT_VERSION 4
 
 typedef uint32 Rune; /* a code point */
 

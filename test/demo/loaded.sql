@@ -1,3 +1,4 @@
+-- What is in the books after the load.
 SELECT what AS "Loaded", to_char(n, 'FM9,999,999') AS "Rows" FROM (
   SELECT 1, 'members', count(*) FROM crm_member.member
   UNION ALL SELECT 2, 'sales, settled', count(settled_at) FROM crm_member.sale

@@ -6,18 +6,9 @@
 -- left: of money, shipping, points earned and spent, principal and gift, and of
 -- uses of coupons that are given back. A case that fails is printed as it was.
 --
-\set ON_ERROR_STOP 0
-\set VERBOSITY terse
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-
-CREATE FUNCTION pg_temp.one_of(VARIADIC choices text[]) RETURNS text
-LANGUAGE sql VOLATILE AS $$ SELECT choices[1 + floor(random() * cardinality(choices))] $$;
-CREATE FUNCTION pg_temp.money(most numeric) RETURNS numeric
-LANGUAGE sql VOLATILE AS $$ SELECT round((random() * most)::numeric, 2) $$;
+\getenv tests PG_ABS_SRCDIR
+\set random :tests '/sql/include/random.sql'
+\i :random
 
 -- points of two types, by line and by sale, of what is paid after discounts and points
 INSERT INTO crm_member.points_type (points_type, name) VALUES ('stars', 'Stars');

@@ -6,16 +6,10 @@
 -- off when its templates are promotions.-- Every template T1 .. has such a twin P1 ..,
 -- which an attribute of the sale calls in.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup();
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set random :tests '/sql/include/random.sql'
+\i :random
 SELECT setseed(0.4);
-
-CREATE FUNCTION pg_temp.one_of(VARIADIC choices text[]) RETURNS text
-LANGUAGE sql VOLATILE AS $$ SELECT choices[1 + floor(random() * cardinality(choices))::int] $$;
 
 CREATE FUNCTION pg_temp.a_template(i int) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -249,3 +249,57 @@ DELETE FROM coupon_event;
 -- presented twice, in two spellings
 SELECT c ->> 'status' AS status, c ->> 'reason' AS reason
 FROM jsonb_array_elements(quote(jsonb_build_object('lines', '[{"price": 100}]'::jsonb, 'coupons', jsonb_build_array(:'dec', lower(:'dec')), 'sold_at', '2026-12-02')) -> 'coupons') c;
+
+-- two codes of one campaign in one sale: a limit, a budget that is refused, and one whose rest is granted
+INSERT INTO coupon_template (template_code, kind, value, total_limit, member_limit, budget, last_use) VALUES
+  ('pair-limit', 'amount', 10, 1, NULL, NULL, 'refuse'), ('pair-member', 'amount', 10, NULL, 1, NULL, 'refuse'),
+  ('pair-budget', 'amount', 10, NULL, NULL, 15, 'refuse'), ('pair-rest', 'amount', 10, NULL, NULL, 15, 'remainder');
+SELECT count(import_coupon(template_code, template_code || n)) FROM coupon_template, generate_series(1, 3) n WHERE template_code LIKE 'pair-%';
+SELECT register_member(source => 'test', external_id => 'pair') AS pair \gset
+CREATE FUNCTION pair(a_template text, member bigint, checked_out boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  sale jsonb := jsonb_build_object('ref', a_template, 'member_id', member, 'lines', '[{"price": 100}]'::jsonb,
+    'coupons', (SELECT jsonb_agg(a_template || n) FROM generate_series(1, 3) n));
+BEGIN
+  RETURN (SELECT string_agg(coalesce(c ->> 'sqlstate', c ->> 'discount'), ' ' ORDER BY i)
+    FROM jsonb_array_elements(CASE WHEN checked_out THEN crm_member.checkout(sale) ELSE crm_member.quote(sale) END -> 'coupons') WITH ORDINALITY AS a (c, i));
+END
+$$;
+SELECT template_code, pair(template_code, :pair, false) AS quoted, pair(template_code, :pair, true) AS checked_out FROM coupon_template WHERE template_code LIKE 'pair-%' ORDER BY 1;
+SELECT * FROM coupon_limit WHERE template_code LIKE 'pair-%' ORDER BY 1;
+
+-- a retry may write the code as it likes, another code is another redemption
+INSERT INTO coupon_template (template_code, kind, value, uses) VALUES ('spelt', 'amount', 4, NULL);
+SELECT import_coupon('spelt', 'spelt') AS spelt, import_coupon('spelt', 'other') IS NOT NULL AS other \gset
+SELECT discount FROM redeem_coupon('spelt', '{"lines": [{"price": 9}]}', 'spelt');
+SELECT discount FROM redeem_coupon(' SPELT', '{"lines": [{"price": 9.00}]}', 'spelt');
+SELECT count(*) FROM coupon_use WHERE ref = 'spelt';
+SELECT discount FROM redeem_coupon('other', '{"lines": [{"price": 9}]}', 'spelt');
+\echo :LAST_ERROR_SQLSTATE
+SELECT issue_coupon('spelt', NULL, 'native') AS native \gset
+SELECT discount FROM redeem_coupon(:'native', '{"lines": [{"price": 9}]}', 'native');
+SELECT discount FROM redeem_coupon(lower(replace(:'native', '-', ' ')), '{"lines": [{"price": 9}]}', 'native');
+SELECT discount FROM redeem_coupon(:'native'::coupon_code, '{"lines": [{"price": 9}]}', 'native');
+SELECT count(*) FROM coupon_use WHERE ref = 'native';
+
+-- a reference is the buyer's own: where two used the same, it must be said whose redemption is given back
+SELECT redeem_coupon('spelt', format('{"member_id": %s, "lines": [{"price": 9}]}', m)::jsonb, 'same') FROM unnest('{11,12}'::bigint[]) m;
+SELECT release_coupon('spelt', 'same');
+\echo :LAST_ERROR_SQLSTATE
+SELECT release_coupon('spelt', 'same', member_id => 0) AS of_a_guest, release_coupon('spelt', 'same', member_id => 11) AS of_one,
+       release_coupon('spelt', 'same', member_id => 11) AS again, release_coupon('spelt', 'same') AS of_the_other;
+SELECT member_id, returned_at IS NOT NULL AS returned FROM coupon_use WHERE ref = 'same' ORDER BY 1;
+
+-- a hold keeps one use: of several the last, of any number none
+INSERT INTO coupon_template (template_code, kind, value, uses) VALUES ('twice', 'amount', 4, 2);
+SELECT import_coupon('twice', 'twice') IS NOT NULL AS imported;
+CREATE FUNCTION use(code text, ref text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN RETURN (crm_member.redeem_coupon(code, '{"lines": [{"price": 9}]}', ref)).discount; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+SELECT hold_coupon('twice', 'mine') IS NOT NULL AS held, use('twice', 'other 1') AS one_is_free, use('twice', 'other 2') AS the_last_is_kept;
+SELECT (validate_coupon('twice', '{"lines": [{"price": 9}]}')).sqlstate, held_by FROM coupon JOIN coupon_alias USING (code) WHERE alias = 'TWICE';
+SELECT use('twice', 'mine') AS mine;
+SELECT status, held_by FROM coupon JOIN coupon_alias USING (code) WHERE alias = 'TWICE';
+SELECT hold_coupon('spelt', 'mine') IS NOT NULL AS held, hold_coupon('spelt', 'yours') IS NOT NULL AS too, use('spelt', 'other 3') AS other;
+SELECT void_coupon('spelt') AS void;
+SELECT hold_coupon('spelt', 'mine');
+\echo :LAST_ERROR_SQLSTATE

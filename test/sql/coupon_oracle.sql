@@ -6,18 +6,9 @@
 -- Each sale has up to four promotions, all of which apply where they can, so the
 -- search has no choice and what it gives can be reckoned one after the other.
 --
-\set ON_ERROR_STOP 0
-\set VERBOSITY terse
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-
-CREATE FUNCTION pg_temp.one_of(VARIADIC choices text[]) RETURNS text
-LANGUAGE sql VOLATILE AS $$ SELECT choices[1 + floor(random() * cardinality(choices))] $$;
-CREATE FUNCTION pg_temp.money(most numeric) RETURNS numeric
-LANGUAGE sql VOLATILE AS $$ SELECT round((random() * most)::numeric, 2) $$;
+\getenv tests PG_ABS_SRCDIR
+\set random :tests '/sql/include/random.sql'
+\i :random
 
 -- share an amount, no more on a line than its room; what does not fit goes round again
 CREATE FUNCTION pg_temp.place(amount numeric, weights numeric[], rooms numeric[], allocation text) RETURNS numeric[]
@@ -74,7 +65,8 @@ BEGIN
     SELECT array_agg(CASE WHEN e THEN greatest(least(r,
              CASE t.kind WHEN 'amount' THEN CASE t.target WHEN 'unit' THEN round(t.value * q, 2) ELSE t.value END
                          WHEN 'fixed_price' THEN l - CASE t.target WHEN 'unit' THEN round(t.value * q, 2) ELSE t.value END
-                         ELSE CASE WHEN t.target = 'unit' AND q = trunc(q) THEN q * crm_member.round_decimal(round(b / q, 2) * t.value / 100, 2, t.rounding)
+                         ELSE CASE WHEN t.target = 'unit' AND q = trunc(q) THEN (q - b * 100 % q) * crm_member.round_decimal(div(b * 100, q) / 100 * t.value / 100, 2, t.rounding)
+                                     + b * 100 % q * crm_member.round_decimal((div(b * 100, q) + 1) / 100 * t.value / 100, 2, t.rounding)
                                    ELSE crm_member.round_decimal(b * t.value / 100, 2, t.rounding) END END), 0) ELSE 0 END ORDER BY i) INTO found
     FROM (SELECT eligible[i] AS e, rooms[i] AS r, lefts[i] AS l, bases[i] AS b, (lines -> i - 1 ->> 'quantity')::numeric AS q, i FROM generate_series(1, n) i) x;
     IF (SELECT sum(f) FROM unnest(found) f) > t.max_discount THEN

@@ -82,7 +82,7 @@ SELECT 'P' || i, 'percent', 10, true, format('line.sku = %L', 'A' || i)::conditi
 SELECT c ->> 'template_code' AS promotion, c -> 'discount' AS discount
 FROM jsonb_array_elements(quote('{"lines": [{"sku": "A1999", "price": 10}, {"sku": "A7", "price": 20}, {"sku": "B", "price": 5}]}') -> 'coupons') c;
 
--- more offers than a sale is judged for: the answer does not pass for proven
+-- more combinations than are looked at: the answer does not pass for proven
 UPDATE coupon_template SET automatic = false, eligible = NULL WHERE template_code IN (SELECT template_code FROM coupon_template ORDER BY template_code LIMIT 300);
 SELECT register_member(name => 'Holder', source => 'test', external_id => '1') AS holder \gset
 SELECT count(issue_coupon(template_code, :holder, template_code)) FROM coupon_template WHERE NOT automatic;
@@ -90,3 +90,21 @@ SELECT discount, payable, proven, bound FROM best_coupons(jsonb_build_object('me
 -- expired ones take no place in the wallet
 UPDATE coupon SET valid_to = current_date - 2 WHERE code NOT IN (SELECT code FROM coupon ORDER BY code LIMIT 2);
 SELECT discount, payable, proven, bound, cardinality(codes) FROM best_coupons(jsonb_build_object('member_id', :holder, 'lines', '[{"price": 100}]'::jsonb));
+
+-- more promotions than a sale is judged for: those that are applied last are left out, no code that is presented
+DELETE FROM coupon;
+DELETE FROM coupon_template;
+INSERT INTO coupon_template (template_code, kind, value, automatic, priority)
+SELECT 'P' || lpad((1100 - i)::text, 4, '0'), 'amount', 0.01, true, i FROM generate_series(1, 1100) i;
+INSERT INTO coupon_template (template_code, kind, value, uses, priority) VALUES ('code', 'amount', 5, NULL, -1);
+SELECT import_coupon('code', 'code') IS NOT NULL AS imported;
+SELECT a ->> 'discount' AS discount, jsonb_array_length(a -> 'coupons') AS applied, a #>> '{coupons,0,template_code}' AS first,
+       a #>> '{coupons,1022,template_code}' AS last, a #>> '{coupons,1023,code}' AS then
+FROM quote('{"lines": [{"price": 100}], "coupons": ["code"]}') a;
+SELECT discount, proven, bound FROM best_coupons('{"lines": [{"price": 100}], "coupons": ["code"]}');
+-- all of a thousand on a thousand lines, in their order
+DELETE FROM coupon_template WHERE automatic;
+INSERT INTO coupon_template (template_code, kind, value, target, automatic, priority, eligible)
+SELECT 'P' || i, 'amount', 0.10, 'line', true, i % 7, format('line.sku = %L', 'A' || i)::condition FROM generate_series(1, 1000) i;
+SELECT a ->> 'discount' AS discount, jsonb_array_length(a -> 'coupons') AS applied
+FROM quote(jsonb_build_object('coupons', '["code"]'::jsonb, 'lines', (SELECT jsonb_agg(jsonb_build_object('sku', 'A' || i, 'price', 1)) FROM generate_series(1, 1000) i))) a;

@@ -4,18 +4,9 @@
 --
 -- Each sale has one promotion, so what it gives can be reckoned by itself.
 --
-\set ON_ERROR_STOP 0
-\set VERBOSITY terse
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-
-CREATE FUNCTION pg_temp.one_of(VARIADIC choices text[]) RETURNS text
-LANGUAGE sql VOLATILE AS $$ SELECT choices[1 + floor(random() * cardinality(choices))] $$;
-CREATE FUNCTION pg_temp.money(most numeric) RETURNS numeric
-LANGUAGE sql VOLATILE AS $$ SELECT round((random() * most)::numeric, 2) $$;
+\getenv tests PG_ABS_SRCDIR
+\set random :tests '/sql/include/random.sql'
+\i :random
 
 -- n lines of: amount, what the till left of it, floor, quantity, good for X, good for Y
 CREATE TEMP TABLE line (i int PRIMARY KEY, amount numeric, remains numeric, least numeric, quantity numeric, category text, tax_rate numeric,

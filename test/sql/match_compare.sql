@@ -49,6 +49,13 @@ SELECT * FROM pg_temp.show('address',
   '上海市浦东新区张杨路500弄3号1201室', '浦东张杨路500弄1201室', '北京市朝阳区望京西园四区410号楼3单元502室', '北京朝阳望京西园4区410-3-502',
   '北京市朝阳区望京西园四区410号楼3单元502室', '北京朝阳望京西园4区410号楼2单元502室', '杭州市西湖区文三路99号三幢二单元三〇一室', '文三路９９号3栋2单元301',
   '文三路99号十二幢一单元一百零三室', '文三路99号12幢1单元103', '文三路99号12幢1单元103', '文二路99号12幢1单元103');
+-- a road heard or read wrongly, its sister, a number behind the number
+SELECT * FROM pg_temp.show('address',
+  '上海市浦东新区张杨路815号30幢705室', '浦东新区张扬路815号30幢705室', '张杨路815号', '张扬路815号', '中山北一路100号2幢301室', '中山北二路100号2幢301室',
+  '解放东路88号1201室', '解放西路88号1201室', '中山路88号3幢201', '中山北路88号3幢201', '中山北路十二号之一', '中山北路12-1', '中山北路12号之二', '中山北路12-1');
+SELECT * FROM pg_temp.show('name', '单伟国', 'Dan Weiguo', '仇英', 'Chou Ying', '乐嘉', 'Le Jia', '朴信惠', 'Pu Xinhui', '覃海洋', 'Tan Haiyang', '秦海洋', 'Tan Haiyang',
+  '张祎', '张袆', '张X', '张伟', '李☆', '张伟', '王某某', '王伟强');
+SELECT * FROM pg_temp.show('nickname', 'coco1746', 'Coco', '芸74758', '芸芸🌸', 'tb123', 'tb456');
 -- second readings, look-alikes, masks of several kinds
 SELECT * FROM pg_temp.show('name', '单雄信', 'Shan Xiongxin', '曾国藩', 'Zeng Guofan', '解晓东', '谢晓东', '仇英', 'Qiu Ying', '查良镛', 'Zha Liangyong',
   '区志航', 'Ou Zhihang', '尉迟恭', 'Yuchi Gong', '王己', '王已', '周未央', '周末央', '李日天', '李曰天', '陈土', '陈士', '王治', '王冶',

@@ -54,6 +54,8 @@ SELECT name, rules::jsonb, sale::jsonb, expected FROM (VALUES
 ('a multiplier of one category: 10 + 20, the 10 doubled', '[{"award": "per_amount"}, {"award": "multiplier", "points": 2, "condition": "line.category = ''a''"}]', '{"lines": [{"price": 10, "category": "a"}, {"price": 20, "category": "b"}]}', 'a=30 b=10'),
 ('a multiplier multiplies its own type', '[{"award": "per_amount"}, {"award": "per_amount", "points_type": "growth"}, {"award": "multiplier", "points": 3, "points_type": "growth"}]', '{"lines": [{"price": 10}]}', 'a=10 b=10 c=20'),
 ('a capped base is what is multiplied', '[{"award": "per_amount", "max_points": 5}, {"award": "multiplier", "points": 3}]', '{"lines": [{"price": 10}]}', 'a=5 b=10'),
+('a capped multiplier: what it gave is what the next multiplies', '[{"award": "fixed", "points": 19}, {"award": "multiplier", "points": 1.5, "max_points": 3}, {"award": "multiplier", "points": 2}]', '{"lines": [{"price": 10}, {"price": 5}]}', 'a=19 b=3 c=22'),
+('rounded up, what was given stays given: 19 x 1.5 = 28.5', '[{"award": "fixed", "points": 19}, {"award": "multiplier", "points": 1.5, "rounding": "ceil", "member_limit": 50}, {"award": "multiplier", "points": 1, "member_limit": 50}]', '{"lines": [{"price": 10}]}', 'a=19 b=10'),
 -- caps
 ('cap at, below and above', '[{"award": "fixed", "points": 10, "max_points": 10}, {"award": "fixed", "points": 10, "max_points": 9}, {"award": "fixed", "points": 10, "max_points": 11}]', '{"lines": [{"price": 1}]}', 'a=10 b=9 c=10'),
 ('a cap is shared by lines in order', '[{"award": "fixed", "points": 10, "scope": "line", "max_points": 25}]', '{"lines": [{"price": 1}, {"price": 2}, {"price": 3}, {"price": 4}]}', 'a/1=10 a/2=10 a/3=5'),

@@ -118,6 +118,15 @@ INSERT INTO golden (title, sale, refunds, expected) VALUES
 ('5.00 of 15 points paid on lines of 10 and 20: they earn 8 and 16 of 10 and 20', '"points": 500, "lines": [{"line_no": 1, "price": 10}, {"line_no": 2, "price": 20}]',
  '[{"lines": [{"line_no": 2}]}, {}]', '20.00 (3.33 0.00) 16; 10.00 (1.67 0.00) 8 all');
 
+-- all at once: 10 of 60 over 30, 24 and 6; of 54 with shipping points pay 10 and stored value half of the rest
+INSERT INTO golden (title, sale, templates, refunds, expected) VALUES
+('0.375 kg, one of three, of the shipping 1, and the rest', '"shipping": 4, "points": 1000, "stored_value": 22, "lines": [{"line_no": 1, "price": 10, "quantity": 3}, {"line_no": 2, "price": 24}, {"line_no": 3, "price": 6}]',
+ '[{"value": 10}]', '[{"lines": [{"line_no": 2, "quantity": 0.375}]}, {"lines": [{"line_no": 1, "quantity": 1}]}, {"lines": [], "shipping": 1}, {}]',
+ '7.50 (1.38 3.06) 6; 8.33 (1.55 3.39) 6; 1.00 (0.18 0.41) 0; 37.17 (6.89 15.14) 28 all'),
+('the same backwards', '"shipping": 4, "points": 1000, "stored_value": 22, "lines": [{"line_no": 1, "price": 10, "quantity": 3}, {"line_no": 2, "price": 24}, {"line_no": 3, "price": 6}]',
+ '[{"value": 10}]', '[{"lines": [{"line_no": 3}]}, {"lines": [{"line_no": 2, "quantity": 0.625}]}, {"lines": [{"line_no": 1}]}, {"lines": [{"line_no": 2}]}]',
+ '5.00 (0.92 2.04) 4; 12.50 (2.32 5.09) 10; 25.00 (4.63 10.18) 20; 11.50 (2.13 4.69) 6 all');
+
 SELECT n, title, expected, got
 FROM (SELECT g.*, pg_temp.take_back(:one, sale, templates, refunds) AS got FROM golden g) g
 WHERE got IS DISTINCT FROM expected ORDER BY n;

@@ -19,6 +19,9 @@ SELECT s, crm_member.normalize_phone(s) FROM unnest(ARRAY[
   '+86 10 12345678', '一三八〇〇一二三四五六', 'abc', '', '+1 (650) 253-0000', '1234', '+853 6612 3456',
   '+886 912 345 678', '13812345678 转 123', '13812345678/13912345678', '13812345678,13900001111', 'tel:+86-138-1234-5678', '138-1234-5678 (李先生)', NULL]) s;
 
+-- a tail that is hidden in one way or another, and what only looks like it
+SELECT s, crm_member.normalize_name(s) FROM unnest(ARRAY['张X', '张☆', '张**', '张某', '王某某', '欧阳XX', '张_', '李？', '美丽☆', '何其某', 'Max X']) s;
+
 -- e-mail
 SELECT s, crm_member.normalize_email(s) FROM unnest(ARRAY[
   'Foo.Bar+x@Gmail.com', 'rongcong.chen58＠gmail.com', '123@qq.com', '712319716+1@qq.com', 'no@no.com', 'x',
@@ -29,4 +32,4 @@ SELECT s, r.* FROM unnest(ARRAY[
   '11010519491231002X', '11010519491231002x', '110105491231002', '１１０１０５ 19491231 002Ｘ', '440524188001010014',
   '110105194912310021', '11010519490229002X', '1101051949123100XX', '1101051949123100', '', NULL]) s, crm_member.read_id_number(s) AS r;
 
-SELECT crm_member.normalizer_version() ~ '^3/ICU [0-9.]+$' AS version;
+SELECT crm_member.normalizer_version() ~ '^4/ICU [0-9.]+$' AS version;

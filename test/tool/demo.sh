@@ -49,6 +49,11 @@ load_files() {
   run -c 'ANALYZE journey.transactions, journey.products'
 }
 
+load_list() {
+  run -f "$demo/list.sql"
+  run -c "COPY journey.list FROM STDIN (HEADER, NULL '')" <"$root/test/data/match/cn_members.tsv"
+}
+
 # A transaction a month.
 load_sales() {
   local month
@@ -76,16 +81,22 @@ step 'A dozen points rules' run -f "$demo/rules.sql"
 step 'Baskets become sales and are settled' load_sales
 step 'RFM as of 31 December' run -c "CALL crm_member.run_rfm(as_of => '2017-12-31')"
 
-heading 'What was loaded'
+heading 'A list of 2,000 members, some of them more than once (made up)'
+step 'Load it' load_list
+step 'Find who is whom' run -c "CALL crm_member.find_duplicates('list')"
+
+heading 'What was loaded, and that the books are in order (0 violations)'
 show -f "$demo/loaded.sql"
-heading 'Points by rule'
+heading 'Points by rule: each rule is a row of points_rule'
 show -f "$demo/points.sql"
-heading 'RFM: households by recency and frequency, 5 is best'
+heading 'RFM: how many households bought how lately (down) and how often (across), 5 is best'
 show --tuples-only --no-align -c 'SELECT crm_member.rfm_grid()'
 heading 'One member, all of it'
 show --tuples-only --no-align -f "$demo/basket.sql" -f "$demo/member.sql"
-heading 'Why did that basket earn this?'
+heading 'Why did one of its baskets earn this? explain_points() says it of every rule'
 show -f "$demo/basket.sql" -f "$demo/why.sql"
+heading 'Who is in the list twice? Nothing was labelled or set by hand'
+show -f "$demo/twice.sql"
 
 heading "Done in $(since "$begin")"
 if [ -n "${KEEP:-}" ]; then

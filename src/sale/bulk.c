@@ -1,0 +1,244 @@
+/*
+ * bulk.c: what belongs to many sales, read together.
+ *
+ * Few sales look their rows up; where they are a good part of a table it is read
+ * as a whole, and what belongs to no sale at hand passes by.  The executor hands
+ * each row straight to the struct it ends in.
+ */
+#include "crm_member.h"
+#include "catalog.h"
+#include "query.h"
+#include "sale/bulk.h"
+#include "sale/row.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+#include "utils/array.h"
+
+#define LINES_AT_ONCE 5000
+#define ROWS_FOR_SCAN 20		/* a table of fewer rows for each key is read as a whole */
+
+/* ---- statements whose rows go to a function ---- */
+
+typedef struct VisitReceiver
+{
+	DestReceiver pub;
+	MemoryContext context;
+	RowVisitor	visit;
+	void	   *reader;
+} VisitReceiver;
+
+static void
+StartVisits(DestReceiver *self, int operation, TupleDesc columns)
+{
+}
+
+static bool
+VisitSlot(TupleTableSlot *slot, DestReceiver *self)
+{
+	VisitReceiver *receiver = (VisitReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+
+	slot_getallattrs(slot);
+	receiver->visit(receiver->reader, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+EndVisits(DestReceiver *self)
+{
+}
+
+/* Always planned for its keys: their number decides. */
+void
+VisitRows(BulkQuery *query, const Datum *values, RowVisitor visit, void *reader)
+{
+	VisitReceiver receiver = {.context = CurrentMemoryContext, .visit = visit, .reader = reader};
+	SPIExecuteOptions options = {0};
+
+	if (query->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
+											  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), query->sql);
+		SPI_keepplan(plan);
+		query->plan = plan;
+	}
+	receiver.pub.receiveSlot = VisitSlot;
+	receiver.pub.rStartup = StartVisits;
+	receiver.pub.rShutdown = receiver.pub.rDestroy = EndVisits;
+	receiver.pub.mydest = DestNone;
+	options.params = makeParamList(query->nargs);
+	for (int i = 0; i < query->nargs; i++)
+	{
+		options.params->params[i].value = values[i];
+		options.params->params[i].isnull = false;
+		options.params->params[i].ptype = query->argtypes[i];
+		options.params->params[i].pflags = PARAM_FLAG_CONST;
+	}
+	options.read_only = true;
+	options.dest = (DestReceiver *) &receiver;
+	if (SPI_execute_plan_extended(query->plan, &options) < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", query->sql);
+}
+
+Datum
+ArrayOf(Datum *values, int n, Oid type)
+{
+	bool		by_value = type != TEXTOID;
+
+	return PointerGetDatum(construct_array(values, n, type, by_value ? 8 : -1, by_value,
+										   by_value ? TYPALIGN_DOUBLE : TYPALIGN_INT));
+}
+
+/* ---- rows of sales ---- */
+
+typedef struct SaleKey
+{
+	int64		member_id;
+	int64		sale_id;
+} SaleKey;
+
+typedef struct SaleSlot
+{
+	SaleKey		key;
+	Sale	   *sale;
+	uint32		hash;
+	char		status;
+} SaleSlot;
+
+#define SH_PREFIX slots
+#define SH_ELEMENT_TYPE SaleSlot
+#define SH_KEY_TYPE SaleKey
+#define SH_KEY key
+#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) &(key), sizeof(SaleKey))
+#define SH_EQUAL(table, a, b) ((a).sale_id == (b).sale_id && (a).member_id == (b).member_id)
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+typedef struct SaleRows
+{
+	slots_hash *slots;
+	SaleRowVisitor visit;
+	void	   *reader;
+} SaleRows;
+
+static void
+VisitSaleRow(void *reader, const Datum *values, const bool *nulls)
+{
+	SaleRows   *rows = reader;
+	SaleKey		key = {DatumGetInt64(values[0]), DatumGetInt64(values[1])};
+	SaleSlot   *slot = slots_lookup(rows->slots, key);
+
+	if (slot != NULL)
+		rows->visit(rows->reader, slot->sale, values + 2, nulls + 2);
+}
+
+void
+VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key, BulkQuery *whole,
+			  SaleRowVisitor visit, void *reader)
+{
+	SaleRows	rows = {slots_create(CurrentMemoryContext, n, NULL), visit, reader};
+	Datum	   *members = palloc(sizeof(Datum) * n);
+	Datum	   *numbers = palloc(sizeof(Datum) * n);
+	Datum		values[2];
+	double		estimate;
+
+	for (int i = 0; i < n; i++)
+	{
+		SaleKey		key = {sales[i]->member_id, sales[i]->sale_id};
+		bool		found;
+
+		slots_insert(rows.slots, key, &found)->sale = sales[i];
+		members[i] = Int64GetDatum(key.member_id);
+		numbers[i] = Int64GetDatum(key.sale_id);
+	}
+	estimate = RelationRows(CrmRelation(relation));
+	if (estimate >= 0 && estimate < (double) n * ROWS_FOR_SCAN)
+		VisitRows(whole, NULL, VisitSaleRow, &rows);
+	else
+	{
+		values[0] = ArrayOf(members, n, INT8OID);
+		values[1] = ArrayOf(numbers, n, INT8OID);
+		VisitRows(by_key, values, VisitSaleRow, &rows);
+	}
+	slots_destroy(rows.slots);
+}
+
+/* ---- lines ---- */
+
+/* Where the next line goes, and how many there is room for. */
+typedef struct LinePlace
+{
+	SaleLine   *next;
+	int			room;
+} LinePlace;
+
+/*
+ * Lines of a sale mostly come one after the other, and are one array where they
+ * come to lie; those of a sale that is come back to move to where there is room.
+ */
+static void
+VisitLine(void *reader, Sale *sale, const Datum *values, const bool *nulls)
+{
+	LinePlace  *place = reader;
+
+	if (place->room == 0 || sale->nlines == 0 || sale->lines + sale->nlines != place->next)
+	{
+		if (place->room <= sale->nlines)
+		{
+			place->room = Max(LINES_AT_ONCE, 2 * (sale->nlines + 1));
+			place->next = palloc_extended(sizeof(SaleLine) * place->room, MCXT_ALLOC_HUGE);
+		}
+		if (sale->nlines > 0)
+			memcpy(place->next, sale->lines, sizeof(SaleLine) * sale->nlines);
+		sale->lines = place->next;
+		place->next += sale->nlines;
+		place->room -= sale->nlines;
+	}
+	ReadLineCells(values, nulls, sale, place->next);
+	place->next++;
+	place->room--;
+}
+
+static int
+CompareLines(const void *a, const void *b)
+{
+	return ((const SaleLine *) a)->line_no - ((const SaleLine *) b)->line_no;
+}
+
+void
+LoadManyLines(Sale *const *sales, int n)
+{
+	static BulkQuery by_key = {
+		"SELECT l.member_id, l.sale_id, " SALE_LINE_COLUMNS
+		" FROM unnest($1, $2) AS k (member_id, sale_id) "
+		"JOIN crm_member.sale_line l ON l.member_id = k.member_id AND l.sale_id = k.sale_id",
+		2, {INT8ARRAYOID, INT8ARRAYOID}};
+	static BulkQuery whole = {
+		"SELECT l.member_id, l.sale_id, " SALE_LINE_COLUMNS " FROM crm_member.sale_line l", 0};
+	LinePlace	place = {NULL, 0};
+
+	VisitSaleRows(sales, n, "sale_line", &by_key, &whole, VisitLine, &place);
+	for (int i = 0; i < n; i++)
+	{
+		Sale	   *sale = sales[i];
+
+		for (int l = 1; l < sale->nlines; l++)
+		{
+			if (sale->lines[l - 1].line_no < sale->lines[l].line_no)
+				continue;
+			qsort(sale->lines, sale->nlines, sizeof(SaleLine), CompareLines);
+			break;
+		}
+	}
+}
