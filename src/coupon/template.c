@@ -233,7 +233,7 @@ GetTemplateSet(void)
 	MemoryContext context;
 	TemplateSet *set;
 
-	if (current_valid)
+	if (StillValid(&current_valid))
 		return current;
 
 	WatchRelations(&current_valid, watched, lengthof(watched));

@@ -342,7 +342,7 @@ GetRuleSet(void)
 	static CrmQuery query = {RULE_COLUMNS "FROM crm_member.points_rule" RULE_ORDER, 0};
 	RuleSet    *set;
 
-	if (current_valid)
+	if (StillValid(&current_valid))
 		return current;
 
 	WatchRelations(&current_valid, watched, lengthof(watched));

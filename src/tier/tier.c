@@ -149,7 +149,7 @@ GetTierSet(void)
 	MemoryContext context;
 	TierSet    *set;
 
-	if (current_valid)
+	if (StillValid(&current_valid))
 		return current;
 
 	WatchRelations(&current_valid, watched, lengthof(watched));
