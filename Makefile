@@ -50,15 +50,16 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
 	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o \
-	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o
+	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o \
+	src/rfm/pages.o src/rfm/row_fact.o src/rfm/team.o src/rfm/count.o
 
 # matching and merge
 OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
 	src/merge/match_plain.o src/merge/match_word.o src/merge/match_place.o src/merge/match_time.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
 	src/merge/match_estimate.o src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
 	src/merge/match_key.o src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
-	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/kin.o src/merge/part.o \
-	src/merge/points.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
+	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/aside.o src/merge/kin.o src/merge/part.o \
+	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
 OBJS += src/job/progress.o src/job/cron.o

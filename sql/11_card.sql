@@ -19,7 +19,7 @@ AS 'MODULE_PATHNAME', 'crm_usable_card';
 COMMENT ON FUNCTION crm_member.usable_card(text, timestamptz) IS
   'The member, after merges, that may use this card at that time: enabled by then, not expired, and not yet reported lost or cancelled. Errors: RM104 unknown card, RM105 with the reason in the detail; NULL for NULL';
 
-CREATE TYPE crm_member.card_lock AS (card_no text, card_type text, member_id bigint, state text, replaced_by text);
+CREATE TYPE crm_member.card_lock AS (card_no text, card_type text, member_id bigint, state text, replaced_by text, aside_since timestamptz);
 
 COMMENT ON TYPE crm_member.card_lock IS 'A card as lock_card() found it: the columns of table card of the same names';
 
@@ -33,7 +33,7 @@ BEGIN
   IF card_no IS NULL THEN
     RAISE EXCEPTION 'card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  SELECT c.card_no, c.card_type, c.member_id, c.state, c.replaced_by INTO found_card
+  SELECT c.card_no, c.card_type, c.member_id, c.state, c.replaced_by, c.aside_since INTO found_card
     FROM crm_member.card AS c WHERE c.card_no = btrim(lock_card.card_no) FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'card "%" is unknown', btrim(card_no) USING ERRCODE = 'RM104';
@@ -312,10 +312,11 @@ BEGIN
      OR old.replaced_by = btrim(replace_card.new_card_no) THEN
     RETURN;
   END IF;
-  IF old.state = 'cancelled' OR old.member_id IS NULL THEN
+  IF old.state = 'cancelled' OR old.member_id IS NULL OR old.aside_since IS NOT NULL THEN
     RAISE EXCEPTION 'card "%" cannot be replaced', old.card_no
       USING ERRCODE = 'RM105',
-            DETAIL = CASE WHEN old.state = 'cancelled' THEN 'It was cancelled.' ELSE 'It has not been issued to a member.' END;
+            DETAIL = CASE WHEN old.aside_since IS NOT NULL THEN 'Its holder was merged with another member, whose cards are used instead.'
+                          WHEN old.state = 'cancelled' THEN 'It was cancelled.' ELSE 'It has not been issued to a member.' END;
   END IF;
   IF EXISTS (SELECT FROM crm_member.card AS c WHERE c.card_no = btrim(replace_card.new_card_no)) THEN
     fresh := crm_member.card_made(replace_card.new_card_no, replace_card.card_type, NULL);
@@ -329,6 +330,8 @@ BEGIN
      SET member_id = old.member_id, state = 'enabled', issued_at = now(), effective_at = now(),
          expires_at = crm_member.card_expiry(c.card_type, now())
    WHERE c.card_no = fresh.card_no;
+  UPDATE crm_member.member AS m SET primary_card = fresh.card_no WHERE m.primary_card = old.card_no
+     AND m.member_id IN (old.member_id, crm_member.canonical_member(old.member_id));
   INSERT INTO crm_member.card_event (card_no, event_id, act, state, ref, fingerprint, detail, actor)
   VALUES (old.card_no, crm_member.new_id(), 'replace_card', 'cancelled', replace_card.ref, said,
           jsonb_build_object('replaced_by', fresh.card_no), replace_card.actor),
@@ -339,3 +342,57 @@ $$;
 
 COMMENT ON FUNCTION crm_member.replace_card(text, text, text, text, text) IS
   'Give the holder of a card another one: the new card, made ahead of use or now, of card_type or else of the old card''s type, is enabled and has its own validity; the old one is cancelled and still names its member. Errors: 22004 NULL, 22023 bad number or type, RM001, RM103 the new card is held by somebody, RM104 unknown card, RM105 the state of either card forbids it';
+
+CREATE FUNCTION crm_member.primary_card(member_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  root CONSTANT bigint := crm_member.canonical_member(primary_card.member_id);
+BEGIN
+  PERFORM crm_member.require_setup();
+  RETURN (
+    SELECT c.card_no FROM crm_member.family_of(root) AS f (member_id)
+     CROSS JOIN LATERAL (SELECT * FROM crm_member.card AS c WHERE c.member_id = f.member_id OFFSET 0) AS c
+     CROSS JOIN LATERAL (SELECT m.primary_card FROM crm_member.member AS m WHERE m.member_id = root OFFSET 0) AS m
+     WHERE c.state = 'enabled' AND c.aside_since IS NULL AND (c.expires_at IS NULL OR c.expires_at > now())
+     ORDER BY c.card_no IS NOT DISTINCT FROM m.primary_card DESC, c.member_id = root DESC, c.effective_at, c.card_no
+     LIMIT 1);
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.primary_card(bigint) IS
+  'The one card that stands for a member, after merges: of those that can be used now the one chosen with set_primary_card(), else the survivor''s own that was enabled first, else that of the others. NULL where none can be used, for an unknown member and for NULL';
+
+CREATE FUNCTION crm_member.set_primary_card(card_no text, ref text DEFAULT NULL, actor text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  locked crm_member.card_lock;
+  holder bigint;
+BEGIN
+  PERFORM crm_member.require_setup();
+  IF set_primary_card.card_no IS NULL THEN
+    RAISE EXCEPTION 'card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  -- the member first, as those do who write to its cards under it
+  holder := crm_member.lock_member(crm_member.member_id('card', set_primary_card.card_no), false);
+  locked := crm_member.lock_card(set_primary_card.card_no);
+  IF crm_member.card_act_done(locked.card_no, 'set_primary_card', set_primary_card.ref, 0) THEN
+    RETURN holder;
+  END IF;
+  PERFORM crm_member.usable_card(locked.card_no);
+  UPDATE crm_member.member AS m SET primary_card = locked.card_no
+   WHERE m.member_id = holder AND m.primary_card IS DISTINCT FROM locked.card_no;
+  IF FOUND OR set_primary_card.ref IS NOT NULL THEN
+    INSERT INTO crm_member.card_event (card_no, event_id, act, state, ref, fingerprint, actor)
+    VALUES (locked.card_no, crm_member.new_id(), 'set_primary_card', locked.state, set_primary_card.ref, 0, set_primary_card.actor);
+  END IF;
+  RETURN holder;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.set_primary_card(text, text, text) IS
+  'Choose the one card that stands for its holder, see primary_card(); returns the member, after merges. Errors: 22004 NULL, RM001, RM104 unknown card, RM105 it cannot be used';

@@ -188,18 +188,19 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_hold_coupon';
 
 COMMENT ON FUNCTION crm_member.hold_coupon(text, text, interval, text) IS
-  'Keep a coupon for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. Limits and budgets are not held. Errors: 22004 null argument, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
+  'Keep a coupon, of one with several uses the last that is left, for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. A code of any number of uses is not kept from anybody. Limits and budgets are not held. Errors: 22004 null argument, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
 
 CREATE FUNCTION crm_member.release_coupon(
   code text,
   ref text,
-  actor text DEFAULT NULL)
+  actor text DEFAULT NULL,
+  member_id bigint DEFAULT NULL)
 RETURNS boolean
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_release_coupon';
 
-COMMENT ON FUNCTION crm_member.release_coupon(text, text, text) IS
-  'End the hold of a coupon, or give back the use that redeem_coupon() made under this ref, such as when the payment failed; false where it is neither held nor redeemed under this ref. Errors: 22004 null argument, 22P02 mistyped code, RM401 unknown';
+COMMENT ON FUNCTION crm_member.release_coupon(text, text, text, bigint) IS
+  'End the hold of a coupon, or give back the use that redeem_coupon() made under this ref, such as when the payment failed; false where it is neither held nor redeemed under this ref. member_id says whose redemption, 0 a guest''s, where several buyers made one under it. Errors: 22004 null argument, 22P02 mistyped code, RM001 redeemed by several buyers, RM401 unknown';
 
 CREATE FUNCTION crm_member.void_coupon(
   code text,
@@ -313,12 +314,13 @@ COMMENT ON FUNCTION crm_member.hold_coupon(crm_member.coupon_code, text, interva
 CREATE FUNCTION crm_member.release_coupon(
   code crm_member.coupon_code,
   ref text,
-  actor text DEFAULT NULL)
+  actor text DEFAULT NULL,
+  member_id bigint DEFAULT NULL)
 RETURNS boolean
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_release_coupon_by_code';
 
-COMMENT ON FUNCTION crm_member.release_coupon(crm_member.coupon_code, text, text) IS
+COMMENT ON FUNCTION crm_member.release_coupon(crm_member.coupon_code, text, text, bigint) IS
   'release_coupon() with a native code';
 
 CREATE FUNCTION crm_member.void_coupon(

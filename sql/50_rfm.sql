@@ -178,6 +178,18 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_minor_to_mo
 COMMENT ON FUNCTION crm_member.minor_to_money(bigint, smallint) IS
   'An amount stored in minor units as money with so many decimals, 0 to 10; error 22023 for others';
 
+CREATE FUNCTION crm_member.cuts_ascend(cuts jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT coalesce(bool_and(c.cut > c.before), true)
+    FROM (SELECT a.cut, lag(a.cut) OVER (PARTITION BY m.measure ORDER BY a.place) AS before
+            FROM unnest('{recency,frequency,monetary}'::text[]) m (measure)
+            CROSS JOIN LATERAL jsonb_path_query(cuts_ascend.cuts -> m.measure, 'lax $[*]') WITH ORDINALITY a (cut, place)) c
+   WHERE c.before IS NOT NULL
+$$;
+COMMENT ON FUNCTION crm_member.cuts_ascend(jsonb) IS
+  'Do the cuts of each measure of a model ascend, each above the one before? For the constraint of rfm_model, which sees to all else; NULL for NULL';
+
 -- Bodies look at tables of setup(), so they are text, not parsed here.
 CREATE FUNCTION crm_member.rfm_scores(run_id bigint)
 RETURNS TABLE (member_id bigint, score crm_member.rfm_score, segment text, monetary numeric)

@@ -45,16 +45,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION crm_member.filter_members(text) IS 'The members a filter takes now, in no order. Error RM503 for an unknown filter';
 
-CREATE FUNCTION crm_member.filter_count(filter text) RETURNS bigint
-LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  members bigint;
-BEGIN
-  EXECUTE 'SELECT count(*) ' || crm_member.filter_sql(ARRAY[filter_count.filter], 'union') INTO members;
-  RETURN members;
-END $$;
-COMMENT ON FUNCTION crm_member.filter_count(text) IS 'How many members a filter takes now. Error RM503 for an unknown filter';
+-- Where it gives nothing the statement of filter_sql() does it.
+CREATE FUNCTION crm_member.count_members(conditions crm_member.condition[], operation text) RETURNS bigint
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'crm_count_members';
+COMMENT ON FUNCTION crm_member.count_members(crm_member.condition[], text) IS
+  'How many members satisfy conditions combined by union, intersection or difference, read from the pages of the table by several processes; NULL where they ask for more than columns of member and scores, or the table is no plain one. Error 22023 for another operation';
 
 CREATE FUNCTION crm_member.combined_members(operation text, VARIADIC filters text[]) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER ROWS 10000 SET search_path = pg_catalog, pg_temp
@@ -66,15 +61,30 @@ COMMENT ON FUNCTION crm_member.combined_members(text, text[]) IS
   'The members of several filters combined by union, intersection or difference (the first without the others), each once. Errors: RM503 for an unknown filter, 22023 for another operation';
 
 CREATE FUNCTION crm_member.combined_count(operation text, VARIADIC filters text[]) RETURNS bigint
-LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  statement text;
   members bigint;
 BEGIN
-  EXECUTE 'SELECT count(*) ' || crm_member.filter_sql(combined_count.filters, combined_count.operation) INTO members;
+  statement := 'SELECT count(*) ' || crm_member.filter_sql(combined_count.filters, combined_count.operation);
+  members := crm_member.count_members(
+    ARRAY(SELECT f.condition FROM unnest(combined_count.filters) WITH ORDINALITY n (code, place)
+            JOIN crm_member.member_filter f ON f.filter_code = n.code ORDER BY n.place), combined_count.operation);
+  IF members IS NULL THEN
+    EXECUTE statement INTO members;
+  END IF;
   RETURN members;
 END $$;
 COMMENT ON FUNCTION crm_member.combined_count(text, text[]) IS 'How many members combined_members() would list; the same errors';
+
+CREATE FUNCTION crm_member.filter_count(filter text) RETURNS bigint
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN crm_member.combined_count('union', filter_count.filter);
+END $$;
+COMMENT ON FUNCTION crm_member.filter_count(text) IS 'How many members a filter takes now. Error RM503 for an unknown filter';
 
 CREATE FUNCTION crm_member.refresh_segments(tag text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

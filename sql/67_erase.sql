@@ -23,35 +23,60 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_redact';
 
 COMMENT ON FUNCTION crm_member.redact(text, text, text, bigint[], text) IS
-  'Take what a pattern finds out of a column of a table of ours, also of a journal: how is text, json, clear, which empties a jsonb object, or null. members NULL: of any row. Returns how many rows were changed';
+  'Take what a pattern finds out of a column of a table of ours, also of a journal: how is text, json, clear, which empties a jsonb object, or ref, which puts a digest in its place that is the same wherever the reference stands. members NULL: of any row. Returns how many rows were changed';
 
 -- The words of a person, as one pattern: names as they are, numbers however they are grouped.
-CREATE FUNCTION crm_member.person_pattern(members bigint[]) RETURNS text
+CREATE FUNCTION crm_member.person_pattern(members bigint[], elsewhere boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN (
     SELECT string_agg(DISTINCT CASE
-             WHEN w.word ~ '^[+0-9 ()-]+$' THEN array_to_string(regexp_split_to_array(regexp_replace(w.word, '[^0-9]', '', 'g'), ''), '[ ().-]*')
+             WHEN w.word ~ '^[+0-9 ()-]+$' THEN
+               '(?<![0-9])(?:(?:00)?86[ ().-]*)?' || array_to_string(regexp_split_to_array(regexp_replace(w.word, '[^0-9]', '', 'g'), ''), '[ ().-]*') || '(?![0-9])'
              ELSE CASE WHEN w.word ~ '^[[:ascii:]]*$' AND w.word ~ '^\w' THEN '\m' ELSE '' END
                   || regexp_replace(w.word, '([\\.^$*+?()[\]{}|])', '\\\1', 'g')
                   || CASE WHEN w.word ~ '^[[:ascii:]]*$' AND w.word ~ '\w$' THEN '\M' ELSE '' END
            END, '|')
       FROM (SELECT unnest(ARRAY[p.name, p.mobile, p.email]) FROM crm_member.person AS p WHERE p.member_id = ANY (members)
             -- a Han name without its surname is said too
-            UNION ALL SELECT right(p.name, 2) FROM crm_member.person AS p WHERE p.member_id = ANY (members) AND p.name ~ '^[\u4e00-\u9fff]{3,4}$'
+            UNION ALL SELECT right(p.name, 2) FROM crm_member.person AS p WHERE p.member_id = ANY (members) AND p.name ~ '^[\u4e00-\u9fff]{3,4}$' AND NOT elsewhere
             UNION ALL SELECT unnest(ARRAY[g.own->>'name', g.own->>'mobile', g.own->>'email']) FROM crm_member.golden_record AS g WHERE g.member_id = ANY (members)
             UNION ALL SELECT i.value FROM crm_member.identity AS i JOIN crm_member.identity_kind AS k ON k.kind = split_part(i.kind, ':', 1)
                        WHERE i.member_id = ANY (members) AND k.personal) AS w (word)
-     WHERE length(w.word) > 1);
+     WHERE length(w.word) > 1
+       -- elsewhere it may be a word like others, or somebody else
+       AND (NOT elsewhere
+            OR (w.word ~ '[^[:ascii:]]|[[:digit:]@]|\w\W+\w'
+                AND NOT EXISTS (SELECT FROM crm_member.person AS p WHERE p.member_id <> ALL (members)
+                                 AND (strpos(lower(p.name), lower(w.word)) > 0 OR p.mobile = w.word OR lower(p.email) = lower(w.word))))));
 END
 $$;
 
-COMMENT ON FUNCTION crm_member.person_pattern(bigint[]) IS
-  'A regular expression that finds the names, mobiles, e-mails and personal identities of members in other texts; NULL where nothing is known of them';
+COMMENT ON FUNCTION crm_member.person_pattern(bigint[], boolean) IS
+  'A regular expression that finds the names, mobiles, e-mails and personal identities of members in other texts; NULL where nothing is known of them. elsewhere: only what means them beyond doubt in what is written about others, not a name of one Latin word nor what another member is called or states too';
+
+-- Columns that people and systems write freely into, by the names they have in our tables.
+CREATE FUNCTION crm_member.free_texts(OUT "table" name, OUT "column" name, OUT how text, OUT owned boolean) RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT c.relname, a.attname,
+         CASE WHEN a.attname IN ('ref', 'of_ref', 'held_by', 'external_id') THEN 'ref' WHEN a.atttypid = 'jsonb'::regtype THEN 'json' ELSE 'text' END,
+         c.relname IN ('card_event', 'member_merge', 'match_verdict')
+         OR EXISTS (SELECT FROM pg_attribute AS m WHERE m.attrelid = c.oid AND m.attname = 'member_id' AND NOT m.attisdropped)
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+   WHERE c.relnamespace = 'crm_member'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+     AND (a.atttypid = 'text'::regtype AND (a.attname IN ('ref', 'of_ref', 'held_by', 'external_id', 'reason', 'outcome', 'error', 'actor')
+                                            OR (c.relname, a.attname) IN (('import', 'source'), ('consent', 'source')))
+          OR a.atttypid = 'jsonb'::regtype AND a.attname IN ('attrs', 'detail', 'answer', 'report', 'evidence', 'policy', 'parameters', 'crowded'))
+   ORDER BY 1, 2
+$$;
+
+COMMENT ON FUNCTION crm_member.free_texts() IS
+  'The columns of our tables that erase_member() searches: how as in redact(), owned where it is known whom a row is about';
 
 CREATE FUNCTION crm_member.erase_member(
-  member_id bigint, reason text, ref text DEFAULT NULL, actor text DEFAULT NULL) RETURNS jsonb
+  member_id bigint, reason text, ref text DEFAULT NULL, actor text DEFAULT NULL, everywhere boolean DEFAULT true) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -64,8 +89,8 @@ DECLARE
   identities int;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
-    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL OR erase_member.everywhere IS NULL THEN
+    RAISE EXCEPTION 'member_id, reason and everywhere must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   survivor := crm_member.lock_member(erase_member.member_id, false);
   SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family
@@ -80,20 +105,14 @@ BEGIN
   END IF;
 
   -- first the person's words wherever others wrote them down, while it is known which they are
-  pattern := crm_member.person_pattern(family);
-  PERFORM crm_member.redact(c.relation, c.name, c.how, CASE WHEN c.own THEN family END, pattern)
-     FROM (VALUES ('sale', 'attrs', 'clear', true), ('sale_line', 'attrs', 'clear', true), ('refund', 'reason', 'text', true),
-                  ('refund', 'answer', 'json', true), ('points_entry', 'reason', 'text', true), ('stored_value_act', 'reason', 'text', true),
-                  ('coupon_event', 'reason', 'text', true), ('member_event', 'detail', 'json', true), ('member_event', 'ref', 'null', true), ('member_tier_event', 'reason', 'text', true),
-                  ('member_case', 'reason', 'text', true), ('member_case', 'outcome', 'text', true), ('consent', 'source', 'text', true),
-                  ('card_event', 'detail', 'json', false), ('match_verdict', 'reason', 'text', false), ('member_merge', 'policy', 'json', false),
-                  ('member_merge', 'evidence', 'json', false), ('member_merge', 'report', 'json', false), ('import', 'source', 'text', false),
-                  ('import_error', 'reason', 'text', false), ('job_run', 'error', 'text', false))
-          AS c (relation, name, how, own)
-    WHERE c.how = 'clear' OR pattern IS NOT NULL;
+  pattern := crm_member.person_pattern(family, false);
+  PERFORM crm_member.redact(t, 'attrs', 'clear', family, pattern) FROM unnest(ARRAY['sale', 'sale_line']) AS t;
+  PERFORM crm_member.redact(f."table", f."column", f.how, family, pattern) FROM crm_member.free_texts() AS f WHERE f.owned AND pattern IS NOT NULL;
+  pattern := crm_member.person_pattern(family, true);
+  PERFORM crm_member.redact(f."table", f."column", f.how, NULL, pattern) FROM crm_member.free_texts() AS f
+    WHERE (erase_member.everywhere OR NOT f.owned) AND pattern IS NOT NULL;
   DELETE FROM crm_member.import_error AS e USING crm_member.identity AS i
    WHERE i.member_id = ANY (family) AND i.kind = 'external:' || e.source AND i.value = e.external_id;
-  DELETE FROM crm_member.member_ref AS r WHERE r.member_id = ANY (family) AND r.ref ~* pattern;
 
   SELECT s.salt INTO salt FROM crm_member.erasure_salt AS s;
   WITH gone AS (
@@ -128,8 +147,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION crm_member.erase_member(bigint, text, text, text) IS
-  'Forget a person: the personal data of a member and of all that are merged with it go, with attributes, tags and identities, of which digests are kept, and free attributes of sales; their names, numbers and addresses become (erased) wherever somebody wrote them into a reason, a report or a log. Cards are cancelled, members too. Sales and points stay as they are, the books can be proven and merges undone. For good; what is gone already is no error. Returns member_id, members and how many identities went. Errors: 22004 NULL, RM001, RM101 unknown member';
+COMMENT ON FUNCTION crm_member.erase_member(bigint, text, text, text, boolean) IS
+  'Forget a person: the personal data of a member and of all that are merged with it go, with attributes, tags and identities, of which digests are kept, and free attributes of sales; their names, numbers and addresses become (erased) wherever somebody wrote them into a reason, a document, a report or a log, also about other members, and a reference that has them a digest. everywhere false: what is written about other members is not searched, which reads every row of their journals. Cards are cancelled, members too. Sales and points stay as they are, the books can be proven and merges undone. For good; what is gone already is no error. Returns member_id, members and how many identities went. Errors: 22004 NULL, RM001, RM101 unknown member';
 
 CREATE FUNCTION crm_member.was_erased(kind text, value text) RETURNS boolean
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -80,7 +80,8 @@ BEGIN
     SELECT coalesce(jsonb_agg(jsonb_build_object(
              'card_no', c.card_no, 'card_type', c.card_type, 'state', c.state,
              'effective_at', c.effective_at, 'expires_at', c.expires_at,
-             'replaced_by', c.replaced_by) ORDER BY c.issued_at, c.card_no), '[]')
+             'replaced_by', c.replaced_by, 'aside_since', c.aside_since,
+             'primary', c.card_no IS NOT DISTINCT FROM crm_member.primary_card(root)) ORDER BY c.issued_at, c.card_no), '[]')
       FROM unnest(own) AS o (member_id)
      CROSS JOIN LATERAL (SELECT * FROM crm_member.card AS c WHERE c.member_id = o.member_id OFFSET 0) AS c));
   answer := answer || jsonb_build_object('points', (

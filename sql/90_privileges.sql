@@ -30,7 +30,7 @@ AS $$
     points_type,points_rule,points_conversion,points_account,points_entry,points_lot,points_hold,points_by_rule,points_rule_use,ledger_run,
     coupon_template,coupon_use,coupon_tally,coupon_share,coupon_limit,coupon_funnel,
     rfm,rfm_model,rfm_run,rfm_state,rfm_member,rfm_segment,rfm_history,rfm_migration,segment,segment_set,member_value,
-    value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,merge_field,merge_source,merge_conflict,merged_sale,merged_tier,referral,referral_reward,referral_standing,member_relation,related_member,consent,consent_now,member_kin,
+    value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,merge_field,merge_source,merge_policy,merge_conflict,merged_sale,merged_tier,referral,referral_reward,referral_standing,member_relation,related_member,consent,consent_now,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,
     store_performance,member_consumption,member_root,stored_value_%,job,job_run,job_state,job_progress}'::text[]),
   ('reader', 'execute', '{require_setup,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
@@ -43,21 +43,21 @@ AS $$
   -- what happens at a till
   ('cashier', 'select', '{card,card_event,coupon_refusal}'),
   ('cashier', 'execute', '{new_id,member_id,normalize_identity,usable_card,register_member,bind_identity,
-    issue_card,activate_card,report_card_lost,replace_card,refer_member,set_consent,match_member,quote,checkout,refund,
+    issue_card,activate_card,report_card_lost,replace_card,primary_card,set_primary_card,refer_member,set_consent,match_member,quote,checkout,refund,
     validate_coupon,best_coupons,hold_coupon,release_coupon,redeem_coupon,coupon_history,
     spend_points,hold_points,release_points,capture_points,convert_points,
     top_up_stored_value,spend_stored_value,authorise_stored_value,capture_stored_value,void_stored_value,return_stored_value}'),
 
   -- persons, configuration, corrections, bulk work
   ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
-    import,import_error,coupon,coupon_alias,coupon_event,member_case,golden_record,merged_debt,match_model,match_record,match_relation,match_verdict,match_run,match_key,duplicate_%}'),
+    import,import_error,coupon,coupon_alias,coupon_event,member_case,golden_record,merged_debt,merged_coupon,match_model,match_record,match_relation,match_verdict,match_run,match_key,duplicate_%}'),
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
     award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
-    reward_referral,relate_members,unrelate_members,open_case,close_case,merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,connected_components,run_rfm,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
+    reward_referral,relate_members,unrelate_members,open_case,close_case,merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,connected_components,run_rfm,cuts_ascend,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),
   ('manager', 'change', '{tier,tier_rule,identity_kind,card_type,points_rule,points_conversion,coupon_template,stored_value_policy,
-    rfm_model,segment,segment_set,member_filter,merge_field,merge_source}'),
+    rfm_model,segment,segment_set,member_filter,merge_field,merge_source,merge_policy}'),
 
   -- a match model names a query that find_duplicates() runs as whoever calls it
   ('admin', 'change', '{setting,points_type,stored_value_setting,merge_part,match_model}'),

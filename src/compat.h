@@ -93,6 +93,13 @@
 #define IsEnforced(check) true
 #endif
 
+/* 17 has snapshots that get too old no more. */
+#if PG_VERSION_NUM < 170000
+#define CheckOldSnapshot(snapshot, rel, page) TestForOldSnapshot(snapshot, rel, page)
+#else
+#define CheckOldSnapshot(snapshot, rel, page) ((void) (page))
+#endif
+
 /* reindex_relation was given the statement it belongs to in 17. */
 #if PG_VERSION_NUM >= 170000
 #define RebuildIndexes(relid, params) reindex_relation(NULL, relid, 0, params)

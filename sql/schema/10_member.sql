@@ -10,6 +10,7 @@ CREATE TABLE crm_member.member (
   channel      text,
   joined_at    timestamptz NOT NULL DEFAULT now(),
   merged_into  bigint CHECK ((merged_into IS NOT NULL) = (status = 'merged')),
+  primary_card text,
   tags         text[] NOT NULL DEFAULT '{}',
   attrs        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attrs) = 'object')
 );
@@ -25,6 +26,7 @@ COMMENT ON COLUMN crm_member.member.store IS 'Store that registered the member';
 COMMENT ON COLUMN crm_member.member.channel IS 'Channel the member came through';
 COMMENT ON COLUMN crm_member.member.joined_at IS 'When the member joined';
 COMMENT ON COLUMN crm_member.member.merged_into IS 'The member this one was merged into; rows keep the member_id they were born with';
+COMMENT ON COLUMN crm_member.member.primary_card IS 'The card chosen with set_primary_card(); primary_card() tells which one it is now. NULL: none was chosen';
 COMMENT ON COLUMN crm_member.member.tags IS 'Tags, for member.tag() in conditions';
 COMMENT ON COLUMN crm_member.member.attrs IS 'Further attributes, for member.attr() in conditions; no personal data';
 
@@ -177,6 +179,7 @@ CREATE TABLE crm_member.card (
   expires_at    timestamptz CHECK (expires_at > effective_at),
   ended_at      timestamptz CHECK ((ended_at IS NULL) = (state IN ('not_enabled', 'enabled'))),
   replaced_by   text CHECK (replaced_by <> card_no),
+  aside_since   timestamptz,
   batch_id      bigint,
   CHECK (state <> 'enabled' OR effective_at IS NOT NULL)
 );
@@ -194,6 +197,7 @@ COMMENT ON COLUMN crm_member.card.effective_at IS 'When it was first enabled';
 COMMENT ON COLUMN crm_member.card.expires_at IS 'effective_at + the validity of its type, by the clock of the business time zone; from this instant it is refused. NULL: never';
 COMMENT ON COLUMN crm_member.card.ended_at IS 'When it was reported lost or cancelled';
 COMMENT ON COLUMN crm_member.card.replaced_by IS 'The card that replaced it';
+COMMENT ON COLUMN crm_member.card.aside_since IS 'From then on it cannot be used, whatever its state: its holder was merged by a merge that said so; NULL again when that is undone';
 COMMENT ON COLUMN crm_member.card.batch_id IS 'The card_batch it was made in; NULL: made when it was issued';
 
 CREATE TABLE crm_member.card_event (
@@ -214,7 +218,7 @@ CREATE UNIQUE INDEX card_event_ref ON crm_member.card_event (card_no, ref) WHERE
 COMMENT ON TABLE crm_member.card_event IS 'What was done with cards after they were made: append-only';
 COMMENT ON COLUMN crm_member.card_event.card_no IS 'The card';
 COMMENT ON COLUMN crm_member.card_event.event_id IS 'Identifier, from new_id()';
-COMMENT ON COLUMN crm_member.card_event.act IS 'register (handed out at registration), issue_card, activate_card, report_card_lost, replace_card, cancel_card';
+COMMENT ON COLUMN crm_member.card_event.act IS 'register (handed out at registration), issue_card, activate_card, report_card_lost, replace_card, cancel_card, set_primary_card';
 COMMENT ON COLUMN crm_member.card_event.state IS 'State of the card after the act';
 COMMENT ON COLUMN crm_member.card_event.at IS 'When';
 COMMENT ON COLUMN crm_member.card_event.ref IS 'The caller''s reference of the act, unique with the card; NULL: none given';

@@ -160,7 +160,7 @@ COMMENT ON COLUMN crm_member.coupon_alias.code IS 'The coupon';
 CREATE TABLE crm_member.coupon_event (
   member_id  bigint NOT NULL DEFAULT 0 CHECK (member_id >= 0),
   event_id   bigint NOT NULL,
-  act        text NOT NULL CHECK (act IN ('generate', 'issue', 'import', 'hold', 'release', 'void', 'return')),
+  act        text NOT NULL CHECK (act IN ('generate', 'issue', 'import', 'hold', 'release', 'void', 'return', 'restore')),
   code       crm_member.coupon_code,
   template_code  text NOT NULL,
   codes      bigint NOT NULL DEFAULT 1,
@@ -178,7 +178,7 @@ CREATE INDEX coupon_event_code ON crm_member.coupon_event (code) WHERE code IS N
 COMMENT ON TABLE crm_member.coupon_event IS 'What was done to coupons other than using them: append-only';
 COMMENT ON COLUMN crm_member.coupon_event.member_id IS 'The member the coupon was issued to; 0: nobody';
 COMMENT ON COLUMN crm_member.coupon_event.event_id IS 'Identifier, from new_id()';
-COMMENT ON COLUMN crm_member.coupon_event.act IS 'generate, issue, import, hold, release (of a hold), void, return (of a use, after a refund)';
+COMMENT ON COLUMN crm_member.coupon_event.act IS 'generate, issue, import, hold, release (of a hold), void, return (of a use, after a refund), restore (of what a merge made void)';
 COMMENT ON COLUMN crm_member.coupon_event.code IS 'The coupon; NULL for generate';
 COMMENT ON COLUMN crm_member.coupon_event.codes IS 'How many codes';
 COMMENT ON COLUMN crm_member.coupon_event.at IS 'When';

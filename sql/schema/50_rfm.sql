@@ -81,8 +81,10 @@ CREATE TABLE crm_member.rfm_model (
   scope         crm_member.condition CHECK (NOT crm_member.condition_concerns(scope, 'member')),
   segments      text NOT NULL DEFAULT 'classic' REFERENCES crm_member.segment_set,
   CHECK ((cuts IS NOT NULL) = (method = 'thresholds')),
-  CONSTRAINT cuts_fit_bins CHECK (NOT jsonb_path_exists(cuts, 'strict $.* ? (@.type() != "array" || @.size() != $cuts)', jsonb_build_object('cuts', bins - 1))),
-  CONSTRAINT cuts_are_numbers CHECK (NOT jsonb_path_exists(cuts, 'lax $.*[*] ? (@.type() != "number")'))
+  CONSTRAINT cuts_fit_bins CHECK (jsonb_typeof(cuts) <> 'object' OR NOT jsonb_path_exists(cuts, 'strict $.* ? (@.type() != "array" || @.size() != $cuts)', jsonb_build_object('cuts', bins - 1))),
+  CONSTRAINT cuts_are_numbers CHECK (NOT jsonb_path_exists(cuts, 'lax $.*[*] ? (@.type() != "number")')),
+  CONSTRAINT cuts_are_days CHECK (NOT jsonb_path_exists(cuts, 'lax $.recency[*] ? (@ != @.floor() || @ < -2147483648 || @ > 2147483647)')),
+  CONSTRAINT cuts_of_measures_ascend CHECK (crm_member.cuts_ascend(cuts))
 );
 
 COMMENT ON TABLE crm_member.rfm_model IS 'RFM models: which purchases are measured, and how the measures become scores';

@@ -38,6 +38,8 @@ CREATE TABLE crm_member.merge_edge (
   survivor   bigint NOT NULL CHECK (survivor <> member_id),
   position   bigint NOT NULL,
   fields     jsonb NOT NULL DEFAULT '{}',
+  cards      text NOT NULL DEFAULT 'keep' CHECK (cards IN ('keep', 'deactivate')),
+  coupons    jsonb NOT NULL DEFAULT '"keep"',
   undone_by  bigint,
   PRIMARY KEY (member_id, merge_id)
 );
@@ -48,6 +50,8 @@ COMMENT ON COLUMN crm_member.merge_edge.merge_id IS 'The merge';
 COMMENT ON COLUMN crm_member.merge_edge.survivor IS 'The member it was merged into';
 COMMENT ON COLUMN crm_member.merge_edge.position IS 'Order among the edges of members ever merged with one another';
 COMMENT ON COLUMN crm_member.merge_edge.fields IS 'Rules of fields that the merge asked for; of live edges the last counts';
+COMMENT ON COLUMN crm_member.merge_edge.cards IS 'Whether the cards of who was merged stay usable, as the merge said or merge_policy did then';
+COMMENT ON COLUMN crm_member.merge_edge.coupons IS 'Of which coupons only those of who got the first stay good, likewise: keep (all stay), void (those of templates with member_limit 1) or an array of template codes';
 COMMENT ON COLUMN crm_member.merge_edge.undone_by IS 'The unmerge that undid it; NULL: it is live';
 
 -- Directory: derived from the edges.
@@ -105,6 +109,28 @@ CREATE TABLE crm_member.merged_use (
 COMMENT ON TABLE crm_member.merged_use IS 'What of points_rule_use a survivor took over from others';
 COMMENT ON COLUMN crm_member.merged_use.member_id IS 'The survivor';
 COMMENT ON COLUMN crm_member.merged_use.owner IS 'Who used it';
+
+CREATE TABLE crm_member.merge_policy (
+  singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  cards      text NOT NULL DEFAULT 'keep' CHECK (cards IN ('keep', 'deactivate')),
+  coupons    text NOT NULL DEFAULT 'keep' CHECK (coupons IN ('keep', 'void'))
+);
+
+COMMENT ON TABLE crm_member.merge_policy IS 'What merges do where they do not say; one row, configuration. It does not change merges that are made already';
+COMMENT ON COLUMN crm_member.merge_policy.cards IS 'keep: all cards can be used; deactivate: only the survivor''s, while the merge lives. All are found for ever';
+COMMENT ON COLUMN crm_member.merge_policy.coupons IS 'keep: all coupons stay good; void: of templates with member_limit 1 only those of who got the first, while the merge lives';
+
+INSERT INTO crm_member.merge_policy DEFAULT VALUES;
+
+CREATE TABLE crm_member.merged_coupon (
+  member_id  bigint NOT NULL,
+  code       crm_member.coupon_code NOT NULL,
+  PRIMARY KEY (member_id, code)
+);
+
+COMMENT ON TABLE crm_member.merged_coupon IS 'Coupons that are void while their member is merged with one who had such a gift before; derived from the live merges';
+COMMENT ON COLUMN crm_member.merged_coupon.member_id IS 'The member it was issued to';
+COMMENT ON COLUMN crm_member.merged_coupon.code IS 'The coupon';
 
 CREATE TABLE crm_member.merge_part (
   part          text PRIMARY KEY,

@@ -1,5 +1,17 @@
 -- Reports: points owed and to come, what rules and stores bring about, what members buy.
 
+CREATE VIEW crm_member.member_root AS
+WITH RECURSIVE alias AS (
+  SELECT m.member_id, m.merged_into AS root FROM crm_member.member AS m WHERE m.merged_into IS NOT NULL
+  UNION ALL
+  SELECT a.member_id, m.merged_into FROM alias AS a JOIN crm_member.member AS m ON m.member_id = a.root WHERE m.merged_into IS NOT NULL
+)
+SELECT a.member_id, a.root FROM alias AS a JOIN crm_member.member AS m ON m.member_id = a.root AND m.merged_into IS NULL;
+
+COMMENT ON VIEW crm_member.member_root IS 'Members who were merged, and who they are now: root is the member at the end of the chain';
+COMMENT ON COLUMN crm_member.member_root.member_id IS 'The merged member';
+COMMENT ON COLUMN crm_member.member_root.root IS 'The member that stands for it';
+
 CREATE VIEW crm_member.points_liability AS
 WITH part AS (
   -- summed by the instant first: a month takes longer to find than a sum
@@ -85,9 +97,10 @@ WITH given AS (
   WHERE e.kind = 'earn'
   GROUP BY 1, 2, 3, 4
 ), effect AS (
-  SELECT g.rule_code, g.points_type, count(*) AS sales, count(DISTINCT g.member_id) AS members, sum(g.points) AS points,
+  SELECT g.rule_code, g.points_type, count(*) AS sales, count(DISTINCT coalesce(a.root, g.member_id)) AS members, sum(g.points) AS points,
          min(g.first_at) AS first_at, max(g.last_at) AS last_at, sum(s.amount - s.discount) AS turnover
   FROM given AS g LEFT JOIN crm_member.sale AS s ON s.member_id = g.member_id AND s.sale_id = g.sale_id
+  LEFT JOIN crm_member.member_root AS a ON a.member_id = g.member_id
   GROUP BY 1, 2
 )
 SELECT coalesce(r.rule_code, e.rule_code) AS rule_code, r.name, r.active, coalesce(e.points_type, r.points_type) AS points_type,
@@ -115,7 +128,13 @@ COMMENT ON COLUMN crm_member.points_rule_effect.budget IS 'Budget of the rule, p
 COMMENT ON COLUMN crm_member.points_rule_effect.budget_left IS 'What is left of it';
 
 CREATE VIEW crm_member.points_movement AS
-SELECT (e.at AT TIME ZONE (SELECT time_zone FROM crm_member.setting))::date AS day, x.store, e.points_type, count(*) AS entries,
+SELECT (e.at AT TIME ZONE (SELECT time_zone FROM crm_member.setting))::date AS day,
+       -- what a survivor paid for a sale that is booked with whom he was named by
+       CASE WHEN e.sale_id IS NOT NULL AND x.sale_id IS NULL
+            THEN (SELECT s.store FROM crm_member.member_kin AS k JOIN crm_member.member_kin AS o ON o.kin = k.kin
+                    JOIN crm_member.sale AS s ON s.member_id = o.member_id AND s.sale_id = e.sale_id
+                   WHERE k.member_id = e.member_id LIMIT 1)
+            ELSE x.store END AS store, e.points_type, count(*) AS entries,
        coalesce(sum(e.points) FILTER (WHERE e.kind = 'earn'), 0) AS earned,
        coalesce(sum(e.points) FILTER (WHERE e.kind IN ('award', 'adjust')), 0) AS by_hand,
        coalesce(-sum(e.points) FILTER (WHERE e.kind = 'spend'), 0) AS spent,
@@ -159,18 +178,6 @@ SELECT m.store, m.points_type, sum(m.entries)::bigint AS entries, sum(m.earned) 
 FROM crm_member.points_movement AS m GROUP BY 1, 2;
 
 COMMENT ON VIEW crm_member.points_by_store IS 'points_movement by store and points type; store NULL: behind it is no sale, or one without a store';
-
-CREATE VIEW crm_member.member_root AS
-WITH RECURSIVE alias AS (
-  SELECT m.member_id, m.merged_into AS root FROM crm_member.member AS m WHERE m.merged_into IS NOT NULL
-  UNION ALL
-  SELECT a.member_id, m.merged_into FROM alias AS a JOIN crm_member.member AS m ON m.member_id = a.root WHERE m.merged_into IS NOT NULL
-)
-SELECT a.member_id, a.root FROM alias AS a JOIN crm_member.member AS m ON m.member_id = a.root AND m.merged_into IS NULL;
-
-COMMENT ON VIEW crm_member.member_root IS 'Members who were merged, and who they are now: root is the member at the end of the chain';
-COMMENT ON COLUMN crm_member.member_root.member_id IS 'The merged member';
-COMMENT ON COLUMN crm_member.member_root.root IS 'The member that stands for it';
 
 CREATE VIEW crm_member.store_performance AS
 WITH part AS (
@@ -233,7 +240,9 @@ WITH sold AS (
 ), category AS (
   SELECT DISTINCT ON (c.member_id) c.member_id, c.category
   FROM (SELECT coalesce(r.root, l.member_id) AS member_id, l.category, sum(l.amount - l.discount) AS paid
-        FROM crm_member.sale_line AS l LEFT JOIN crm_member.member_root AS r ON r.member_id = l.member_id
+        FROM crm_member.sale_line AS l
+        JOIN crm_member.sale AS s ON s.member_id = l.member_id AND s.sale_id = l.sale_id AND s.settled_at IS NOT NULL
+        LEFT JOIN crm_member.member_root AS r ON r.member_id = l.member_id
         WHERE l.member_id <> 0 AND l.category IS NOT NULL
         GROUP BY 1, 2) AS c
   ORDER BY c.member_id, c.paid DESC, c.category COLLATE "C"

@@ -145,6 +145,15 @@ extern Truth EvaluateCondition(const Condition *condition, const Facts *facts);
 /* Does it look at this attribute; at any attribute, attr() or tag() of this subject? */
 extern bool UsesAttribute(const Condition *condition, Attribute attribute);
 extern bool UsesSubject(const Condition *condition, Subject subject);
+/* At attr() of this subject; at tag(). */
+extern bool UsesAttrs(const Condition *condition, Subject subject);
+extern bool UsesTags(const Condition *condition);
+
+/*
+ * Where no clause asks whether something is known, what is decided of facts of
+ * which some are left unknown does not change once they are filled in.
+ */
+extern bool AsksForNull(const Condition *condition);
 
 /*
  * Why it is not true: appends the first clause, in order, that alone keeps it

@@ -228,6 +228,15 @@ CompareLiteral(const Condition *condition, const Value *value, FactType type,
 	pg_unreachable();
 }
 
+/* Texts of different length are told apart without being looked at. */
+static inline bool
+EqualsLiteral(const Condition *condition, const Value *value, FactType type, const Literal *literal)
+{
+	if (type == FACT_TEXT && value->fact.value.text.length != literal->value.text.length)
+		return false;
+	return CompareLiteral(condition, value, type, literal) == 0;
+}
+
 static bool
 InList(const Condition *condition, const ConditionNode *node, const Value *value)
 {
@@ -245,7 +254,7 @@ InList(const Condition *condition, const ConditionNode *node, const Value *value
 	}
 	for (; low < high; low++)
 	{
-		if (CompareLiteral(condition, value, node->type, low) == 0)
+		if (EqualsLiteral(condition, value, node->type, low))
 			return true;
 	}
 	return false;
@@ -291,6 +300,8 @@ EvaluateClause(const Condition *condition, const ConditionNode *node, const Fact
 		case NODE_BOOLEAN:
 			return value.fact.value.boolean ? TRUTH_TRUE : TRUTH_FALSE;
 		case NODE_COMPARE:
+			if (node->op == COMPARE_EQUAL)
+				return EqualsLiteral(condition, &value, node->type, literal) ? TRUTH_TRUE : TRUTH_FALSE;
 			cmp = CompareLiteral(condition, &value, node->type, literal);
 			return (node->op & (cmp < 0 ? COMPARE_LESS : cmp > 0 ? COMPARE_GREATER :
 								COMPARE_EQUAL)) ? TRUTH_TRUE : TRUTH_FALSE;
@@ -372,6 +383,31 @@ bool
 UsesSubject(const Condition *condition, Subject subject)
 {
 	return (condition->subjects & SUBJECT_BIT(subject)) != 0;
+}
+
+bool
+UsesAttrs(const Condition *condition, Subject subject)
+{
+	return (condition->subjects & ATTRS_BIT(subject)) != 0;
+}
+
+bool
+UsesTags(const Condition *condition)
+{
+	return (condition->subjects & TAGS_BIT) != 0;
+}
+
+bool
+AsksForNull(const Condition *condition)
+{
+	const ConditionNode *nodes = ConditionNodes(condition);
+
+	for (uint32 i = 0; i < condition->nnodes; i++)
+	{
+		if (nodes[i].kind == NODE_NULL)
+			return true;
+	}
+	return false;
 }
 
 /* ---- explaining ---- */

@@ -89,8 +89,7 @@ JudgeCoupon(const Pricing *pricing, Candidate *candidate)
 	else if (coupon->used ||
 			 (candidate->template->uses > 0 && coupon->uses >= candidate->template->uses))
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_USED, "the coupon is used up");
-	else if (coupon->held_until > GetCurrentTimestamp() &&
-			 (sale->ref == NULL || strcmp(coupon->held_by, sale->ref) != 0))
+	else if (candidate->template->uses > 0 && KeptFor(coupon, candidate->template->uses, sale->ref))
 		RefuseCandidate(candidate, ERRCODE_CRM_COUPON_HELD, "held for another cart until %s",
 			   MomentText(coupon->held_until));
 	else if (coupon->member_id != CRM_GUEST && sale->member == NULL)

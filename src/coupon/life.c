@@ -272,6 +272,7 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 	char	   *presented = RequiredText(fcinfo, 0, "code");
 	char	   *ref = RequiredText(fcinfo, 1, "ref");
+	const CouponTemplate *template;
 	Interval	zero = {0};
 	TimestampTz until;
 	Datum		values[3];
@@ -287,6 +288,10 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 						errhint("\"hold_for\" must be a positive interval.")));
 	RequireCoupon(presented, false, &coupon);
 	until = AddBusinessInterval(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(2));
+	/* who can use it any number of times need not keep others from it */
+	template = FindTemplate(GetTemplateSet(), coupon.template_code);
+	if (template != NULL && template->uses == 0 && !coupon.voided)
+		PG_RETURN_TIMESTAMPTZ(until);
 	values[0] = Int64GetDatum(coupon.code);
 	values[1] = CStringGetTextDatum(ref);
 	values[2] = TimestampTzGetDatum(until);
@@ -303,7 +308,7 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(until);
 }
 
-/* release_coupon(code, ref, actor): was it held or redeemed under this reference? */
+/* release_coupon(code, ref, actor, member_id): was it held or redeemed under this reference? */
 PG_FUNCTION_INFO_V1(crm_release_coupon);
 Datum
 crm_release_coupon(PG_FUNCTION_ARGS)
@@ -327,7 +332,7 @@ crm_release_coupon(PG_FUNCTION_ARGS)
 		RecordCouponEvent(coupon.member_id, "release", coupon.code, coupon.template_code, 1, ref,
 						  NULL, OptionalText(fcinfo, 2));
 	else
-		released = ReturnRedemption(coupon.code, ref);
+		released = ReturnRedemption(coupon.code, ref, PG_ARGISNULL(3) ? -1 : PG_GETARG_INT64(3));
 	PG_RETURN_BOOL(released);
 }
 

@@ -165,6 +165,19 @@ FindByAlias(const char *alias, bool read_only, Coupon *coupon)
 	return code >= 0 && FindByCode(code, read_only, coupon);
 }
 
+static bool
+HeldByOther(const Coupon *coupon, const char *holder)
+{
+	return coupon->held_until > GetCurrentTimestamp() &&
+		(holder == NULL || strcmp(coupon->held_by, holder) != 0);
+}
+
+bool
+KeptFor(const Coupon *coupon, int uses_allowed, const char *holder)
+{
+	return coupon->uses + 1 >= uses_allowed && HeldByOther(coupon, holder);
+}
+
 bool
 UseSeenCoupon(const Coupon *coupon, int uses_allowed, const char *holder)
 {
@@ -185,14 +198,14 @@ UseSeenCoupon(const Coupon *coupon, int uses_allowed, const char *holder)
 	{
 		FillFromRow(rows, &now);
 		if (now.code == coupon->code && now.uses == coupon->uses && !now.used && !now.voided &&
-			now.uses < uses_allowed &&
-			(now.held_until <= GetCurrentTimestamp() ||
-			 (holder != NULL && strcmp(now.held_by, holder) == 0)))
+			now.uses < uses_allowed && !KeptFor(&now, uses_allowed, holder))
 		{
 			values[0] = Int32GetDatum(now.uses + 1);
 			values[1] = CStringGetTextDatum(now.uses + 1 >= uses_allowed ? "used" : "active");
 			values[2] = values[3] = (Datum) 0;
-			used = ChangeRow(rows, changed, lengthof(changed), values, nulls);
+			/* another's hold stays */
+			used = ChangeRow(rows, changed, HeldByOther(&now, holder) ? 2 : lengthof(changed),
+							 values, nulls);
 		}
 	}
 	CloseRows(rows);

@@ -37,6 +37,8 @@ typedef enum FoundCoupon
 
 /* read_only: as the calling statement sees it */
 extern FoundCoupon FindCoupon(const char *presented, bool read_only, Coupon *coupon);
+/* Is its last use kept for another than this holder? */
+extern bool KeptFor(const Coupon *coupon, int uses_allowed, const char *holder);
 /*
  * Count a use of the very version that was found, if it still is the last and can
  * be used.  false: nothing was done, which says nothing yet.

@@ -55,10 +55,11 @@ TakeCode(const Coupon *coupon, int uses_allowed, const char *holder, bool exactl
 	static CrmQuery query = {
 		"UPDATE crm_member.coupon SET uses = uses + 1, "
 		"status = CASE WHEN uses + 1 >= $2 THEN 'used' ELSE 'active' END, "
-		"held_until = NULL, held_by = NULL "
+		"held_until = CASE WHEN held_by IS DISTINCT FROM $3 AND held_until > clock_timestamp() THEN held_until END, "
+		"held_by = CASE WHEN held_by IS DISTINCT FROM $3 AND held_until > clock_timestamp() THEN held_by END "
 		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code "
 		"AND status = 'active' AND uses < $2 AND ($4 < 0 OR uses = $4) "
-		"AND (held_until IS NULL OR held_until <= clock_timestamp() OR held_by = $3) "
+		"AND (held_until IS NULL OR held_until <= clock_timestamp() OR held_by = $3 OR uses + 1 < $2) "
 		"RETURNING uses",
 		4, {INT8OID, INT4OID, TEXTOID, INT4OID}};
 	Datum		values[4];

@@ -269,21 +269,29 @@ ReturnSaleCoupons(int64 member_id, int64 sale_id, TimestampTz at)
 }
 
 bool
-ReturnRedemption(int64 code, const char *ref)
+ReturnRedemption(int64 code, const char *ref, int64 buyer)
 {
 	static CrmQuery find = {
-		"SELECT use_id, member_id, code, template_code, discount FROM crm_member.coupon_use "
+		"SELECT use_id, member_id, code, template_code, discount FROM crm_member.coupon_use u "
 		"WHERE code OPERATOR(crm_member.=) $1::crm_member.coupon_code AND ref = $2 "
-		"AND returned_at IS NULL",
-		2, {INT8OID, TEXTOID}};
-	Datum		values[2];
+		"AND returned_at IS NULL AND ($3 < 0 OR member_id = $3 OR EXISTS ("
+		"SELECT FROM crm_member.member_kin k JOIN crm_member.member_kin o ON o.kin = k.kin "
+		"WHERE k.member_id = $3 AND o.member_id = u.member_id))",
+		3, {INT8OID, TEXTOID, INT8OID}};
+	Datum		values[3];
+	uint64		found;
 	bool		returned;
 
 	values[0] = Int64GetDatum(code);
 	values[1] = CStringGetTextDatum(ref);
+	values[2] = Int64GetDatum(buyer);
 	SPI_connect();
-	returned = RunQuery(&find, values, NULL, false, 1) == 1 &&
-		ReturnUse(SPI_tuptable, 0, 0, true);
+	found = RunQuery(&find, values, NULL, false, 2);
+	if (found > 1)
+		ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+						errmsg("several buyers redeemed the coupon under reference \"%s\"", ref),
+						errhint("Say whose redemption to give back with \"member_id\", 0 for a guest.")));
+	returned = found == 1 && ReturnUse(SPI_tuptable, 0, 0, true);
 	SPI_finish();
 	return returned;
 }

@@ -22,18 +22,20 @@ int64
 UsableCard(const char *given, TimestampTz at)
 {
 	static CrmQuery query = {
-		"SELECT member_id, state, effective_at, expires_at, ended_at FROM crm_member.card "
+		"SELECT member_id, state, effective_at, expires_at, ended_at, aside_since FROM crm_member.card "
 		"WHERE card_no OPERATOR(pg_catalog.=) $1",
 		1, {TEXTOID}};
 	char	   *card_no = TrimText(given);
 	Datum		value = CStringGetTextDatum(card_no);
 	TimestampTz effective_at,
 				expires_at,
-				ended_at;
+				ended_at,
+				aside_since;
 	bool		held,
 				effective,
 				expires,
-				ended;
+				ended,
+				aside;
 	bool		isnull;
 	char	   *state;
 	int64		member_id;
@@ -51,6 +53,8 @@ UsableCard(const char *given, TimestampTz at)
 	expires = !isnull;
 	ended_at = DatumGetTimestampTz(QueryColumn(0, 5, &isnull));
 	ended = !isnull;
+	aside_since = DatumGetTimestampTz(QueryColumn(0, 6, &isnull));
+	aside = !isnull;
 
 	if (!held)
 		UnusableCard(card_no, "It has not been issued to a member.",
@@ -64,6 +68,9 @@ UsableCard(const char *given, TimestampTz at)
 					 "Enable it with activate_card().");
 	if (expires && at >= expires_at)
 		UnusableCard(card_no, psprintf("It expired at %s.", timestamptz_to_str(expires_at)), NULL);
+	if (aside && at >= aside_since)
+		UnusableCard(card_no, "Its holder was merged with another member, whose cards are used instead.",
+					 "primary_card() tells which one, issue_card() gives another.");
 	SPI_finish();
 	return member_id;
 }

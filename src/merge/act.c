@@ -59,6 +59,24 @@ IsOneOf(const JsonbValue *value, const char *const *texts)
 	return false;
 }
 
+static bool
+IsTextArray(const JsonbValue *value)
+{
+	JsonbIterator *iterator;
+	JsonbValue	item;
+	JsonbIteratorToken token;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		return false;
+	iterator = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_ELEM && item.type != jbvString)
+			return false;
+	}
+	return true;
+}
+
 static void
 BadPolicy(char *message, char *hint)
 {
@@ -103,16 +121,25 @@ KnownField(const char *field)
 void
 CheckMergePolicy(const Jsonb *policy)
 {
-	static const char *const known[] = {"fields", "override_distinct", NULL};
+	static const char *const known[] = {"fields", "cards", "coupons", "override_distinct", NULL};
+	static const char *const cards[] = {"keep", "deactivate", NULL};
+	static const char *const coupons[] = {"keep", "void", NULL};
 	static const char *const rules[] = {"survivor", "earliest", "latest", "longest", "frequent", "min", "max",
 		"trusted", "verified", NULL};
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	item;
 	JsonbValue *fields;
+	JsonbValue *choice;
 	char	   *field = NULL;
 
-	CheckKeys(policy, known, "It has fields, override_distinct.");
+	CheckKeys(policy, known, "It has fields, cards, coupons, override_distinct.");
+	choice = PolicyValue(policy, "cards");
+	if (choice != NULL && !IsOneOf(choice, cards))
+		BadPolicy("policy \"cards\" is keep or deactivate", NULL);
+	choice = PolicyValue(policy, "coupons");
+	if (choice != NULL && !IsOneOf(choice, coupons) && !IsTextArray(choice))
+		BadPolicy("policy \"coupons\" is keep, void or an array of template codes", NULL);
 	fields = PolicyValue(policy, "fields");
 	if (fields == NULL)
 		return;

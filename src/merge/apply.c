@@ -68,13 +68,15 @@ ApplyMerges(int64 number, bool merging, const MergeAct *act, StringInfo report)
 	AppendFamilies(kin, report);
 	ResolveConflicts(kin, merging, report);
 
+	SetAside(kin, merging, act, report);
+
 	/* locked first, so that what they have together stays as it is from one total to the other */
 	LockMergedLimits(kin);
 	LockMergedAccounts(kin);
 	before = PartTotals(touched, n, true);
 	appendStringInfoString(report, ", \"moved\": {\"limits\": [], ");
 	MoveMergedLimits(kin);
-	MoveMergedPoints(kin, act, report);
+	MoveMergedPoints(kin, merging, act, report);
 	after = PartTotals(touched, n, true);
 	if (!SameJson(before, after))
 		ereport(ERROR, (errcode(ERRCODE_CRM_MERGE_TOTALS),

@@ -12,10 +12,23 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
+/* Rows about the members $1. */
+static const char *
+About(const char *table)
+{
+	if (strcmp(table, "card_event") == 0)
+		return "t.card_no IN (SELECT c.card_no FROM crm_member.card AS c WHERE c.member_id = ANY ($1))";
+	if (strcmp(table, "member_merge") == 0)
+		return "(t.survivor = ANY ($1) OR t.others && $1)";
+	if (strcmp(table, "match_verdict") == 0)
+		return "t.model_code = 'member' AND (t.left_key = ANY ($1::text[]) OR t.right_key = ANY ($1::text[]))";
+	return "t.member_id = ANY ($1)";
+}
+
 /*
  * redact(table, column, how, members, pattern) returns bigint: clear empties a
- * jsonb object; text and json replace what a pattern finds, null the whole of it.
- * members NULL: any row.
+ * jsonb object; text and json replace what a pattern finds, ref the whole of it,
+ * so that it still is the only one.  members NULL: any row.
  */
 PG_FUNCTION_INFO_V1(crm_redact);
 Datum
@@ -38,7 +51,9 @@ crm_redact(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		change = strcmp(how, "null") == 0 ? "NULL" : psprintf(strcmp(how, "json") == 0 ? "crm_member.redacted(t.%s, $2)"
+		change = psprintf(strcmp(how, "json") == 0 ? "crm_member.redacted(t.%s, $2)"
+						  : strcmp(how, "ref") == 0
+						  ? "'erased:' || md5((SELECT encode(s.salt, 'hex') FROM crm_member.erasure_salt AS s) || t.%s)"
 						  : "regexp_replace(t.%s, $2, '(erased)', 'gi')", column);
 		concerned = psprintf("t.%s::text ~* $2", column);
 	}
@@ -51,8 +66,8 @@ crm_redact(PG_FUNCTION_ARGS)
 	redacting_journals = true;
 	PG_TRY();
 	{
-		if (SPI_execute_with_args(psprintf("UPDATE crm_member.%s t SET %s = %s WHERE %s%s", table, column, change,
-										   concerned, PG_ARGISNULL(3) ? "" : " AND t.member_id = ANY ($1)"),
+		if (SPI_execute_with_args(psprintf("UPDATE crm_member.%s t SET %s = %s WHERE %s%s%s", table, column, change,
+										   concerned, PG_ARGISNULL(3) ? "" : " AND ", PG_ARGISNULL(3) ? "" : About(table)),
 								  2, types, values, nulls, false, 0) != SPI_OK_UPDATE)
 			elog(ERROR, "table %s was not redacted", table);
 		rows = SPI_processed;

@@ -230,7 +230,7 @@ static void
 FollowEdges(Kin *kin)
 {
 	static CrmQuery edges = {
-		"SELECT e.member_id, e.survivor FROM (SELECT member_id FROM crm_member.member_kin WHERE kin = $1) k "
+		"SELECT e.member_id, e.survivor, e.cards = 'deactivate', nullif(e.coupons, '\"keep\"')::text FROM (SELECT member_id FROM crm_member.member_kin WHERE kin = $1) k "
 		"CROSS JOIN LATERAL (SELECT * FROM crm_member.merge_edge e "
 		"WHERE e.member_id = k.member_id AND e.undone_by IS NULL OFFSET 0) e ORDER BY e.position",
 		1, {INT8OID}};
@@ -243,8 +243,11 @@ FollowEdges(Kin *kin)
 		KinMember  *child = Top(kin, Find(kin, DatumGetInt64(QueryColumn(row, 1, &isnull))));
 		KinMember  *target = Top(kin, Find(kin, DatumGetInt64(QueryColumn(row, 2, &isnull))));
 
-		if (child != target)
-			child->parent = target->member_id;
+		if (child == target)
+			continue;
+		child->parent = target->member_id;
+		child->cards_unused = DatumGetBool(QueryColumn(row, 3, &isnull));
+		child->gifts = QueryText(row, 4);
 	}
 	for (int i = 0; i < kin->n; i++)
 	{

@@ -112,6 +112,15 @@ typedef struct Comparator
 	double       related[MATCH_MAX_LEVELS]; /* ROLE_KIN: where estimation starts for relatives */
 } Comparator;
 
+/* Levels of the comparator nickname. */
+enum
+{
+	NICKNAME_EQUAL,
+	NICKNAME_NAME,
+	NICKNAME_HINT,
+	NICKNAME_OTHER
+};
+
 /* The level says that the values are equal. */
 static inline bool
 IsEqualLevel(const Comparator *comparator, int level)
@@ -305,7 +314,7 @@ extern void   AddToken(MatchField *field, MatchValue *value, const Rune *runes, 
 extern void   Tokenize(MatchField *field, const char *text, MatchValue *value, bool address);
 extern void   WeighTokens(MatchField *field);
 extern double WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b,
-						   double *contained);
+						   double *contained, double *apart);
 
 /* match_pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);

@@ -21,14 +21,6 @@ enum
 	NAME_OTHER
 };
 
-enum
-{
-	NICKNAME_EQUAL,
-	NICKNAME_NAME,
-	NICKNAME_HINT,
-	NICKNAME_OTHER
-};
-
 #define RARE_SIGN 3.7f /* a sign of at most one nickname in 40 */
 
 enum

@@ -28,7 +28,10 @@ NicknameLevel(const MatchModel *model, int f, const uint32 *a, const uint32 *b, 
 	const MatchValue *name[2] = {ValueOf(model, partner, b), ValueOf(model, partner, a)};
 
 	if (level == 0)
-		return level;
+		/* two of one name may well both make their nickname of it */
+		return name_level >= 0 && name_level <= NAME_AGREES && NicknameHint(nick[0], name[1]) > 0
+				   ? NICKNAME_HINT
+				   : level;
 	if (name_level >= 0 && name_level <= NAME_AGREES)
 		return -1;
 	for (int i = 0; i < 2; i++)

@@ -105,7 +105,7 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 {
 	bool   large;
 	int    shared = SharedNumbers(a, b, &large);
-	double contained;
+	double contained, apart;
 	double likeness;
 
 	if (a->form[0] == b->form[0])
@@ -113,7 +113,7 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 	if (a->kind == 1 && b->kind == 1 && a->words->road != 0 &&
 		a->words->road == b->words->road && a->words->road_mark != b->words->road_mark)
 		return ADDRESS_OTHER;
-	likeness = WordLikeness(field, a, b, &contained);
+	likeness = WordLikeness(field, a, b, &contained, &apart);
 	if (a->kind == 1 || b->kind == 1)
 	{
 		bool same_end = a->nnumbers > 0 && b->nnumbers > 0 &&

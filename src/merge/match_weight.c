@@ -73,7 +73,7 @@ CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster)
 				twice += field->entities[form][id] == 2;
 			}
 			/* Good & Turing: what was seen once stands for 2 N2 / N1 */
-			field->rare[form] = Min(Max((2 * twice + 1) / (once + 1), 0.02), 1.0);
+			field->rare[form] = Min(Max((2 * twice + 1) / (once + 1), 0.005), 1.0);
 			pfree(last);
 		}
 	}

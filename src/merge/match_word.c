@@ -61,6 +61,7 @@ static const char road_marks[] = "东西南北中十前后上下内外";
 #define MAX_TEXT 160
 #define INITIAL_LIKENESS 0.6 /* J for Jeffrey */
 #define SPELT_LIKENESS 0.85  /* two signs, one of which sounds or looks like the other's */
+#define LEAST_APART 0.3      /* of a text, so that it tells something else */
 #define WHOLE_TEXT 40        /* up to this length texts are compared letter by letter too */
 
 bool
@@ -382,15 +383,21 @@ TokenLikeness(const MatchWords *a, int i, const MatchWords *b, int j)
 	return similarity >= 0.9 ? similarity * similarity : 0.0;
 }
 
-/* Shared weight over the mean weight; and in *contained over the lesser weight. */
+/*
+ * Shared weight over the mean weight; in *contained over the lesser weight; in
+ * *apart the lesser share of what each has and the other has nothing like.
+ */
 double
-WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, double *contained)
+WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, double *contained,
+			 double *apart)
 {
+	double lacking_a = 0, lacking_b = 0;
+
 	const float *weight = field->token_weight;
 	double       weight_a = 0, weight_b = 0, shared = 0;
 	uint32       used_a = 0, used_b = 0;
 
-	*contained = 0;
+	*contained = *apart = 0;
 	if (a->ntokens == 0 || b->ntokens == 0)
 		return 0;
 	for (int j = 0; j < b->ntokens; j++)
@@ -436,7 +443,15 @@ WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b, 
 			shared +=
 				best * Min(weight[a->words->tokens[i]], weight[b->words->tokens[at]]);
 		}
+		else
+			lacking_a += weight[a->words->tokens[i]];
 	}
+	for (int j = 0; j < b->ntokens; j++)
+	{
+		if (!(used_b & (1u << j)))
+			lacking_b += weight[b->words->tokens[j]];
+	}
+	*apart = Min(lacking_a / weight_a, lacking_b / weight_b);
 	*contained = shared / Min(weight_a, weight_b);
 	return 2 * shared / (weight_a + weight_b);
 }
@@ -469,11 +484,11 @@ ReadFreeText(MatchField *field, const char *text, MatchValue *value)
 int
 CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *b)
 {
-	double contained, likeness;
+	double contained, apart, likeness;
 
 	if (SameRunes(a->runes, a->nrunes, b->runes, b->nrunes))
 		return TEXT_EQUAL;
-	likeness = WordLikeness(field, a, b, &contained);
+	likeness = WordLikeness(field, a, b, &contained, &apart);
 	if (likeness < 0.85 && Min(a->nrunes, b->nrunes) >= 6 &&
 		Max(a->nrunes, b->nrunes) <= WHOLE_TEXT)
 		likeness =
@@ -483,7 +498,8 @@ CompareFreeText(const MatchField *field, const MatchValue *a, const MatchValue *
 	/* one text inside the other: a name with and without its suffix */
 	if (contained >= 0.85)
 		return TEXT_INSIDE;
-	if (likeness >= 0.62)
+	/* a café and a dining room of one hotel: each names what the other does not */
+	if (likeness >= 0.62 && apart < LEAST_APART)
 		return TEXT_CLOSE;
 	return likeness >= 0.35 ? TEXT_RELATED : TEXT_OTHER;
 }

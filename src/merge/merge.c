@@ -189,9 +189,10 @@ AddEdges(int64 merge_id, const int64 *roots, int n, int64 winner, Datum merged, 
 		"WHERE r.kin <> $2) o WHERE k.kin = o.kin",
 		2, {INT8ARRAYOID, INT8OID}};
 	static CrmQuery assert_edges = {
-		"INSERT INTO crm_member.merge_edge (member_id, merge_id, survivor, position, fields) "
-		"SELECT u.member_id, $2, $3, $4 + u.n, coalesce($5->'fields', '{}') "
-		"FROM unnest($1) WITH ORDINALITY AS u (member_id, n)",
+		"INSERT INTO crm_member.merge_edge (member_id, merge_id, survivor, position, fields, cards, coupons) "
+		"SELECT u.member_id, $2, $3, $4 + u.n, coalesce($5->'fields', '{}'), coalesce($5->>'cards', p.cards), "
+		"coalesce($5->'coupons', to_jsonb(p.coupons)) "
+		"FROM crm_member.merge_policy p, unnest($1) WITH ORDINALITY AS u (member_id, n)",
 		5, {INT8ARRAYOID, INT8OID, INT8OID, INT8OID, JSONBOID}};
 	Datum		values[5];
 	int64		kin;

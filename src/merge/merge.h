@@ -31,6 +31,8 @@ typedef struct KinMember
 	char	   *own_status;		/* what it was before it was merged */
 	bool		family;			/* root of others too */
 	bool		touched;		/* what it has may have to move */
+	bool		cards_unused;	/* by the merge into its parent */
+	char	   *gifts;			/* ... which coupons of one person count once: JSON; NULL: all stay */
 	int64		tier_source;	/* of a root: whose tier it holds; 0: none */
 } KinMember;
 
@@ -67,11 +69,14 @@ extern char *PartTotals(const int64 *members, int n, bool moving);
  */
 extern void ResolveConflicts(const Kin *kin, bool merging, StringInfo report);
 
-/* points.c */
+/* aside.c: cards and coupons that do not count while their members are merged; "coupons" of the report */
+extern void SetAside(const Kin *kin, bool merging, const MergeAct *act, StringInfo report);
+
+/* points.c: see move.h for how */
 /* Lock the accounts of those touched; those of merged members are closed, of survivors opened. */
 extern void LockMergedAccounts(const Kin *kin);
 /* Bring what is in the accounts of those touched to whose it is; "moved" of the report. */
-extern void MoveMergedPoints(const Kin *kin, const MergeAct *act, StringInfo report);
+extern void MoveMergedPoints(const Kin *kin, bool merging, const MergeAct *act, StringInfo report);
 /* Leave with the survivor for good what a member that comes back owes beyond what it has. */
 extern void LeaveDebt(int64 member_id, int64 survivor, const PointsType *type, const MergeAct *act);
 

@@ -269,7 +269,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		lines[n] = Int32GetDatum(grant->line < 0 ? 0 : sale->lines[grant->line].line_no);
 		points[n++] = grant->points;
 	}
-	values[0] = PointerGetDatum(construct_array(codes, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[0] = PlainArray(codes, n, TEXTOID);
 	values[1] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
 	values[2] = NumericArray(points, n, award->type);
 

@@ -41,6 +41,35 @@ PointsColumn(uint64 row, int column, const PointsType *type)
 	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), type->decimals, "points");
 }
 
+/* construct_array() for values of variable length that are neither compressed nor elsewhere. */
+Datum
+PlainArray(const Datum *elements, int n, Oid type)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1);
+	ArrayType  *array;
+	char	   *at;
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(type));
+	for (int i = 0; i < n; i++)
+		size += INTALIGN(VARSIZE(DatumGetPointer(elements[i])));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = type;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	at = ARR_DATA_PTR(array);
+	for (int i = 0; i < n; i++)
+	{
+		Size		length = VARSIZE(DatumGetPointer(elements[i]));
+
+		memcpy(at, DatumGetPointer(elements[i]), length);
+		at += INTALIGN(length);
+	}
+	return PointerGetDatum(array);
+}
+
 Datum
 NumericArray(const int64 *points, int n, const PointsType *type)
 {
@@ -48,7 +77,7 @@ NumericArray(const int64 *points, int n, const PointsType *type)
 
 	for (int i = 0; i < n; i++)
 		elements[i] = PointsDatum(points[i], type);
-	return PointerGetDatum(construct_array(elements, n, NUMERICOID, -1, false, TYPALIGN_INT));
+	return PlainArray(elements, n, NUMERICOID);
 }
 
 char *

@@ -4,7 +4,7 @@
  * A merge moves what lies in an account by a pair of entries, and closes it.
  * Whoever was waiting for it goes on with the survivor's where points are taken;
  * what is granted, or comes back to a lot, is booked where it belongs and
- * forwarded: see merge/points.c.  Whose a lot is, the directory member_kin says.
+ * forwarded: see merge/forward.c.  Whose a lot is, the directory member_kin says.
  */
 #include "crm_member.h"
 #include "member/member.h"

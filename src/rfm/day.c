@@ -58,7 +58,7 @@ AddSpan(DayCache *cache, TimestampTz at)
 }
 
 DateADT
-DayOf(DayCache *cache, TimestampTz at)
+DayAndTimeOf(DayCache *cache, TimestampTz at, int64 *of_day)
 {
 	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
@@ -70,12 +70,22 @@ DayOf(DayCache *cache, TimestampTz at)
 			if (at >= cache->spans[i].from && at < cache->spans[i].to)
 			{
 				int64		local = at + cache->spans[i].offset;
+				int64		day = (local - (local < 0 ? USECS_PER_DAY - 1 : 0)) / USECS_PER_DAY;
 
-				return (DateADT) ((local - (local < 0 ? USECS_PER_DAY - 1 : 0)) / USECS_PER_DAY);
+				*of_day = local - day * USECS_PER_DAY;
+				return (DateADT) day;
 			}
 		}
 		AddSpan(cache, at);
 	}
+}
+
+DateADT
+DayOf(DayCache *cache, TimestampTz at)
+{
+	int64		of_day;
+
+	return DayAndTimeOf(cache, at, &of_day);
 }
 
 pg_tz *

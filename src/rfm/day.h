@@ -28,6 +28,8 @@ extern void StartDays(DayCache *cache, pg_tz *zone);
 
 /* Error 22008 for an infinite timestamp. */
 extern DateADT DayOf(DayCache *cache, TimestampTz at);
+/* of_day: microseconds since its midnight on the wall clock */
+extern DateADT DayAndTimeOf(DayCache *cache, TimestampTz at, int64 *of_day);
 
 /* The program's time zone; before setup(), the session's. */
 extern pg_tz *ProgramZone(void);

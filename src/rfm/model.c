@@ -151,8 +151,8 @@ ReadModel(const char *code, DateADT as_of, Model *model)
 				   DatumGetArrayTypeP(QueryColumn(0, 8, &isnull)), GetSetting()->money_scale);
 	model->definition = TextDatumGetCString(QueryColumn(0, 12, &isnull));
 	scope = QueryColumn(0, 13, &isnull);
-	condition = isnull ? NULL : DatumGetCondition(scope);
-	model->scoped = condition != NULL;
+	condition = isnull ? NULL : (Condition *) PG_DETOAST_DATUM_COPY(scope);
+	model->scope = condition;
 	model->source = PurchaseSql(model, condition, false);
 	model->source_of = PurchaseSql(model, condition, true);
 	model->refunds = RefundSql(model, condition, false);
@@ -167,7 +167,8 @@ ModelQuery(const Model *model, DateADT as_of, PurchaseQuery *query)
 	query->minus = !model->gross;
 	query->units = model->frequency_of == FREQUENCY_UNITS;
 	query->days = model->frequency_of == FREQUENCY_DAYS;
-	if (!model->scoped && model->frequency_of == FREQUENCY_ORDERS)
+	query->scope = model->scope;
+	if (!query->units)
 		query->sale_column = model->gross ? "amount" : "payable";
 	query->first_day = model->first_day;
 	query->as_of = as_of;

@@ -24,7 +24,7 @@ typedef struct Model
 	DateADT		first_day;		/* DATEVAL_NOBEGIN: no window */
 	FrequencyOf frequency_of;
 	bool		gross;
-	bool		scoped;			/* only some sales count */
+	const Condition *scope;		/* sales that count; NULL: all */
 	Banding		banding;
 	char	   *definition;		/* what decides which purchases count, and how */
 	char	   *source;			/* the purchases of all members, as PurchaseQuery wants them */

@@ -1,41 +1,27 @@
 /*
  * parallel.c: collect the purchases of the table sale itself, by several processes.
  *
- * Each process scans blocks of the table and collects what it finds in a table of
+ * Each process reads pages of the table and collects what it finds in a table of
  * its own; at the end the workers send their tallies to the leader, in the order
  * of their slots, which is that of the leader's slots too, so that it adds them
- * going once through its memory.  Columns are taken from the tuples as they lie
+ * going once through its memory.  Columns are taken from the rows as they lie
  * there: an executor would take longer than all the rest.
  */
 #include "crm_member.h"
 #include "catalog.h"
 #include "job/progress.h"
-#include "rfm/day.h"
+#include "rfm/pages.h"
+#include "rfm/row_fact.h"
 #include "rfm/source.h"
+#include "rfm/team.h"
 #include "money/units.h"
 
-#include "access/parallel.h"
-#include "access/relscan.h"
 #include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
-#include "miscadmin.h"
-#include "optimizer/cost.h"
-#include "optimizer/paths.h"
-#include "storage/bufmgr.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
-#include "storage/shm_mq.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
-
-#include <unistd.h>
 
 #define QUEUE_SIZE	  (256 * 1024)
 #define CHUNK_TALLIES 1024
@@ -44,24 +30,20 @@
 /* Beyond so many members a table in every process would take too much memory. */
 #define PARALLEL_MEMBERS 5e6
 
-enum
-{
-	KEY_TASK = 1,
-	KEY_SCAN,
-	KEY_QUEUES
-};
-
-/* What leader and workers share, read-only. */
+/* What leader and workers share. */
 typedef struct Task
 {
-	Oid			sale;
+	Pages		pages;
 	DateADT		first_day;
 	DateADT		as_of;
 	int			money_scale;
 	bool		minus;
+	bool		days;
+	bool		scoped;
 	int64		expected;		/* members, about */
 	char		amount[NAMEDATALEN];
 	char		time_zone[TZ_STRLEN_MAX + 1];
+	int64		scope[FLEXIBLE_ARRAY_MEMBER];	/* the condition */
 } Task;
 
 /* The first message of a worker; tallies follow, then those of later purchases. */
@@ -71,19 +53,25 @@ typedef struct Sent
 	int64		nlater;
 } Sent;
 
-PGDLLEXPORT void CrmScanSales(dsm_segment *segment, shm_toc *toc);
-
-static int
-ColumnNumber(Oid sale, const char *name, Oid type)
+typedef struct Reader
 {
-	int			number = get_attnum(sale, name);
+	const Task *task;
+	RowFacts	facts;
+	DayCache	days;
+	const Condition *scope;
+	const Aliases *aliases;		/* where members are told apart as they come */
+	int			member;			/* columns */
+	int			sold_at;
+	int			settled_at;
+	int			amount;
+	int			shipping;
+	Collector  *collector;
+	Collector  *later;
+	const char *progress;
+	uint64		rows;
+} Reader;
 
-	if (number <= 0 || get_atttype(sale, number) != type)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("table crm_member.sale is not as setup() made it"),
-						errdetail("It has no column %s of type %s.", name, format_type_be(type))));
-	return number;
-}
+PGDLLEXPORT void CrmScanSales(dsm_segment *segment, shm_toc *toc);
 
 static int64
 MoneyUnits(TupleTableSlot *row, int column, int scale)
@@ -97,60 +85,77 @@ MoneyUnits(TupleTableSlot *row, int column, int scale)
 	return units;
 }
 
-/* Collect the blocks this process is given. */
 static void
-ScanSales(const Task *task, ParallelTableScanDesc shared, Collector *collector, Collector *later,
+Report(const Reader *reader)
+{
+	/* pages are handed out to all processes from here */
+	Pages	   *pages = (Pages *) &reader->task->pages;
+
+	ReportProgress(reader->progress, "2/4 measuring purchases",
+				   Min(pg_atomic_read_u64(&pages->next), pages->npages), pages->npages);
+}
+
+static void
+ReadSale(void *state, HeapTuple tuple)
+{
+	Reader	   *reader = state;
+	const Task *task = reader->task;
+	TupleTableSlot *row = reader->facts.row;
+	DateADT		day;
+	int64		member;
+	int64		money;
+
+	if (++reader->rows % PROGRESS_ROWS == 0 && reader->progress != NULL)
+		Report(reader);
+	ReadRowFacts(&reader->facts, tuple);
+	member = DatumGetInt64(row->tts_values[reader->member - 1]);
+	if (row->tts_isnull[reader->settled_at - 1] || member <= 0)
+		return;
+	day = DayOf(&reader->days, DatumGetTimestampTz(row->tts_values[reader->sold_at - 1]));
+	if (day < task->first_day)
+		return;
+	if (reader->scope != NULL)
+	{
+		ReadAttrs(&reader->facts);
+		if (EvaluateCondition(reader->scope, &reader->facts.facts) != TRUTH_TRUE)
+			return;
+	}
+	if (day > task->as_of)
+	{
+		CollectPurchase(reader->later, member, day + POSTGRES_EPOCH_JDATE, 0, 0);
+		return;
+	}
+	money = MoneyUnits(row, reader->amount, task->money_scale);
+	if (task->minus &&
+		pg_sub_s64_overflow(money, MoneyUnits(row, reader->shipping, task->money_scale), &money))
+		AmountOutOfRange(task->money_scale);
+	CollectPurchase(reader->collector, RootOf(reader->aliases, member), day + POSTGRES_EPOCH_JDATE, 1, money);
+}
+
+/* Collect the pages this process takes. */
+static void
+ReadSales(Task *task, Collector *collector, Collector *later, const Aliases *aliases,
 		  const char *progress)
 {
-	Relation	sale = table_open(task->sale, AccessShareLock);
-	TupleTableSlot *row = table_slot_create(sale, NULL);
-	TableScanDesc scan = table_beginscan_parallel(sale, shared);
-	int			member = ColumnNumber(task->sale, "member_id", INT8OID);
-	int			sold_at = ColumnNumber(task->sale, "sold_at", TIMESTAMPTZOID);
-	int			settled_at = ColumnNumber(task->sale, "settled_at", TIMESTAMPTZOID);
-	int			amount = ColumnNumber(task->sale, task->amount, NUMERICOID);
-	int			shipping = ColumnNumber(task->sale, "shipping", NUMERICOID);
-	int			last = Max(Max(Max(member, sold_at), Max(settled_at, amount)),
-						   task->minus ? shipping : 0);
-	DayCache	days;
-	uint64		rows = 0;
+	Relation	sale = table_open(task->pages.table, AccessShareLock);
+	pg_tz	   *zone = pg_tzset(task->time_zone);
+	Reader		reader = {.task = task, .collector = collector, .later = later, .aliases = aliases,
+		.progress = progress};
 
-	StartDays(&days, pg_tzset(task->time_zone));
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		DateADT		day;
-		int64		money;
-
-		if (++rows % PROGRESS_ROWS == 0 && progress != NULL)
-		{
-			/* blocks are handed out to all processes from here */
-			ParallelBlockTableScanDesc blocks = (ParallelBlockTableScanDesc) shared;
-
-			ReportProgress(progress, "2/4 measuring purchases",
-						   Min(pg_atomic_read_u64(&blocks->phs_nallocated), blocks->phs_nblocks),
-						   blocks->phs_nblocks);
-		}
-		slot_getsomeattrs(row, last);
-		if (row->tts_isnull[settled_at - 1] || DatumGetInt64(row->tts_values[member - 1]) <= 0)
-			continue;
-		day = DayOf(&days, DatumGetTimestampTz(row->tts_values[sold_at - 1]));
-		if (day < task->first_day)
-			continue;
-		if (day > task->as_of)
-		{
-			CollectPurchase(later, DatumGetInt64(row->tts_values[member - 1]),
-							day + POSTGRES_EPOCH_JDATE, 0, 0);
-			continue;
-		}
-		money = MoneyUnits(row, amount, task->money_scale);
-		if (task->minus &&
-			pg_sub_s64_overflow(money, MoneyUnits(row, shipping, task->money_scale), &money))
-			AmountOutOfRange(task->money_scale);
-		CollectPurchase(collector, DatumGetInt64(row->tts_values[member - 1]),
-						day + POSTGRES_EPOCH_JDATE, 1, money);
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(row);
+	if (task->scoped)
+		reader.scope = (const Condition *) task->scope;
+	reader.member = ColumnOf(sale, "member_id", INT8OID);
+	reader.sold_at = ColumnOf(sale, "sold_at", TIMESTAMPTZOID);
+	reader.settled_at = ColumnOf(sale, "settled_at", TIMESTAMPTZOID);
+	reader.amount = ColumnOf(sale, task->amount, NUMERICOID);
+	reader.shipping = ColumnOf(sale, "shipping", NUMERICOID);
+	StartRowFacts(&reader.facts, sale, SUBJECT_SALE, &reader.scope, task->scoped ? 1 : 0,
+				  Max(Max(Max(reader.member, reader.sold_at), Max(reader.settled_at, reader.amount)),
+					  task->minus ? reader.shipping : 0),
+				  task->money_scale, zone);
+	StartDays(&reader.days, zone);
+	ReadPages(&task->pages, ReadSale, &reader);
+	ExecDropSingleTupleTableSlot(reader.facts.row);
 	table_close(sale, NoLock);
 }
 
@@ -169,19 +174,15 @@ SendTallies(shm_mq_handle *queue, const Tally *tallies, size_t n)
 void
 CrmScanSales(dsm_segment *segment, shm_toc *toc)
 {
-	const Task *task = shm_toc_lookup(toc, KEY_TASK, false);
-	shm_mq	   *mine = (shm_mq *) ((char *) shm_toc_lookup(toc, KEY_QUEUES, false) +
-								   ParallelWorkerNumber * QUEUE_SIZE);
-	shm_mq_handle *queue;
-	Collector  *collector = CreateCollector(false, task->expected);
+	Task	   *task = TaskOfTeam(toc);
+	shm_mq_handle *queue = QueueToLeader(segment, toc, QUEUE_SIZE);
+	Collector  *collector = CreateCollector(task->days, task->expected);
 	Collector  *later = CreateCollector(false, 0);
 	Tally	   *tallies;
 	Tally	   *later_tallies;
 	Sent		sent;
 
-	shm_mq_set_sender(mine, MyProc);
-	queue = shm_mq_attach(mine, segment, NULL);
-	ScanSales(task, shm_toc_lookup(toc, KEY_SCAN, false), collector, later, NULL);
+	ReadSales(task, collector, later, NULL, NULL);
 	sent.ntallies = FinishCollector(collector, &tallies);
 	sent.nlater = FinishCollector(later, &later_tallies);
 	if (shm_mq_send(queue, sizeof(sent), &sent, false, true) != SHM_MQ_SUCCESS)
@@ -220,7 +221,7 @@ ReceiveTallies(shm_mq_handle *queue, Collector *collector, int64 n)
 }
 
 static void
-ReceiveFrom(ParallelContext *parallel, shm_mq_handle *queue, Collector *collector,
+ReceiveFrom(Team *team, shm_mq_handle *queue, Collector *collector,
 			Collector *later)
 {
 	Size		size;
@@ -235,40 +236,16 @@ ReceiveFrom(ParallelContext *parallel, shm_mq_handle *queue, Collector *collecto
 			return;
 	}
 	/* a worker that failed has said why; one that was killed has not */
-	WaitForParallelWorkersToFinish(parallel);
+	AwaitTeam(team);
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					errmsg("a parallel worker ended without an answer"),
 					errhint("SET max_parallel_workers_per_gather = 0 for this run.")));
 }
 
-/*
- * As many as a query's scan of the table would be given, but no more processes
- * than there are processors: unlike an executor's workers these never wait.
- */
-static int
-WorkersFor(Relation sale, int64 expected)
-{
-	BlockNumber blocks = RelationGetNumberOfBlocks(sale);
-	int			workers = 1;
-
-	if (expected >= PARALLEL_MEMBERS || IsInParallelMode() ||
-		blocks < (BlockNumber) min_parallel_table_scan_size)
-		return 0;
-	for (BlockNumber part = Max(min_parallel_table_scan_size, 1); blocks / 3 >= part; part *= 3)
-		workers++;
-	workers = Min(workers, max_parallel_workers_per_gather);
-#ifdef _SC_NPROCESSORS_ONLN
-	workers = Min(workers, Max(sysconf(_SC_NPROCESSORS_ONLN) - 1, 1));
-#endif
-	return workers;
-}
-
 bool
-CanScanSales(void)
+CanScanSales(const Condition *scope)
 {
-	Oid			sale = CrmRelation("sale");
-
-	return get_rel_relkind(sale) == RELKIND_RELATION && !has_subclass(sale);
+	return HasPages(CrmRelation("sale")) && (scope == NULL || InRow(scope, SUBJECT_SALE));
 }
 
 /* Purchases of merged members count for another. */
@@ -287,58 +264,40 @@ void
 CollectSales(const PurchaseQuery *query, Purchases *purchases)
 {
 	Relation	sale = table_open(CrmRelation("sale"), AccessShareLock);
-	Collector  *collector = CreateCollector(false, query->expected);
+	Collector  *collector = CreateCollector(query->days, query->expected);
 	Collector  *later = CreateCollector(false, 0);
-	int			workers = WorkersFor(sale, query->expected);
-	ParallelContext *parallel;
-	ParallelTableScanDesc scan;
-	Size		scan_size;
+	Size		scope_size = query->scope != NULL ? VARSIZE(query->scope) : 0;
+	int			workers = 0;
+	Team		team;
 	Task	   *task;
-	char	   *queues;
-	shm_mq_handle **handles;
+	shm_mq_handle **queues;
 
-	EnterParallelMode();
-	parallel = CreateParallelContext("crm_member", "CrmScanSales", workers);
-	scan_size = table_parallelscan_estimate(sale, GetActiveSnapshot());
-	shm_toc_estimate_chunk(&parallel->estimator, sizeof(Task));
-	shm_toc_estimate_chunk(&parallel->estimator, scan_size);
-	shm_toc_estimate_chunk(&parallel->estimator, QUEUE_SIZE * Max(workers, 1));
-	shm_toc_estimate_keys(&parallel->estimator, 3);
-	InitializeParallelDSM(parallel);
-
-	task = shm_toc_allocate(parallel->toc, sizeof(Task));
-	memset(task, 0, sizeof(*task));
-	task->sale = RelationGetRelid(sale);
+	/* the days of a member, and of those merged into it, are told apart in one process alone */
+	if (!query->days && query->expected < PARALLEL_MEMBERS)
+		workers = WorkersForPages(sale);
+	task = StartTeam(&team, "CrmScanSales", workers, offsetof(Task, scope) + scope_size, QUEUE_SIZE);
+	StartPages(&task->pages, sale);
 	task->first_day = query->first_day;
 	task->as_of = query->as_of;
 	task->money_scale = query->money_scale;
 	task->minus = query->minus;
+	task->days = query->days;
 	task->expected = query->expected;
+	task->scoped = query->scope != NULL;
 	strlcpy(task->amount, query->sale_column, sizeof(task->amount));
 	strlcpy(task->time_zone, pg_get_timezone_name(ProgramZone()), sizeof(task->time_zone));
-	shm_toc_insert(parallel->toc, KEY_TASK, task);
-	scan = shm_toc_allocate(parallel->toc, scan_size);
-	table_parallelscan_initialize(sale, scan, GetActiveSnapshot());
-	shm_toc_insert(parallel->toc, KEY_SCAN, scan);
-	queues = shm_toc_allocate(parallel->toc, QUEUE_SIZE * Max(workers, 1));
-	shm_toc_insert(parallel->toc, KEY_QUEUES, queues);
-	for (int i = 0; i < parallel->nworkers; i++)
-		shm_mq_set_receiver(shm_mq_create(queues + i * QUEUE_SIZE, QUEUE_SIZE), MyProc);
+	if (task->scoped)
+		memcpy(task->scope, query->scope, scope_size);
 
-	LaunchParallelWorkers(parallel);
-	ereport(DEBUG1, (errmsg_internal("%d parallel workers scan the sales",
-									 parallel->nworkers_launched)));
-	handles = palloc(Max(parallel->nworkers_launched, 1) * sizeof(shm_mq_handle *));
-	for (int i = 0; i < parallel->nworkers_launched; i++)
-		handles[i] = shm_mq_attach((shm_mq *) (queues + i * QUEUE_SIZE), parallel->seg,
-								   parallel->worker[i].bgwhandle);
+	LaunchTeam(&team);
+	queues = palloc(Max(team.nworkers, 1) * sizeof(shm_mq_handle *));
+	for (int i = 0; i < team.nworkers; i++)
+		queues[i] = QueueOfWorker(&team, i);
 	ReportProgress(query->progress, "2/4 measuring purchases", 0, 0);
-	ScanSales(task, scan, collector, later, query->progress);
-	for (int i = 0; i < parallel->nworkers_launched; i++)
-		ReceiveFrom(parallel, handles[i], collector, later);
-	WaitForParallelWorkersToFinish(parallel);
-	DestroyParallelContext(parallel);
-	ExitParallelMode();
+	ReadSales(task, collector, later, query->days ? query->aliases : NULL, query->progress);
+	for (int i = 0; i < team.nworkers; i++)
+		ReceiveFrom(&team, queues[i], collector, later);
+	FinishTeam(&team);
 	table_close(sale, NoLock);
 
 	memset(purchases, 0, sizeof(*purchases));
@@ -346,6 +305,6 @@ CollectSales(const PurchaseQuery *query, Purchases *purchases)
 	purchases->member_type = INT8OID;
 	purchases->ntallies = FinishCollector(collector, &purchases->tallies);
 	purchases->nlater = FinishCollector(later, &purchases->later);
-	if (query->aliases != NULL)
+	if (query->aliases != NULL && !query->days)
 		FoldAliases(query->aliases, purchases);
 }

@@ -246,7 +246,7 @@ CollectNet(const Model *model, const PurchaseQuery *query, Purchases *purchases)
 	PurchaseQuery refund_query;
 	Purchases	refunds;
 
-	if (query->members == NULL && query->sale_column != NULL && CanScanSales())
+	if (query->members == NULL && query->sale_column != NULL && CanScanSales(query->scope))
 		CollectSales(query, purchases);
 	else
 		CollectPurchases(query, CurrentMemoryContext, purchases);
@@ -334,10 +334,14 @@ crm_run_rfm(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	old = MemoryContextSwitchTo(work);
+	/* the snapshot of CALL may be older than what its procedure has done to the model */
+	PushActiveSnapshot(GetTransactionSnapshot());
 	ReadModel(text_to_cstring(PG_GETARG_TEXT_PP(1)), as_of, &model);
+	PopActiveSnapshot();
 	LockModel(model.code);
 	LockChanges();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	ReadModel(model.code, as_of, &model);
 	ScoreModel(&model, as_of, started);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);

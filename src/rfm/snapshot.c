@@ -119,6 +119,41 @@ WriteScores(int64 run_id, const Banding *banding, const Tally *tallies, size_t n
 	CloseWriter(&writer);
 }
 
+/* The next member of a chunk; member holds the one before, or member_from. */
+static inline const uint8 *
+GetEntry(const uint8 *at, const uint8 *end, int64 *member, RfmScore *score, int64 *monetary)
+{
+	uint64		number;
+	uint16		packed;
+
+	at = GetNumber(at, end, &number);
+	*member += (int64) number;
+	if (end - at < 2)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("scores of a run are damaged")));
+	packed = at[0] | at[1] << 8;
+	*score = MakeRfmScore(packed / 100 % 10 + 1, packed / 10 % 10 + 1, packed % 10 + 1);
+	at = GetNumber(at + 2, end, &number);
+	*monetary = Unfold(number);
+	return at;
+}
+
+size_t
+UnpackScores(int64 member_from, const bytea *chunk, int64 *members, RfmScore *scores, size_t limit)
+{
+	const uint8 *at = (const uint8 *) VARDATA_ANY(chunk);
+	const uint8 *end = at + VARSIZE_ANY_EXHDR(chunk);
+	int64		monetary;
+	size_t		n = 0;
+
+	for (; at < end && n < limit; n++)
+	{
+		at = GetEntry(at, end, &member_from, &scores[n], &monetary);
+		members[n] = member_from;
+	}
+	return n;
+}
+
 /* The members of a row of rfm_snapshot. */
 PG_FUNCTION_INFO_V1(crm_unpack_scores);
 Datum
@@ -135,20 +170,13 @@ crm_unpack_scores(PG_FUNCTION_ARGS)
 	{
 		Datum		values[3];
 		bool		nulls[3] = {false};
-		uint64		number;
-		uint16		packed;
+		RfmScore	score;
+		int64		monetary;
 
-		at = GetNumber(at, end, &number);
-		member += (int64) number;
-		if (end - at < 2)
-			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-							errmsg("scores of a run are damaged")));
-		packed = at[0] | at[1] << 8;
-		at = GetNumber(at + 2, end, &number);
+		at = GetEntry(at, end, &member, &score, &monetary);
 		values[0] = Int64GetDatum(member);
-		values[1] = RfmScoreGetDatum(
-			MakeRfmScore(packed / 100 % 10 + 1, packed / 10 % 10 + 1, packed % 10 + 1));
-		values[2] = Int64GetDatum(Unfold(number));
+		values[1] = RfmScoreGetDatum(score);
+		values[2] = Int64GetDatum(monetary);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

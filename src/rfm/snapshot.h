@@ -11,4 +11,11 @@
 /* Keep the scores of all tallies (ascending by member). */
 extern void WriteScores(int64 run_id, const Banding *banding, const Tally *tallies, size_t n);
 
+/*
+ * The members of a chunk (a row of rfm_snapshot) and their scores, at most limit
+ * of them; returns how many.  Error XX001 for damaged data.
+ */
+extern size_t UnpackScores(int64 member_from, const bytea *chunk, int64 *members, RfmScore *scores,
+						   size_t limit);
+
 #endif

@@ -8,6 +8,7 @@
 #include "utils/array.h"
 #include "utils/date.h"
 
+#include "condition/condition.h"
 #include "rfm/alias.h"
 #include "rfm/collector.h"
 
@@ -36,6 +37,7 @@ typedef struct PurchaseQuery
 	int			max_scale;		/* more decimals than this are an error */
 	int64		expected;		/* members, about; 0: not known */
 	const char *sale_column;	/* where it yields the rows of sale, the column with the money */
+	const Condition *scope;		/* that holds of them; NULL: all */
 	const Aliases *aliases;
 	const char *progress;		/* name to report rows under, or NULL */
 } PurchaseQuery;
@@ -62,12 +64,12 @@ extern void CollectPurchases(const PurchaseQuery *query, MemoryContext context,
 							 Purchases *purchases);
 
 /*
- * The same for a query with a sale_column and without members, of which each row
- * counts 1: read from the table sale itself, and spread over workers.
+ * The same for a query with a sale_column and without members: read from the
+ * table sale itself, and spread over workers.
  */
 extern void CollectSales(const PurchaseQuery *query, Purchases *purchases);
 
-/* Is sale a table that can be read so? */
-extern bool CanScanSales(void);
+/* Is sale a table that can be read so, and does it tell all that the scope asks for? */
+extern bool CanScanSales(const Condition *scope);
 
 #endif

@@ -30,7 +30,7 @@ INSERT INTO shared_table VALUES ('coupon_share', 'limit');
 -- one row each, made by setup()
 INSERT INTO shared_table VALUES ('coupon_secret', 'secret'), ('match_secret', 'secret'), ('erasure_salt', 'secret');
 -- read where it is asked for, not kept by sessions
-INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition'), ('merge_field', 'definition'), ('merge_source', 'definition');
+INSERT INTO shared_table VALUES ('member_filter', 'definition'), ('merge_part', 'definition'), ('merge_field', 'definition'), ('merge_source', 'definition'), ('merge_policy', 'definition');
 
 -- Procedures that commit cannot have a SET clause.
 CREATE TEMP TABLE committing_procedure (name name PRIMARY KEY);

@@ -281,3 +281,25 @@ SELECT discount FROM redeem_coupon(:'native', '{"lines": [{"price": 9}]}', 'nati
 SELECT discount FROM redeem_coupon(lower(replace(:'native', '-', ' ')), '{"lines": [{"price": 9}]}', 'native');
 SELECT discount FROM redeem_coupon(:'native'::coupon_code, '{"lines": [{"price": 9}]}', 'native');
 SELECT count(*) FROM coupon_use WHERE ref = 'native';
+
+-- a reference is the buyer's own: where two used the same, it must be said whose redemption is given back
+SELECT redeem_coupon('spelt', format('{"member_id": %s, "lines": [{"price": 9}]}', m)::jsonb, 'same') FROM unnest('{11,12}'::bigint[]) m;
+SELECT release_coupon('spelt', 'same');
+\echo :LAST_ERROR_SQLSTATE
+SELECT release_coupon('spelt', 'same', member_id => 0) AS of_a_guest, release_coupon('spelt', 'same', member_id => 11) AS of_one,
+       release_coupon('spelt', 'same', member_id => 11) AS again, release_coupon('spelt', 'same') AS of_the_other;
+SELECT member_id, returned_at IS NOT NULL AS returned FROM coupon_use WHERE ref = 'same' ORDER BY 1;
+
+-- a hold keeps one use: of several the last, of any number none
+INSERT INTO coupon_template (template_code, kind, value, uses) VALUES ('twice', 'amount', 4, 2);
+SELECT import_coupon('twice', 'twice') IS NOT NULL AS imported;
+CREATE FUNCTION use(code text, ref text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN RETURN (crm_member.redeem_coupon(code, '{"lines": [{"price": 9}]}', ref)).discount; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+SELECT hold_coupon('twice', 'mine') IS NOT NULL AS held, use('twice', 'other 1') AS one_is_free, use('twice', 'other 2') AS the_last_is_kept;
+SELECT (validate_coupon('twice', '{"lines": [{"price": 9}]}')).sqlstate, held_by FROM coupon JOIN coupon_alias USING (code) WHERE alias = 'TWICE';
+SELECT use('twice', 'mine') AS mine;
+SELECT status, held_by FROM coupon JOIN coupon_alias USING (code) WHERE alias = 'TWICE';
+SELECT hold_coupon('spelt', 'mine') IS NOT NULL AS held, hold_coupon('spelt', 'yours') IS NOT NULL AS too, use('spelt', 'other 3') AS other;
+SELECT void_coupon('spelt') AS void;
+SELECT hold_coupon('spelt', 'mine');
+\echo :LAST_ERROR_SQLSTATE

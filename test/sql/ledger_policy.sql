@@ -38,6 +38,12 @@ SELECT * FROM lapse;
 -- at the instant itself it is expired, just before it is not
 SELECT count(*) > 100 AS many, bool_and(points_balance(:one, points_type, at) = (SELECT count(*) FROM points_lot o WHERE o.points_type = l.points_type AND o.earned_at <= at AND o.expires_at > at)) AS right
 FROM points_lot l, unnest(ARRAY[l.expires_at - interval '1 microsecond', l.expires_at]) at WHERE l.expires_at < 'infinity';
+-- hours pass as they do where the clocks are set, too: half of one, begun before they go back and forward
+INSERT INTO points_type (points_type, name, expiry, hold_period) VALUES ('p30', 'p30', '30 minutes', '30 minutes');
+SELECT award_points(:two, 5, 'x', 'h ' || at, 'p30', at => at), hold_points(:two, 5, 'x', 'k ' || at, 'p30', at => at)
+FROM unnest(ARRAY['2027-11-07 01:50-04', '2027-03-14 01:50-05']::timestamptz[]) at;
+SELECT l.earned_at, l.expires_at - l.earned_at AS lasts, h.expires_at - h.held_at AS binds FROM points_lot l JOIN points_hold h ON h.member_id = l.member_id AND h.held_at = l.earned_at WHERE l.points_type = 'p30' ORDER BY 1;
+
 \set VERBOSITY sqlstate
 SELECT award_points(:two, 5, 'x', 'w1', at => '2027-01-01', expires_at => '2027-02-01') AS won;
 SELECT spend_points(:two, 1, 'x', 's1', at => '2027-02-01');

@@ -180,7 +180,7 @@ SELECT crm_member.grant_access('regress_merge_manager', 'manager');
 SELECT r, f, has_function_privilege(r, f, 'EXECUTE')
   FROM unnest(ARRAY['regress_merge_cashier', 'regress_merge_manager']) AS r,
        unnest(ARRAY['crm_member.merge_members(bigint,bigint[],text,jsonb,boolean,text)', 'crm_member.unmerge(bigint,text,jsonb,text,boolean)',
-                    'crm_member.erase_member(bigint,text,text,text)', 'crm_member.lock_member(bigint,boolean)']) AS f;
+                    'crm_member.erase_member(bigint,text,text,text,boolean)', 'crm_member.lock_member(bigint,boolean)']) AS f;
 SET ROLE regress_merge_cashier;
 SELECT crm_member.merge_members(1, '{2}');
 RESET ROLE;

@@ -52,6 +52,61 @@ SELECT combined_count('union', 'gold', 'web') AS either, combined_count('interse
        filter_count('gold') = combined_count('intersection', 'gold', 'web') + combined_count('difference', 'gold', 'web') AS adds_up;
 SELECT count(*), count(DISTINCT m) FROM combined_members('union', 'gold', 'web', 'best') m;
 SELECT filter_sql('{gold,web}', 'difference');
+-- counted as listed, whatever is known of whom, alone and combined
+INSERT INTO member (member_id, store, channel, joined_at, tags, attrs)
+  SELECT g, NULL, repeat('long ', 1000), now(), ARRAY['vip', repeat('tag', g)], jsonb_build_object('color', repeat('red', g), 'size', g) FROM generate_series(2001, 2020) g;
+INSERT INTO member (member_id, attrs) VALUES (2030, '{"color": null}'), (2031, '{}'), (2032, '{"size": "12.50"}'), (2033, '{"size": true}');
+INSERT INTO member_filter (filter_code, condition) VALUES
+  ('t1', 'member.status = ''active'' and member.kind <> ''dealer'' and member.store in (''s1'', ''s2'') and member.joined_at >= ''2021-01-01'' and member.attr(''color'') = ''red'''),
+  ('t2', 'member.rfm_r is null or member.rfm_f between 2 and 3'),
+  ('t3', 'not (member.segment in (''champions'', ''lost'') and member.rfm_m > 2)'),
+  ('t4', 'member.segment is not null and member.attr(''color'') is null'),
+  ('t5', 'member.channel like ''long%'' or member.attr(''size'') >= 12'),
+  ('t6', 'member.days_since_join between 10 and 100 and member.rfm_m <= 2'),
+  ('t7', 'not member.tag(''vip'') and member.id <= 1000 and member.source is null'),
+  ('t8', 'member.store is null and not member.attr(''color'') = ''blue'''),
+  ('t9', 'member.rfm_r = 5 or member.tier = ''gold''');
+CREATE FUNCTION counted_wrong() RETURNS TABLE (operation text, filters text[], counted bigint, listed bigint) LANGUAGE sql AS $$
+  SELECT * FROM (
+    SELECT o, f, crm_member.combined_count(o, VARIADIC f), (SELECT count(*) FROM crm_member.combined_members(o, VARIADIC f))
+      FROM unnest('{union,intersection,difference}'::text[]) o
+     CROSS JOIN (SELECT ARRAY[a.filter_code, 't2'] FROM crm_member.member_filter a
+                 UNION ALL SELECT ARRAY[a.filter_code, 'vip', 't8'] FROM crm_member.member_filter a
+                 UNION ALL SELECT ARRAY[a.filter_code] FROM crm_member.member_filter a) x (f)) y (o, f, c, l)
+   WHERE c <> l $$;
+SELECT * FROM counted_wrong();
+SELECT filter_code, filter_count(filter_code) FROM member_filter WHERE filter_code ~ '^t.$' ORDER BY 1;
+-- which are counted in the pages of the table
+SELECT filter_code FROM member_filter WHERE count_members(ARRAY[condition], 'union') IS NULL ORDER BY 1;
+-- by several processes
+SET min_parallel_table_scan_size = 0;
+SELECT * FROM counted_wrong();
+RESET min_parallel_table_scan_size;
+-- what this transaction has done counts, what it took back does not
+BEGIN;
+UPDATE member SET store = 's1' WHERE member_id BETWEEN 100 AND 200;
+SAVEPOINT s;
+DELETE FROM member WHERE member_id BETWEEN 2001 AND 2010;
+SELECT * FROM counted_wrong();
+ROLLBACK TO s;
+SELECT * FROM counted_wrong();
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT * FROM counted_wrong();
+COMMIT;
+-- scores of a run that were lost are read where they come from
+BEGIN;
+DELETE FROM rfm_snapshot;
+SELECT * FROM counted_wrong();
+SELECT count_members(ARRAY['member.rfm_r = 5'::condition], 'union') IS NULL AS lost;
+ROLLBACK;
+-- another definition of segments counts at once
+UPDATE segment SET position = 0, r_to = 5, f_to = 5 WHERE segment_set = 'classic' AND segment_code = 'lost';
+SELECT * FROM counted_wrong();
+SELECT filter_count('champions');
+UPDATE segment SET position = 10, r_to = 1, f_to = 1 WHERE segment_set = 'classic' AND segment_code = 'lost';
+DELETE FROM member WHERE member_id > 2000;
+DELETE FROM member_filter WHERE filter_code ~ '^t.$';
 -- a merged member is nobody any more
 UPDATE member SET status = 'merged', merged_into = 40 WHERE member_id = 20;
 SELECT filter_count('gold');

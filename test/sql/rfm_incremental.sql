@@ -15,6 +15,10 @@ INSERT INTO rfm_model (model_code, name, "window", frequency_of, monetary_of, ti
   ('quarter', 'Quarter', '3 months', 'orders', 'paid', 'split', 5),
   ('days', 'Days', '100 days', 'days', 'gross', 'together', 4),
   ('units', 'Units', NULL, 'units', 'paid', 'split', 10);
+INSERT INTO rfm_model (model_code, "window", frequency_of, monetary_of, scope) VALUES
+  ('store', '2 months', 'orders', 'paid', 'sale.store in (''s1'', ''s2'') or sale.weekday >= 6 and not sale.payable < 2'),
+  ('web', NULL, 'days', 'gross', 'sale.channel is null or sale.hour between 9 and 20 and sale.attr(''n'') > 4 or sale.date >= ''2025-03-01'' and sale.day < 9'),
+  ('shop', '1 year', 'units', 'paid', 'sale.store = ''s0'' and sale.year = 2025 and sale.minute >= 60');
 INSERT INTO member (member_id) SELECT generate_series(1, 400);
 
 -- What the tables hold now, model by model: the definition, with no memory of earlier runs.
@@ -32,7 +36,12 @@ LANGUAGE sql AS $$
                LEFT JOIN (SELECT sale_id, sum(amount) AS gross, sum(payable - shipping) AS paid,
                                  sum((SELECT sum(quantity) FROM refund_line x WHERE (x.member_id, x.refund_id) = (refund.member_id, refund.refund_id))) AS units
                             FROM refund WHERE (refunded_at AT TIME ZONE 'Asia/Shanghai')::date <= day GROUP BY 1) b USING (sale_id)
-              WHERE s.settled_at IS NOT NULL AND d.model_code = model),
+              WHERE s.settled_at IS NOT NULL AND d.model_code = model
+                AND (d.scope IS NULL OR condition_matches(d.scope, jsonb_build_object('sale', jsonb_build_object('store', s.store, 'channel', s.channel,
+                      'payable', s.payable - s.shipping, 'attrs', s.attrs, 'date', (s.sold_at AT TIME ZONE 'Asia/Shanghai')::date, 'year', extract(year FROM s.sold_at AT TIME ZONE 'Asia/Shanghai'),
+                      'weekday', extract(isodow FROM s.sold_at AT TIME ZONE 'Asia/Shanghai'), 'day', extract(day FROM s.sold_at AT TIME ZONE 'Asia/Shanghai'),
+                      'hour', extract(hour FROM s.sold_at AT TIME ZONE 'Asia/Shanghai'),
+                      'minute', extract(hour FROM s.sold_at AT TIME ZONE 'Asia/Shanghai') * 60 + extract(minute FROM s.sold_at AT TIME ZONE 'Asia/Shanghai')))))),
   a AS (SELECT s.model_code, root AS k, s.bins, s.ties, expected.day - max(s.day) AS r, coalesce(sum(money), 0) AS m,
                CASE s.frequency_of WHEN 'orders' THEN count(*) WHEN 'days' THEN count(DISTINCT s.day) ELSE sum(units) END::numeric AS f
           FROM s WHERE s.day <= expected.day AND ("window" IS NULL OR s.day > (expected.day - "window")::date)
@@ -79,8 +88,9 @@ BEGIN
       WHEN 5 THEN UPDATE member SET status = 'active', merged_into = NULL WHERE member_id = who;
       ELSE
         id := new_id();
-        INSERT INTO sale (member_id, sale_id, ref, sold_at, shipping, amount, discount, payable, settled_at)
-          VALUES (CASE WHEN random() < 0.05 THEN 0 ELSE who END, id, id,
+        INSERT INTO sale (member_id, sale_id, ref, store, channel, attrs, sold_at, shipping, amount, discount, payable, settled_at)
+          VALUES (CASE WHEN random() < 0.05 THEN 0 ELSE who END, id, id, 's' || floor(random() * 4), CASE WHEN random() < 0.7 THEN 'web' END,
+                  jsonb_build_object('n', floor(random() * 9)),
                   (today + (random() * 30)::int - 25)::timestamp AT TIME ZONE 'Asia/Shanghai' + random() * interval '1 day',
                   1, 20, 5, floor(random() * 8) - 1, CASE WHEN random() < 0.8 THEN now() END);
         INSERT INTO sale_line (member_id, sale_id, line_no, quantity, price)
@@ -102,6 +112,11 @@ BEGIN
   FOR i IN 1 .. rounds LOOP
     CALL act(30, today);
     today := today + floor(random() * 8)::int;
+    -- some are measured from scratch, some otherwise than the last time, now and then by several processes
+    UPDATE rfm_state SET definition = 'other' WHERE random() < 0.2;
+    UPDATE rfm_model SET "window" = (ARRAY['40 days', '2 months', NULL]::interval[])[1 + floor(random() * 3)], monetary_of = (ARRAY['paid', 'gross'])[1 + floor(random() * 2)],
+           bins = 2 + floor(random() * 9), ties = (ARRAY['split', 'together'])[1 + floor(random() * 2)] WHERE model_code IN ('store', 'web') AND random() < 0.2;
+    PERFORM set_config('min_parallel_table_scan_size', CASE WHEN random() < 0.3 THEN '0' ELSE '8MB' END, false);
     FOR model IN SELECT model_code FROM rfm_model WHERE random() < 0.6 ORDER BY 1 LOOP
       CALL run_rfm(today, model);
       SELECT count(*) INTO wrong

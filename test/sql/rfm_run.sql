@@ -111,8 +111,16 @@ UPDATE rfm_model SET bins = 4 WHERE model_code = 'fixed';
 UPDATE rfm_model SET cuts = '{"recency": 30}' WHERE model_code = 'fixed';
 UPDATE rfm_model SET cuts = '{"monetary": [30, "50"]}' WHERE model_code = 'fixed';
 UPDATE rfm_model SET cuts = '{}' WHERE model_code = 'fixed';
--- a failed run leaves the scores that were
 UPDATE rfm_model SET cuts = '{"recency": [30, 20]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"recency": [30, 40], "frequency": [2, 2.0]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"monetary": [10, -20]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"recency": [30, 40.5]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"recency": [30, 4000000000]}' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '[1, 2]' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '5' WHERE model_code = 'fixed';
+UPDATE rfm_model SET cuts = '{"recency": [30, 200], "frequency": [9, 10], "monetary": [-50, 100.05]}' WHERE model_code = 'fixed' RETURNING cuts;
+-- a failed run leaves the scores that were
+UPDATE rfm_model SET cuts = '{"monetary": [30, 1e30]}' WHERE model_code = 'fixed';
 CALL run_rfm('2026-03-01', 'fixed');
 SELECT DISTINCT as_of FROM rfm WHERE model_code = 'fixed';
 

@@ -1,5 +1,5 @@
 # 64 sessions at one limit, one budget and one code: exactly what there is is
-# redeemed, through rollback and kill -9 too.
+# redeemed, through rollback, held carts that let go and kill -9 too.
 use strict;
 use warnings;
 
@@ -15,7 +15,8 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 
 $node->safe_psql('crm', q{
 	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, total_limit) VALUES ('LIMIT', 'amount', 1, NULL, 1000);
-	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, budget) VALUES ('BUDGET', 'percent', 10, NULL, 500);
+	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, budget) VALUES ('BUDGET', 'percent', 10, NULL, 2000);
+	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, budget, last_use) VALUES ('REST', 'percent', 10, NULL, 2000, 'remainder');
 	INSERT INTO crm_member.coupon_template (template_code, kind, value, uses) VALUES ('ONCE', 'amount', 1, 1), ('THOUSAND', 'amount', 1, 1000), ('HELD', 'amount', 1, 1);
 	SELECT count(crm_member.import_coupon(template_code, template_code)) FROM crm_member.coupon_template;
 	INSERT INTO crm_member.coupon_template (template_code, kind, value, total_limit) VALUES ('TILL', 'amount', 1, 1000);
@@ -138,16 +139,30 @@ is($node->safe_psql('crm', $in_force), '1000', 'exactly the limit is redeemed');
 is($node->safe_psql('crm', 'SELECT uses, uses_left FROM crm_member.coupon_limit WHERE template_code = $$TILL$$'), '1000|0', 'and nothing is left');
 is($node->safe_psql('crm', q{SELECT count(*) FROM crm_member.coupon WHERE template_code = 'TILL' AND status = 'used'}), '1000', 'and as many codes are used');
 
-$node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=20', 0, [qr{1280/1280}], [qr{^$}],
-	'64 clients at one budget', { budget => q{
-		\set n random(100, 9999)
-		SELECT sell('BUDGET', :n);
-	} }, 'crm');
-is($node->safe_psql('crm', q{
-		SELECT sum(discount) <= 500, sum(discount) > 499, sum(discount) = (SELECT spent FROM crm_member.coupon_limit WHERE template_code = 'BUDGET'),
-		       sum(discount) + (SELECT budget_left FROM crm_member.coupon_limit WHERE template_code = 'BUDGET')
-		FROM crm_member.coupon_use WHERE template_code = 'BUDGET'}),
-	't|t|t|500.00', 'the budget is spent and not passed');
+# a budget by spend, with rollbacks and a crash on the way: refused what it does not cover, and its rest granted
+for my $budget ('BUDGET', 'REST')
+{
+	my $spent = q{SELECT coalesce(sum(discount), 0) FROM crm_member.coupon_use WHERE template_code = } . "'$budget'";
+	my $books = qq{SELECT l.spent = coalesce(u.spent, 0), l.uses = u.uses, l.spent + l.budget_left
+		FROM crm_member.coupon_limit l, (SELECT count(*) AS uses, sum(discount) AS spent FROM crm_member.coupon_use WHERE template_code = '$budget') u
+		WHERE l.template_code = '$budget'};
+	crash_under(lc $budget, qq{
+\\set n random(100, 9999)
+\\set fail random(1, 5)
+SELECT sell('$budget', :n, :fail = 1);
+}, "SELECT ($spent) > 600");
+	cmp_ok($node->safe_psql('crm', $spent), '<=', 2000, "$budget: not passed at the crash");
+	is($node->safe_psql('crm', $books), 't|t|2000.00', 'and each redemption is in the books');
+	$node->pgbench('--no-vacuum --client=64 --jobs=2 --transactions=40', 0, [qr{2560/2560}], [qr{^$}],
+		"64 clients go on at the budget", { lc $budget => qq{
+			\\set n random(100, 9999)
+			\\set fail random(1, 5)
+			SELECT sell('$budget', :n, :fail = 1);
+		} }, 'crm');
+	cmp_ok($node->safe_psql('crm', $spent), '>', 1999, 'it is spent');
+	is($node->safe_psql('crm', $books), 't|t|2000.00', 'and not passed');
+}
+is($node->safe_psql('crm', q{SELECT sum(discount) FROM crm_member.coupon_use WHERE template_code = 'REST'}), '2000.00', 'to the last cent where the rest is granted');
 
 crash_under('once', q{
 \set keep random(1, 2000)

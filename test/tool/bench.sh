@@ -2,13 +2,14 @@
 # make bench: ours beside plain SQL, in one run, on a private server.
 #
 #   BENCH="points rfm"   only these of test/bench (default: all)
+#   BUFFERS=4GB          shared_buffers (default: 1GB)
 #   KEEP=1               leave the server up, and say how to reach and remove it
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 say 'Building'
 prepare
-start_server 'shared_buffers = 1GB' 'work_mem = 128MB' 'maintenance_work_mem = 512MB' 'max_wal_size = 8GB' \
+start_server "shared_buffers = ${BUFFERS:-1GB}" 'work_mem = 128MB' 'maintenance_work_mem = 512MB' 'max_wal_size = 8GB' \
   'checkpoint_timeout = 30min' 'max_connections = 100' 'jit = off' 'random_page_cost = 1.1'
 export PATH=$bin:$PATH
 
