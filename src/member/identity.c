@@ -216,7 +216,7 @@ FindHolder(const char *kind, const char *value)
 	return FindBy(&by_identity, values);
 }
 
-int64
+static int64
 FindMember(const char *kind, const char *value)
 {
 	int64		holder = FindHolder(kind, value);

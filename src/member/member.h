@@ -61,7 +61,6 @@ extern char *NormalizeIdentity(const char *kind, const char *value, Refusal *why
  * nobody is found by it.  Error 22023 for a kind that is none.
  */
 extern int64 FindHolder(const char *kind, const char *value);
-extern int64 FindMember(const char *kind, const char *value);
 
 /* member.c: all between SPI_connect and SPI_finish */
 

@@ -15,8 +15,6 @@ typedef enum Language
 	LANGUAGE_ZH
 } Language;
 
-#define LANGUAGE_COUNT 2
-
 /* 'en' or 'zh'; error 22023 for others. */
 extern Language ParseLanguage(const char *name);
 

@@ -118,4 +118,15 @@ for my $chapter (split /^(?=## )/m, $readme)
 	$node->safe_psql('postgres', 'DROP DATABASE example');
 }
 
+# What it must name.
+my %named = map { $_ => 1 } $readme =~ /\w+/g;
+my @relation = split /\n/, $node->safe_psql('chapter',
+	"SELECT relname FROM pg_class WHERE relnamespace = 'crm_member'::regnamespace AND relkind IN ('r', 'v')");
+cmp_ok(scalar(@relation), '>', 100, 'there are tables and views');
+is(join(' ', grep { !$named{$_} } @relation), '', 'and each is named');
+my $errors = slurp_file("$FindBin::Bin/../../src/errors.h");
+my %raised = map { ("RM$_" =~ s/[', ]//gr) => 1 } $errors =~ /\sCRM_STATE\(((?:'.'(?:, )?){3})\)/g;
+my ($table) = $readme =~ /^## SQLSTATEs\n(.*?)^## /ms;
+is(join(' ', $table =~ /^\| (RM\d{3}) \|/mg), join(' ', sort keys %raised), 'the table of SQLSTATEs is that of errors.h');
+
 done_testing();
