@@ -80,12 +80,45 @@ crm_quote(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }
 
-/* The answer that the first call with this reference gave. */
-static Jsonb *
-FirstAnswer(Sale *sale)
+static int
+CompareLineNumbers(const void *a, const void *b)
 {
+	int			left = ((const SaleLine *) a)->line_no;
+	int			right = ((const SaleLine *) b)->line_no;
+
+	return (left > right) - (left < right);
+}
+
+/* A sale that came as rows is told from another by its lines' amounts and by who bought. */
+static void
+CompareWithRows(const SaleDocument *document, SaleLine *presented, int npresented, int64 buyer, const Sale *sale)
+{
+	bool		same = npresented == sale->nlines;
+
+	qsort(presented, npresented, sizeof(SaleLine), CompareLineNumbers);
+	for (int i = 0; same && i < npresented; i++)
+		same = presented[i].line_no == sale->lines[i].line_no && presented[i].amount == sale->lines[i].amount;
+	if (same && document->identity_kind == NULL && buyer != sale->member_id)
+	{
+		const Member *member = buyer == CRM_GUEST ? NULL : LoadMember(buyer);
+
+		same = member != NULL && sale->member != NULL && member->member_id == sale->member->member_id;
+	}
+	if (!same)
+		RefuseOtherContent(sale);
+}
+
+/* The answer that the first call with this reference gave; buyer is whom this one names. */
+static Jsonb *
+FirstAnswer(const SaleDocument *document, int64 buyer, Sale *sale)
+{
+	SaleLine   *presented = sale->lines;
+	int			npresented = sale->nlines;
+
 	sale->member = sale->member_id == CRM_GUEST ? NULL : LoadMember(sale->member_id);
 	LoadSale(sale);
+	if (sale->came_as_rows)
+		CompareWithRows(document, presented, npresented, buyer, sale);
 	LoadSaleCoupons(sale);
 	LoadTender(sale);
 	return SaleAnswer(sale, sale->member == NULL ? NIL : LoadAwards(sale), sale->settled_at);
@@ -104,6 +137,7 @@ crm_checkout(PG_FUNCTION_ARGS)
 	const Member *member;
 	Standing   *standing;
 	int64		digest;
+	int64		buyer;
 	int64		named;
 
 	if (sale->ref == NULL)
@@ -113,14 +147,15 @@ crm_checkout(PG_FUNCTION_ARGS)
 						errhint("A retry must be recognisable: send the till's own number of the sale.")));
 
 	digest = DocumentDigest(jsonb);
+	buyer = sale->member_id;
 	if (FindSale(sale, digest))
-		PG_RETURN_JSONB_P(FirstAnswer(sale));
+		PG_RETURN_JSONB_P(FirstAnswer(document, buyer, sale));
 
 	named = FindBuyer(document);
 	if (sale->member != NULL)
 		AttributeSale(document, named);
 	if (!ClaimSale(sale, digest))
-		PG_RETURN_JSONB_P(FirstAnswer(sale));
+		PG_RETURN_JSONB_P(FirstAnswer(document, buyer, sale));
 
 	sale->booking = true;
 	RedeemSale(sale);

@@ -95,6 +95,16 @@ LookUpRef(const Datum *key, Registered *found)
 	return there;
 }
 
+void
+RefuseOtherContent(const Sale *sale)
+{
+	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+					errmsg("sale \"%s\" of source \"%s\" was rung up with other content",
+						   sale->ref, sale->source),
+					errhint("A retry must send what the first call sent; another sale "
+							"needs another \"ref\".")));
+}
+
 bool
 FindSale(Sale *sale, int64 digest)
 {
@@ -107,12 +117,9 @@ FindSale(Sale *sale, int64 digest)
 		return false;
 	sale->member_id = found.member_id;
 	sale->sale_id = found.sale_id;
+	sale->came_as_rows = !found.has_digest;
 	if (found.has_digest && found.digest != digest)
-		ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-						errmsg("sale \"%s\" of source \"%s\" was rung up with other content",
-							   sale->ref, sale->source),
-						errhint("A retry must send what the first call sent; another sale "
-								"needs another \"ref\".")));
+		RefuseOtherContent(sale);
 	return true;
 }
 

@@ -14,6 +14,8 @@
 extern bool FindSale(Sale *sale, int64 digest);
 /* Take source and ref for a new sale; false: somebody else just did, found as by FindSale. */
 extern bool ClaimSale(Sale *sale, int64 digest);
+/* The error for that. */
+extern void RefuseOtherContent(const Sale *sale) pg_attribute_noreturn();
 extern void InsertSale(const Sale *sale);
 extern void MarkSettled(const EarnedSale *sales, int n);
 

@@ -76,6 +76,7 @@ typedef struct Sale
 	const char *named_by;		/* how the buyer was, where member_id is merged into him */
 	char	   *source;
 	char	   *ref;
+	bool		came_as_rows;	/* it is recorded, and there is no digest of a document */
 	char	   *store;
 	char	   *channel;
 	TimestampTz sold_at;

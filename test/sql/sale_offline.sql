@@ -87,6 +87,16 @@ SELECT count(*) AS violations FROM crm_member.verify_ledger();
 -- a settled sale takes no more lines
 INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT member_id, sale_id, 20000, 1 FROM crm_member.sale WHERE ref = 'big';
 \echo :LAST_ERROR_SQLSTATE
+
+-- a till that rings up what came as rows gets its answer; another sale under that reference is refused
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) VALUES (1, 7001, 2, 5), (1, 7001, 1, 20);
+INSERT INTO crm_member.sale (member_id, sale_id, source, ref, sold_at) VALUES (1, 7001, 'till', 'g1', '2026-08-03 10:00');
+SELECT earned(crm_member.checkout('{"source": "till", "ref": "g1", "member_id": 1, "sold_at": "2026-08-03 10:00", "lines": [{"line_no": 2, "price": 5.00}, {"line_no": 1, "price": 20}]}'));
+SELECT ring_up('{"source": "till", "ref": "g1", "member_id": 2, "sold_at": "2026-08-03 10:00", "lines": [{"price": 20}, {"price": 5}]}');
+SELECT ring_up('{"source": "till", "ref": "g1", "sold_at": "2026-08-03 10:00", "lines": [{"price": 20}, {"price": 5}]}');
+SELECT ring_up('{"source": "till", "ref": "g1", "member_id": 1, "sold_at": "2026-08-03 10:00", "lines": [{"price": 20}, {"price": 6}]}');
+SELECT ring_up('{"source": "till", "ref": "g1", "member_id": 1, "sold_at": "2026-08-03 10:00", "lines": [{"price": 20}]}');
+
 SET client_min_messages = warning;
 DROP VIEW loaded;
 DROP FUNCTION ticket, earned, ring_up, load, big;
