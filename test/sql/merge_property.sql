@@ -40,9 +40,11 @@ CREATE FUNCTION pg_temp.state(w int) RETURNS jsonb LANGUAGE sql AS $$
            'coupons', (SELECT jsonb_agg(c.status ORDER BY c.code) FROM crm_member.coupon c WHERE c.member_id = m.member_id),
            'accounts', (SELECT jsonb_object_agg(a.points_type, jsonb_build_object('balance', a.balance, 'debt', a.debt, 'closed', a.closed))
                           FROM crm_member.points_account a WHERE a.member_id = m.member_id AND (a.balance <> 0 OR a.debt <> 0)),
-           'lots', (SELECT jsonb_agg(jsonb_build_array(l.points_type, l.remaining, l.earned_at, l.available_at, l.expires_at)
-                           ORDER BY l.points_type, l.earned_at, l.available_at, l.expires_at, l.remaining)
-                      FROM crm_member.points_lot l WHERE l.member_id = m.member_id AND l.open),
+           -- parts of a lot that came by different ways are one where it was born
+           'lots', (SELECT jsonb_agg(jsonb_build_array(l.points_type, l.points, l.earned_at, l.available_at, l.expires_at)
+                           ORDER BY l.points_type, l.earned_at, l.available_at, l.expires_at)
+                      FROM (SELECT l.points_type, sum(l.remaining) AS points, l.earned_at, l.available_at, l.expires_at FROM crm_member.points_lot l
+                             WHERE l.member_id = m.member_id AND l.open GROUP BY 1, 3, 4, 5) l),
            'held', (SELECT sum(h.held) FROM crm_member.points_hold h WHERE h.member_id = m.member_id),
            'sales', (SELECT count(*) FROM crm_member.sale s WHERE s.member_id = m.member_id),
            'used', (SELECT sum(u.points) FROM crm_member.points_rule_use u WHERE u.member_id = m.member_id AND u.points > 0),
