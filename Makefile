@@ -53,12 +53,14 @@ OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
 	src/rfm/picture.o src/rfm/svg.o src/rfm/parallel.o \
 	src/rfm/pages.o src/rfm/row_fact.o src/rfm/team.o src/rfm/count.o
 
-# matching and merge
-OBJS += src/merge/match.o src/merge/match_model.o src/merge/match_value.o src/merge/match_name.o src/merge/match_alike.o \
-	src/merge/match_plain.o src/merge/match_word.o src/merge/match_place.o src/merge/match_time.o src/merge/match_blind.o src/merge/match_pair.o src/merge/match_block.o \
-	src/merge/match_estimate.o src/merge/match_weight.o src/merge/match_cluster.o src/merge/match_decide.o src/merge/match_write.o src/merge/match_evidence.o \
-	src/merge/match_key.o src/merge/match_member.o src/merge/match_claim.o src/merge/component.o \
-	src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/aside.o src/merge/kin.o src/merge/part.o \
+# matching
+OBJS += src/match/match.o src/match/model.o src/match/value.o src/match/name.o src/match/alike.o \
+	src/match/plain.o src/match/word.o src/match/place.o src/match/time.o src/match/blind.o src/match/pair.o src/match/block.o \
+	src/match/estimate.o src/match/weight.o src/match/cluster.o src/match/decide.o src/match/write.o src/match/evidence.o \
+	src/match/key.o src/match/member.o src/match/claim.o src/match/component.o
+
+# merge
+OBJS += src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o src/merge/aside.o src/merge/kin.o src/merge/part.o \
 	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs

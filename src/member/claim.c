@@ -8,7 +8,7 @@
 #include "crm_member.h"
 #include "query.h"
 #include "member/batch.h"
-#include "merge/match_claim.h"
+#include "match/claim.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"

@@ -1,8 +1,8 @@
 /*
- * match_place.c: comparing places: addresses, and cities and other kinds that have
+ * place.c: comparing places: addresses, and cities and other kinds that have
  * few values.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 enum
 {

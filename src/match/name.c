@@ -1,8 +1,8 @@
 /*
- * match_name.c: reading names of persons for comparison: their letters, words,
+ * name.c: reading names of persons for comparison: their letters, words,
  * keys.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 /* Short forms of given names; each group is one name. */
 static const char *const short_names[] = {

@@ -1,8 +1,8 @@
 /*
- * match_write.c: what a run of find_duplicates found, into its tables, some
+ * write.c: what a run of find_duplicates found, into its tables, some
  * thousand rows a statement.
  */
-#include "merge/match.h"
+#include "match/match.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"

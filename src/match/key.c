@@ -1,5 +1,5 @@
 /*
- * match_key.c: members as records of the model member: their columns, what a
+ * key.c: members as records of the model member: their columns, what a
  * candidate may say, the shares of the last run, and the keys they are found by.
  *
  * The keys of a member are those of name, mobile, e-mail and birthday that also
@@ -7,7 +7,7 @@
  * installation.  m and u are those of the last run of the model member, or the
  * comparators' own while there is none.
  */
-#include "merge/match.h"
+#include "match/match.h"
 #include "catalog.h"
 #include "query.h"
 #include "secret.h"

@@ -1,5 +1,5 @@
 /*
- * match_alike.c: comparing names of persons.
+ * alike.c: comparing names of persons.
  *
  * Not by edit distance per character: siblings differ in one of three.  The
  * levels of a full name are: equal; equal reading; one sign off (look-alike,
@@ -7,7 +7,7 @@
  * it can be seen (honorific, mask, initial); a nickname that hints at it; family
  * name and one sign shared; family name shared; other.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 enum
 {

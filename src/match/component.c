@@ -6,7 +6,7 @@
  * edges arrive.
  */
 #include "crm_member.h"
-#include "merge/component.h"
+#include "match/component.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"

@@ -1,5 +1,5 @@
 /*
- * match_estimate.c: how often each level of agreement is met, among pairs that
+ * estimate.c: how often each level of agreement is met, among pairs that
  * match, pairs that are related, and all others.
  *
  * Fellegi & Sunter, "A Theory for Record Linkage" (1969).  u is counted on all
@@ -9,7 +9,7 @@
  * drawn.  m starts at the comparator's share, which also counts as a few pairs, so
  * that no level is ever impossible.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "common/hashfn.h"
 #include "miscadmin.h"

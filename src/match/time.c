@@ -1,5 +1,5 @@
 /*
- * match_time.c: numbers that pass from one holder to the next.
+ * time.c: numbers that pass from one holder to the next.
  *
  * A telephone number that lay idle is given to somebody else.  Where a field says
  * since when, and until when, a record used its number, the records of one number
@@ -7,7 +7,7 @@
  * idle_days.  Agreement across such a gap is a level of its own, across a long one
  * another, and what they are worth is estimated like any level.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "access/xact.h"
 #include "utils/datetime.h"

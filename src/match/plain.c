@@ -1,8 +1,8 @@
 /*
- * match_plain.c: comparing numbers and codes: telephone, e-mail, date, identifier,
+ * plain.c: comparing numbers and codes: telephone, e-mail, date, identifier,
  * quantity, sex.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include <math.h>
 

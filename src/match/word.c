@@ -1,12 +1,12 @@
 /*
- * match_word.c: texts as words: titles, names of firms, addresses.
+ * word.c: texts as words: titles, names of firms, addresses.
  *
  * A text becomes tokens: words in letters, overlapping pairs of Han characters.
  * A token weighs the logarithm of how rare it is in the column; two texts are as
  * alike as the weight of the tokens they share, where a misspelt, shortened or
  * glued word counts in part.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "port/pg_bitutils.h"
 

@@ -1,8 +1,8 @@
 /*
- * match_decide.c: which pairs may be merged without asking.
+ * decide.c: which pairs may be merged without asking.
  */
-#include "merge/match.h"
-#include "merge/component.h"
+#include "match/match.h"
+#include "match/component.h"
 
 #define CONTRARY_WEIGHT (10 * WEIGHT_SCALE)
 #define OWN_WEIGHT (3 * WEIGHT_SCALE)

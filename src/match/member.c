@@ -1,11 +1,11 @@
 /*
- * match_member.c: who is this?  Looking for members like a candidate, by the keys
+ * member.c: who is this?  Looking for members like a candidate, by the keys
  * of match_key, before a new member is made.
  *
  * A key that too many members hold is only looked up together with a second one,
  * so that the work does not grow with how common a name is.
  */
-#include "merge/match.h"
+#include "match/match.h"
 #include "catalog.h"
 #include "query.h"
 

@@ -1,9 +1,9 @@
 /*
- * match_claim.c: is this person a member already?  Asked before one is registered,
+ * claim.c: is this person a member already?  Asked before one is registered,
  * so that of two who register one person at once the second sees the first.
  *
  * Two who would find each other by a whole name, a telephone or an e-mail address,
- * or by part of a name with the birthday, share a key of match_member.c.  Each
+ * or by part of a name with the birthday, share a key of member.c.  Each
  * takes the rows of registration_claim that its keys fall on, in order, and keeps
  * them to the end of its transaction; it searches after that, with a snapshot of
  * its own.  The rows are written, not only locked: a transaction that cannot see
@@ -11,8 +11,8 @@
  * in the past.  There are CLAIM_ROWS of them at most, whatever is registered; that
  * strangers meet on one costs a short wait.
  */
-#include "merge/match.h"
-#include "merge/match_claim.h"
+#include "match/match.h"
+#include "match/claim.h"
 #include "catalog.h"
 #include "query.h"
 

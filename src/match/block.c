@@ -1,11 +1,11 @@
 /*
- * match_block.c: which pairs are worth comparing.
+ * block.c: which pairs are worth comparing.
  *
  * Each value offers keys; records that share a key form a block.  A block that is
  * too large is split by the other fields' keys of its records; what is still too
  * large is left out and reported.
  */
-#include "merge/match.h"
+#include "match/match.h"
 #include "job/progress.h"
 
 #include "miscadmin.h"

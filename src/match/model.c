@@ -1,7 +1,7 @@
 /*
- * match_model.c: reading a model: its source, its fields, what they are compared by.
+ * model.c: reading a model: its source, its fields, what they are compared by.
  */
-#include "merge/match.h"
+#include "match/match.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"

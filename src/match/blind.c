@@ -1,5 +1,5 @@
 /*
- * match_blind.c: matching without the values.
+ * blind.c: matching without the values.
  *
  * A blinded value is the keyed hash of the normalised text and a Bloom filter of
  * its pairs of signs, each set by a keyed hash (Schnell, Bachteler & Reiher,
@@ -7,7 +7,7 @@
  * secret cannot try texts; equal and similar texts still show as such.  It may be
  * kept where the text itself must not, and after it was erased.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "common/hmac.h"
 #include "common/sha2.h"

@@ -1,7 +1,7 @@
 /*
- * match_evidence.c: why a pair weighs what it weighs.
+ * evidence.c: why a pair weighs what it weighs.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "utils/builtins.h"
 #include "utils/json.h"

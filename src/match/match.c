@@ -2,7 +2,7 @@
  * match.c: find_duplicates: read the source, find the pairs, weigh them, group
  * them, have written what was found.
  */
-#include "merge/match.h"
+#include "match/match.h"
 #include "catalog.h"
 #include "job/progress.h"
 #include "query.h"

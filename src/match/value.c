@@ -1,7 +1,7 @@
 /*
- * match_value.c: the comparators, and reading each distinct text once.
+ * value.c: the comparators, and reading each distinct text once.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "utils/builtins.h"
 #include "utils/memutils.h"

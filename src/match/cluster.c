@@ -1,12 +1,12 @@
 /*
- * match_cluster.c: from pairs to groups.
+ * cluster.c: from pairs to groups.
  *
  * Links are taken from the strongest to the weakest.  Two groups become one when
  * the link outweighs what all the other pairs between them say against it, and no
  * verdict keeps any of them apart; so one weak link cannot glue two groups.  The
  * result depends on the links alone, not on the order in which they come.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "miscadmin.h"
 

@@ -1,11 +1,11 @@
 /*
- * match_weight.c: what each level of agreement is worth.
+ * weight.c: what each level of agreement is worth.
  *
  * The weight of a level is log2(m / u), m and u being its shares among matching
  * and other pairs.  A level of equality is worth more for a rare value: u gives way
  * to the share of the entities, other than these two, that hold the value.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 #include "common/hashfn.h"
 

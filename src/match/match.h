@@ -244,13 +244,13 @@ typedef struct Estimate
 
 #define PATTERN_LEVEL(pattern, field) ((int) (((pattern) >> ((field) *4)) & 15) - 1)
 
-/* match_evidence.c */
+/* evidence.c */
 extern void  AppendBits(StringInfo out, int32 scaled);
 extern char *BitsText(int32 scaled);
 extern char *EvidenceText(const MatchModel *model, const MatchData *data, uint32 left, uint32 right,
 						  uint64 pattern, const uint32 *cluster, int32 relation);
 
-/* match_value.c */
+/* value.c */
 extern uint32            InternHash(Interner *interner, uint64 hash);
 extern uint32            InternForm(MatchField *field, int form, uint64 hash);
 extern const Comparator *FindComparator(const char *name);
@@ -259,7 +259,7 @@ extern uint32 ReadValue(MatchField *field, const char *text, MemoryContext scrat
 extern void   AddKey(MatchValue *value, int kind, uint64 hash);
 extern void   AddWeakKey(MatchValue *value, int kind, uint64 hash);
 
-/* match_name.c, match_alike.c, match_word.c, match_place.c, match_plain.c: readers and comparers */
+/* name.c, alike.c, word.c, place.c, plain.c: readers and comparers */
 extern int  AddRunes(char *letters, int n, const Rune *runes, int nrunes);
 extern bool ReadPersonName(MatchField *field, const char *text, MatchValue *value);
 extern int  ComparePersonName(const MatchField *field, const MatchValue *a, const MatchValue *b);
@@ -292,21 +292,21 @@ extern int  CompareGender(const MatchField *field, const MatchValue *a, const Ma
 extern bool ReadBlind(MatchField *field, const char *text, MatchValue *value);
 extern int  CompareBlind(const MatchField *field, const MatchValue *a, const MatchValue *b);
 
-/* match_time.c */
+/* time.c */
 extern Sighting ReadSighting(const char *since, const char *until);
 extern Sighting SeenNow(void);
 extern void     SplitByTime(MatchField *field, Sighting *seen, uint32 n);
 extern int ComparePhoneOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
 extern int CompareIdOverTime(const MatchField *field, const MatchValue *a, const MatchValue *b);
 
-/* match_model.c */
+/* model.c */
 extern MatchModel *LoadModel(const char *code);
 extern MatchField *AddField(MatchModel *model, const char *column, const char *comparator);
 extern void        FindPartners(MatchModel *model);
 extern void        DropNicknames(MatchModel *model, uint32 *cells);
 extern char       *MatchSourceQuery(MatchModel *model);
 
-/* match_word.c */
+/* word.c */
 extern bool   SameReading(Rune a, Rune b, bool surname);
 extern uint64 HashRunes(const Rune *runes, int n, uint64 seed);
 extern bool   IsWordRune(Rune rune);
@@ -316,20 +316,20 @@ extern void   WeighTokens(MatchField *field);
 extern double WordLikeness(const MatchField *field, const MatchValue *a, const MatchValue *b,
 						   double *contained, double *apart);
 
-/* match_pair.c */
+/* pair.c */
 extern uint64 ComparePattern(const MatchModel *model, const uint32 *a, const uint32 *b);
 
-/* match_block.c */
+/* block.c */
 extern void FindCandidates(MatchModel *model, MatchData *data, Estimate *estimate,
 						   MatchPairs *pairs, StringInfo hot);
 
-/* match_estimate.c */
+/* estimate.c */
 extern void   StartEstimate(MatchModel *model, MatchData *data, Estimate *estimate);
 extern bool   CountPattern(const MatchModel *model, Estimate *estimate, uint64 pattern);
 extern void   FinishEstimate(MatchModel *model, Estimate *estimate);
 extern bool   HasRelations(const MatchModel *model);
 
-/* match_weight.c */
+/* weight.c */
 extern void   CountEntities(MatchModel *model, MatchData *data, const uint32 *cluster);
 extern void   CountTogether(MatchModel *model, const MatchData *data, const MatchEdge *edges,
 							uint64 nedges);
@@ -342,7 +342,7 @@ extern int32  FieldWeight(const MatchModel *model, int f, int level, const Match
 						  const MatchValue *b, int shared, int32 *adjustment);
 extern double WeightProbability(int32 weight);
 
-/* match_key.c: members as records of the model "member" */
+/* key.c: members as records of the model "member" */
 #define CANDIDATE_COLUMNS 9
 #define MATCH_MAX_KEYS 256 /* of a member */
 #define KEYED_FIELDS 4 /* the first columns of a candidate make keys */
@@ -351,11 +351,11 @@ extern int64       MemberKey(int column, uint64 key);
 extern int         WholeNameKeys(const MatchValue *name);
 extern void        ReadCandidate(Jsonb *candidate, char **texts);
 
-/* match_decide.c */
+/* decide.c */
 extern void DecidePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
 						const uint32 *weighed);
 
-/* match_write.c */
+/* write.c */
 extern int  CompareKeys(const char *a, const char *b);
 extern void WritePairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
 					   const uint32 *weighed);
@@ -365,7 +365,7 @@ extern void WriteRelations(MatchModel *model, MatchData *data, const MatchPairs 
 extern void WriteRun(MatchModel *model, MatchData *data, Estimate *estimate, uint64 found,
 					 StringInfo hot);
 
-/* match_cluster.c */
+/* cluster.c */
 extern void ClusterPairs(MatchModel *model, MatchData *data, MatchEdge *edges, uint64 nedges,
 						 int32 threshold, MatchEdge *distinct, uint64 ndistinct, uint32 *cluster);
 

@@ -1,7 +1,7 @@
 /*
- * match_pair.c: a pair of records as a pattern of agreement levels.
+ * pair.c: a pair of records as a pattern of agreement levels.
  */
-#include "merge/match.h"
+#include "match/match.h"
 
 /* Names: up to this level they agree. */
 #define NAME_AGREES 2

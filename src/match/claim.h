@@ -1,5 +1,5 @@
 /*
- * match_claim.h: is this person a member already?
+ * claim.h: is this person a member already?
  */
 #ifndef CRM_MATCH_CLAIM_H
 #define CRM_MATCH_CLAIM_H
