@@ -22,6 +22,7 @@
 
 #define EDGES_AT_ONCE 256
 #define FIRST_SIZE 16384 /* keys; a power of 2 */
+#define LARGE_SIZE 1048576
 
 /* number is one more than the key's; 0 marks a free slot. */
 typedef struct Slot
@@ -119,7 +120,8 @@ NumberOf(Receiver *receiver, int64 key)
 	}
 	if (receiver->count == receiver->size)
 	{
-		Resize(receiver, receiver->size * 4);
+		/* memory that is not used must be cleared all the same */
+		Resize(receiver, receiver->size * (receiver->size < LARGE_SIZE ? 4 : 2));
 		return NumberOf(receiver, key);
 	}
 	receiver->keys[receiver->count] = key;

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # RFM beside plain SQL, in one run, on generated sales.
-#   rfm.sh [MEMBERS [SALES [RUNS]]]      default 100000 1000000 3
+#   MEMBERS=100000 SALES=1000000 RUNS=3      its size
 # Connects by PGHOST, PGPORT and PGUSER and makes the database bench_rfm, which it
 # drops at the end (KEEP=1 leaves it). Prints the median of RUNS in seconds for
 # each, and how many times faster ours is than the better plain statement.
 set -euo pipefail
-members=${1:-100000} sales=${2:-1000000} runs=${3:-3}
+members=${MEMBERS:-100000} sales=${SALES:-1000000} runs=${RUNS:-3}
 export PGDATABASE=bench_rfm
 export PGOPTIONS="-c client_min_messages=warning -c work_mem=256MB -c maintenance_work_mem=512MB -c hash_mem_multiplier=2 -c jit=off -c max_parallel_workers_per_gather=2"
 run() { psql -X -q -v ON_ERROR_STOP=1 -v members="$members" -v sales="$sales" "$@"; }
