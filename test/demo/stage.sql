@@ -9,3 +9,7 @@ CREATE TABLE journey.products (
 CREATE TABLE journey.demographics (
   household_id int PRIMARY KEY, age text, income text, home_ownership text, marital_status text,
   household_size text, household_comp text, kids_count text);
+CREATE TABLE journey.campaign_descriptions (campaign_id int PRIMARY KEY, campaign_type text, start_date date, end_date date);
+CREATE TABLE journey.campaigns (campaign_id int, household_id int);
+CREATE TABLE journey.coupons (coupon_upc text, product_id text, campaign_id int);
+CREATE TABLE journey.coupon_redemptions (household_id int, coupon_upc text, campaign_id int, redemption_date date);

@@ -43,7 +43,7 @@ demo=$root/test/demo
 load_files() {
   local table
   run -f "$demo/stage.sql"
-  for table in transactions products demographics; do
+  for table in transactions products demographics campaign_descriptions campaigns coupons coupon_redemptions; do
     zcat "$root/test/data/journey/$table.csv.gz" | run -c "COPY journey.$table FROM STDIN (FORMAT csv, HEADER)"
   done
   run -c 'ANALYZE journey.transactions, journey.products'
@@ -79,6 +79,7 @@ step 'Load the files' load_files
 step 'Households become members' run -f "$demo/members.sql"
 step 'A dozen points rules' run -f "$demo/rules.sql"
 step 'Baskets become sales and are settled' load_sales
+step 'Campaigns become coupons' run -f "$demo/campaigns.sql"
 step 'RFM as of 31 December' run -c "CALL crm_member.run_rfm(as_of => '2017-12-31')"
 
 heading 'A list of 2,000 members, some of them more than once (made up)'
@@ -95,6 +96,8 @@ heading 'One member, all of it'
 show --tuples-only --no-align -f "$demo/basket.sql" -f "$demo/member.sql"
 heading 'Why did one of its baskets earn this? explain_points() says it of every rule'
 show -f "$demo/basket.sql" -f "$demo/why.sql"
+heading 'Coupons: the redemptions of its campaigns, presented again as they were and as they were not; and what is best for that basket'
+show -f "$demo/basket.sql" -f "$demo/coupons.sql"
 heading 'Who is in the list twice? Nothing was labelled or set by hand'
 show -f "$demo/twice.sql"
 
