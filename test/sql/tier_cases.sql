@@ -103,7 +103,7 @@ SELECT program, name, acts::jsonb, expected FROM (VALUES
 ('spend', 'lapsed: nothing beneath', '[{"hand": "platinum", "until": "2099-01-01"}, {"review": "2098-12-31"}, {"review": "2099-01-01"}]', 'platinum platinum -'),
 ('spend', 'a level below, against abuse', '[{"buy": [5000], "at": "2026-05-01"}, {"hand": "basic"}, {"buy": [6000], "at": "2026-05-02"}, {"hand": null}]', 'gold basic basic platinum'),
 -- merged: what both did is united
-('spend', 'two halves reach it together', '[{"buy": [600], "at": "2026-05-01"}, {"merge": 600, "at": "2026-05-01"}]', '- silver'),
+('spend', 'two halves reach it together', format('[{"buy": [600], "at": "%1$s"}, {"merge": 600, "at": "%1$s"}]', current_date - 60), '- silver'),  -- merged now
 ('spend', 'neither half falls', '[{"buy": [5000], "at": "2026-05-01"}, {"merge": 10, "at": "2026-05-02"}]', 'gold gold')
 ) v (program, name, acts, expected);
 
