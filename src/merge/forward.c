@@ -25,25 +25,12 @@ EnsureAccount(int64 member_id, const PointsType *type)
 	return account;
 }
 
-/* Who a member is now; 0: it was never merged with another. */
-static int64
-RootOf(int64 member_id)
-{
-	static CrmQuery query = {
-		"SELECT root FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(member_id);
-	bool		isnull;
-
-	return RunQuery(&query, &value, NULL, false, 1) == 0 ? 0
-		: DatumGetInt64(QueryColumn(0, 1, &isnull));
-}
-
 /* Whoever has waited for a merge here reads whose things are anew.  0: nothing can be another's. */
 static int64
 LockRootAccount(int64 member_id, const PointsType *type)
 {
 	int64		root;
-	int64		again = RootOf(member_id);
+	int64		again = MergedRoot(member_id);
 
 	do
 	{
@@ -52,7 +39,7 @@ LockRootAccount(int64 member_id, const PointsType *type)
 			return 0;
 		if (root != member_id)
 			EnsureAccount(root, type);
-		again = RootOf(member_id);
+		again = MergedRoot(member_id);
 	} while (again != root);
 	return root;
 }
@@ -106,7 +93,7 @@ ForwardLots(int64 member_id, int64 root, const PointsType *type, TimestampTz at,
 		if (lots[i].owner != owner)
 		{
 			owner = lots[i].owner;
-			to = owner == member_id ? root : RootOf(owner);
+			to = owner == member_id ? root : MergedRoot(owner);
 			if (to == 0)
 				to = owner;
 		}

@@ -155,16 +155,33 @@ LockRoots(const int64 *members, int n, int *nroots)
 	return locks.roots;
 }
 
+/* A number that member_kin has of a member; 0: it was never merged with another. */
+static int64
+ReadKin(CrmQuery *query, int64 member_id)
+{
+	Datum		value = Int64GetDatum(member_id);
+	bool		isnull;
+
+	return RunQuery(query, &value, NULL, false, 1) == 0 ? 0
+		: DatumGetInt64(QueryColumn(0, 1, &isnull));
+}
+
 static int64
 KinOf(int64 member_id)
 {
 	static CrmQuery query = {
 		"SELECT kin FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(member_id);
-	bool		isnull;
 
-	return RunQuery(&query, &value, NULL, false, 1) == 0 ? 0
-		: DatumGetInt64(QueryColumn(0, 1, &isnull));
+	return ReadKin(&query, member_id);
+}
+
+int64
+MergedRoot(int64 member_id)
+{
+	static CrmQuery query = {
+		"SELECT root FROM crm_member.member_kin WHERE member_id = $1", 1, {INT8OID}};
+
+	return ReadKin(&query, member_id);
 }
 
 int64

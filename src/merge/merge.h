@@ -56,6 +56,8 @@ extern void InSubtransaction(bool (*run) (void *), void *argument);
 extern int64 *LockRoots(const int64 *members, int n, int *nroots);
 /* Lock the survivors of all that were ever merged with this one; the number of their kin, 0: none. */
 extern int64 LockKin(int64 member_id);
+/* Who a member is now; 0: it was never merged with another. */
+extern int64 MergedRoot(int64 member_id);
 extern Kin *LoadKin(int64 number);
 extern const KinMember *FindKin(const Kin *kin, int64 member_id);
 /* Write who is who where that changed, and note in the kin what it was. */
