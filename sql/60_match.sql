@@ -204,7 +204,8 @@ BEGIN
    WHERE NOT EXISTS (SELECT FROM crm_member.member AS m WHERE m.member_id = x.id)
    LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'member % does not exist', unknown USING ERRCODE = 'RM101';
+    RAISE EXCEPTION 'member % is unknown', unknown
+      USING ERRCODE = 'RM101', HINT = 'member_id(kind, value) finds a member by mobile, card and so on.';
   END IF;
   PERFORM crm_member.judge_pair('member', mark_distinct.a::text, mark_distinct.b::text, 'different',
                                 mark_distinct.reason, mark_distinct.actor);

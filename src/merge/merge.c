@@ -55,9 +55,7 @@ NamedRoots(const MergeCall *call, int *n)
 	{
 		roots[*n] = CanonicalMember(call->named[*n], false);
 		if (roots[*n] == 0)
-			ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-							errmsg("member " INT64_FORMAT " is unknown", call->named[*n]),
-							errhint("member_id(kind, value) finds a member by mobile, card and so on.")));
+			UnknownMember(call->named[*n]);
 	}
 	return SortIds(roots, n);
 }

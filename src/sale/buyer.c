@@ -16,14 +16,6 @@
 #include "utils/memutils.h"
 
 static void
-UnknownMember(int64 member_id)
-{
-	ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-					errmsg("member " INT64_FORMAT " does not exist", member_id),
-					errhint("member_id() finds a member by mobile, card or another identity.")));
-}
-
-static void
 RefusedStatus(int64 member_id, const char *status)
 {
 	ereport(ERROR, (errcode(ERRCODE_CRM_MEMBER_STATUS),
