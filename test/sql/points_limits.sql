@@ -2,14 +2,9 @@
 -- Limits that a rule is given later: what it gave before counts, in the period,
 -- for the person, whoever is merged.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 40) g;
 INSERT INTO points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1), ('other', 'fixed', 1000);
 -- what base gives: foretold and given
