@@ -120,10 +120,14 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   codes text[];
+  budgets text[];
 BEGIN
   IF TG_OP = 'INSERT' THEN
     codes := ARRAY(SELECT n.rule_code FROM new_rule AS n WHERE n.member_limit IS NOT NULL);
+    budgets := ARRAY(SELECT n.rule_code FROM new_rule AS n WHERE n.budget IS NOT NULL);
   ELSE
+    budgets := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
+                      WHERE o.budget IS NULL AND n.budget IS NOT NULL);
     codes := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
                     WHERE o.rule_code IS NULL OR (o.member_limit IS NULL) <> (n.member_limit IS NULL) OR o.limit_period IS DISTINCT FROM n.limit_period);
   END IF;
@@ -131,9 +135,19 @@ BEGIN
     DELETE FROM crm_member.points_rule_use AS u WHERE u.rule_code = ANY (codes) AND u.member_id <> 0;
     DELETE FROM crm_member.merged_use AS u WHERE u.rule_code = ANY (codes);
   END IF;
+  -- at once, since it takes the whole journal: no sale should wait for that
+  IF budgets <> '{}' THEN
+    INSERT INTO crm_member.points_rule_use (member_id, rule_code, period, points)
+    SELECT 0, b.rule_code, '-infinity', coalesce(x.points, 0)
+      FROM unnest(budgets) AS b (rule_code)
+      LEFT JOIN (SELECT g.rule_code, sum(g.points) AS points
+                   FROM crm_member.points_entry AS e CROSS JOIN LATERAL unnest(e.rules, e.rule_points) AS g (rule_code, points)
+                  WHERE e.kind = 'earn' AND e.rules && budgets GROUP BY 1) AS x ON x.rule_code = b.rule_code
+    ON CONFLICT (member_id, rule_code, period) DO UPDATE SET points = excluded.points;
+  END IF;
   RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.forget_rule_use() IS
-  'Statement trigger of points_rule: where a rule gets a member_limit or another limit_period, what it gave to each member is counted anew, from the journal';
+  'Statement trigger of points_rule: where a rule gets a member_limit or another limit_period, what it gave to each member is counted anew, from the journal; where it gets a budget, what it gave to all is counted at once';
