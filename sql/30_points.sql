@@ -92,6 +92,16 @@ AS 'MODULE_PATHNAME', 'crm_simulate_rules';
 COMMENT ON FUNCTION crm_member.simulate_rules(timestamptz, timestamptz, jsonb, text[], boolean) IS
   'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier they held then (where points reach tiers: that which the draft''s points reach) and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';
 
+CREATE FUNCTION crm_member.rule_totals()
+RETURNS TABLE (rule_code text, points_type text, sales bigint, members bigint, points numeric, turnover numeric,
+               first_at timestamptz, last_at timestamptz)
+LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+ROWS 200
+AS 'MODULE_PATHNAME', 'crm_rule_totals';
+
+COMMENT ON FUNCTION crm_member.rule_totals() IS
+  'What each rule gave in each points type, from the whole journal in one pass: sales, members (after merges), points before returns, money paid for the goods of these sales (NULL: none is recorded), time of the first and the last; view points_rule_effect shows it. Error 22003 sum out of range';
+
 CREATE FUNCTION crm_member.rule_given(member_id bigint, rule_code text, period date, limit_period text) RETURNS numeric
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
