@@ -36,7 +36,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_award_points';
 
 COMMENT ON FUNCTION crm_member.award_points(bigint, numeric, text, text, text, timestamptz, timestamptz, timestamptz, text) IS
-  'Give points by hand and return the balance of the account after it, pending points included. ref is required: the same again returns the first result. expires_at NULL: as the points type says; available_at NULL: at once. Errors: 22004 null argument, 22023 points not positive or expiring before they are available, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type';
+  'Give points by hand and return the balance of the account after it, pending points included. ref is required: the same again returns the first result. expires_at NULL: as the points type says; available_at NULL: at once. Errors: 22004 NULL for what is required, 22023 points not positive or expiring before they are available, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.spend_points(
   member_id bigint,
@@ -51,7 +51,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_spend_points';
 
 COMMENT ON FUNCTION crm_member.spend_points(bigint, numeric, text, text, text, timestamptz, text) IS
-  'Spend points, the soonest to expire first, and return the balance of the account after it. ref is required: the same again returns the first result. Errors: 22004 null argument, 22023 points not positive, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
+  'Spend points, the soonest to expire first, and return the balance of the account after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.points_balance(
   member_id bigint,
@@ -59,11 +59,11 @@ CREATE FUNCTION crm_member.points_balance(
   as_of timestamptz DEFAULT now(),
   known_at timestamptz DEFAULT now())
 RETURNS numeric
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_points_balance';
 
 COMMENT ON FUNCTION crm_member.points_balance(bigint, text, timestamptz, timestamptz) IS
-  'Points that can be spent at as_of, by what was booked until known_at: neither pending nor expired. 0 without an account, NULL for NULL. Errors: RM101 unknown member, RM302 unknown points type';
+  'Points that can be spent at as_of, by what was booked until known_at: neither pending nor expired. 0 without an account, NULL for no member. Errors: RM101 unknown member, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.evaluate_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, points numeric, points_type text)

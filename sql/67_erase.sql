@@ -89,8 +89,9 @@ DECLARE
   identities int;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL OR erase_member.everywhere IS NULL THEN
-    RAISE EXCEPTION 'member_id, reason and everywhere must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  erase_member.everywhere := coalesce(erase_member.everywhere, true);
+  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
+    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   survivor := crm_member.lock_member(erase_member.member_id, false);
   SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family

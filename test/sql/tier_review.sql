@@ -97,7 +97,6 @@ SELECT set_tier(999, 'gold', 'x');
 SELECT set_tier(7, 'gold', 'x');
 SELECT set_tier(NULL, 'gold', 'x');
 SELECT review_tier(7);
-CALL review_tiers(NULL);
 CALL review_tiers('infinity');
 CALL review_tiers(now(), 0);
 BEGIN;
