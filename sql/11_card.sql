@@ -129,7 +129,10 @@ DECLARE
   done record;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF n IS NULL OR n NOT BETWEEN 1 AND 10000000 THEN
+  IF create_cards.card_type IS NULL OR n IS NULL THEN
+    RAISE EXCEPTION 'card_type and n must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  IF n NOT BETWEEN 1 AND 10000000 THEN
     RAISE EXCEPTION 'n must be between 1 and 10000000' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   prefix := coalesce(prefix, '');
@@ -177,7 +180,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.create_cards(text, int, text, bigint, int, text, text) IS
-  'Make n cards (1 to 10,000,000) ahead of use: numbers are prefix and first_number, first_number + 1, ... written with that many digits. Returns n. Repeating a ref makes nothing. Errors: 22023 bad argument, 23505 a number exists already, RM001';
+  'Make n cards (1 to 10,000,000) ahead of use: numbers are prefix and first_number, first_number + 1, ... written with that many digits. Returns n. Repeating a ref makes nothing. Errors: 22004 NULL for what is required, 22023 bad argument, 23505 a number exists already, RM001';
 
 CREATE FUNCTION crm_member.issue_card(member_id bigint, card_no text, card_type text DEFAULT NULL, ref text DEFAULT NULL, actor text DEFAULT NULL)
 RETURNS bigint

@@ -212,6 +212,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM crm_member.require_setup();
+  IF unrelate_members.member_id IS NULL OR unrelate_members.other IS NULL THEN
+    RAISE EXCEPTION 'member_id and other must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
   UPDATE crm_member.member_relation AS r SET ended_at = now()
    WHERE r.ended_at IS NULL AND r.relation = coalesce(unrelate_members.relation, 'household')
      AND (r.member_id IN (SELECT crm_member.family_of(unrelate_members.member_id)) AND r.other IN (SELECT crm_member.family_of(unrelate_members.other))
@@ -222,7 +225,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.unrelate_members(bigint, bigint, text) IS
-  'End a relation, also one that was noted for members merged with these; false where there was none';
+  'End a relation, also one that was noted for members merged with these; false where there was none. Error 22004 NULL';
 
 CREATE FUNCTION crm_member.set_consent(
   member_id bigint, channel text, purpose text, granted boolean, explicit boolean DEFAULT true, at timestamptz DEFAULT now(),
@@ -320,6 +323,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM crm_member.require_setup();
+  IF close_case.member_id IS NULL OR close_case.case_id IS NULL THEN
+    RAISE EXCEPTION 'member_id and case_id must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
   PERFORM crm_member.lock_member(close_case.member_id, false);
   UPDATE crm_member.member_case AS c SET closed_at = now(), outcome = close_case.outcome
    WHERE c.member_id IN (SELECT crm_member.family_of(close_case.member_id)) AND c.case_id = close_case.case_id AND c.closed_at IS NULL;
@@ -328,4 +334,4 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.close_case(bigint, bigint, text, text) IS
-  'Close a case of a member; false where no such case is open. Error RM101 unknown member';
+  'Close a case of a member; false where no such case is open. Errors: 22004 NULL, RM101 unknown member';
