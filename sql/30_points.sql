@@ -116,14 +116,15 @@ BEGIN
                AND s.sold_at >= rule_given.period::timestamp AT TIME ZONE zone
                AND s.sold_at < coalesce((rule_given.period + ('1 ' || rule_given.limit_period)::interval) AT TIME ZONE zone, 'infinity') OFFSET 0) AS s
       CROSS JOIN LATERAL (SELECT * FROM crm_member.points_entry AS e
-                           WHERE e.member_id = rule_given.member_id AND e.sale_id = s.sale_id AND e.kind = 'earn' OFFSET 0) AS e
+                           WHERE e.member_id = rule_given.member_id AND e.sale_id = s.sale_id AND e.kind = 'earn'
+                             AND e.points_type = (SELECT r.points_type FROM crm_member.points_rule AS r WHERE r.rule_code = rule_given.rule_code) OFFSET 0) AS e
       CROSS JOIN LATERAL unnest(e.rules, e.rule_points) AS g (rule_code, points)
      WHERE g.rule_code = rule_given.rule_code);
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.rule_given(bigint, text, date, text) IS
-  'Points a rule gave for the sales booked with one member, without who was merged into it, from the first day of a limit_period to its end (NULL: for ever), returns apart: what points_rule_use counts';
+  'Points of its points type that a rule gave for the sales booked with one member, without who was merged into it, from the first day of a limit_period to its end (NULL: for ever), returns apart: what points_rule_use counts';
 
 CREATE FUNCTION crm_member.forget_rule_use() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -137,9 +138,9 @@ BEGIN
     budgets := ARRAY(SELECT n.rule_code FROM new_rule AS n WHERE n.budget IS NOT NULL);
   ELSE
     budgets := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
-                      WHERE o.budget IS NULL AND n.budget IS NOT NULL);
+                      WHERE n.budget IS NOT NULL AND (o.budget IS NULL OR o.points_type <> n.points_type));
     codes := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
-                    WHERE o.rule_code IS NULL OR (o.member_limit IS NULL) <> (n.member_limit IS NULL) OR o.limit_period IS DISTINCT FROM n.limit_period);
+                    WHERE o.rule_code IS NULL OR (o.member_limit IS NULL) <> (n.member_limit IS NULL) OR o.limit_period IS DISTINCT FROM n.limit_period OR o.points_type <> n.points_type);
   END IF;
   IF codes <> '{}' THEN
     DELETE FROM crm_member.points_rule_use AS u WHERE u.rule_code = ANY (codes) AND u.member_id <> 0;
@@ -152,6 +153,7 @@ BEGIN
       FROM unnest(budgets) AS b (rule_code)
       LEFT JOIN (SELECT g.rule_code, sum(g.points) AS points
                    FROM crm_member.points_entry AS e CROSS JOIN LATERAL unnest(e.rules, e.rule_points) AS g (rule_code, points)
+                  JOIN crm_member.points_rule AS r ON r.rule_code = g.rule_code AND r.points_type = e.points_type
                   WHERE e.kind = 'earn' AND e.rules && budgets GROUP BY 1) AS x ON x.rule_code = b.rule_code
     ON CONFLICT (member_id, rule_code, period) DO UPDATE SET points = excluded.points;
   END IF;
@@ -160,4 +162,4 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.forget_rule_use() IS
-  'Statement trigger of points_rule: where a rule gets a member_limit or another limit_period, what it gave to each member is counted anew, from the journal; where it gets a budget, what it gave to all is counted at once';
+  'Statement trigger of points_rule: where a rule gets a member_limit, another limit_period or another points type, what it gave to each member is counted anew, from the journal; where it gets a budget, or another points type, what it gave to all is counted at once';

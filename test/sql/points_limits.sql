@@ -110,3 +110,16 @@ DELETE FROM points_rule WHERE rule_code = 'shop';
 INSERT INTO points_rule (rule_code, award, points, condition, budget) VALUES ('shop', 'per_amount', 1, 'sale.store = ''budget''', 109), ('never used', 'per_amount', 1, 'sale.store = ''none''', 5);
 SELECT pg_temp.shop(24, 7) AS "0";
 SELECT rule_code, points FROM points_rule_use WHERE member_id = 0 ORDER BY 1;
+-- points of another type, with decimals that these have not, are none of them
+INSERT INTO points_type (points_type, name, decimals) VALUES ('fine', 'Fine', 2);
+INSERT INTO points_rule (rule_code, award, points, points_type, condition, member_limit, budget) VALUES ('kind', 'per_amount', 0.25, 'fine', 'sale.store = ''kind''', 100, 200);
+CREATE FUNCTION pg_temp.kind(member_id bigint, price numeric) RETURNS text LANGUAGE sql AS $$
+  SELECT coalesce(sum((r->>'points')::numeric), 0) FROM crm_member.checkout(jsonb_build_object('ref', gen_random_uuid(), 'member_id', member_id, 'store', 'kind', 'sold_at', '2026-06-01', 'lines', jsonb_build_array(jsonb_build_object('price', price)))) c,
+    jsonb_array_elements(c #> '{points,rules}') r WHERE r->>'rule_code' = 'kind' $$;
+SELECT pg_temp.kind(31, 101) AS "25.25", pg_temp.kind(32, 1) AS "0.25";
+UPDATE points_rule SET points_type = 'points', points = 1, budget = 130 WHERE rule_code = 'kind';
+SELECT pg_temp.kind(31, 101) AS "100", pg_temp.kind(31, 1) AS "0", pg_temp.kind(32, 101) AS "30";
+UPDATE points_rule SET points_type = 'fine', points = 0.25 WHERE rule_code = 'kind';
+SELECT pg_temp.kind(31, 400) AS "74.75", pg_temp.kind(32, 400) AS "29.75 of the budget";
+SELECT member_id, period, points FROM points_rule_use WHERE rule_code = 'kind' ORDER BY 1;
+SELECT * FROM verify_ledger();
