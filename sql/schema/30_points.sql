@@ -174,7 +174,7 @@ COMMENT ON COLUMN crm_member.points_entry.line_nos IS 'Lines that earned points;
 COMMENT ON COLUMN crm_member.points_entry.lot_nos IS 'Lots that were drawn on, 0 being the debt; with lot_points, negative for what went back. What the entry granted in a lot of its own less the sum of lot_points is points, except for expire';
 COMMENT ON COLUMN crm_member.points_entry.of_entry IS 'Entry of the same account that this one refers to: the reversed one, or the hold that was captured or released';
 COMMENT ON COLUMN crm_member.points_entry.other_member IS 'Member the points went to or came from';
-COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have been taken back and were not there: let go, or charged in money';
+COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have been taken back and were not there: let go, or charged in money; also what was cleared before';
 
 CREATE TABLE crm_member.points_lot (
   member_id     bigint NOT NULL,

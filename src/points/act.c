@@ -81,10 +81,8 @@ PostAward(const Act *act)
 }
 
 void
-Insufficient(const Act *act)
+Insufficient(const Act *act, int64 available)
 {
-	int64		available = SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false);
-
 	ereport(ERROR, (errcode(ERRCODE_CRM_INSUFFICIENT_POINTS),
 					errmsg("not enough points"),
 					errdetail("The member can spend %s of points type \"%s\", not %s.", PointsText(available, act->type), act->type->name,
@@ -124,6 +122,7 @@ TakePoints(Act *act, LotUse *use, bool *done)
 	Account		account = {0};
 	Entry		entry;
 	bool		released = false;
+	int64		chosen;
 
 	*done = false;
 	while (!TakeFromAccount(act, &account))
@@ -137,14 +136,14 @@ TakePoints(Act *act, LotUse *use, bool *done)
 		}
 		/* perhaps because this very act was done while we waited */
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
-			Insufficient(act);
+			Insufficient(act, SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false));
 		return account;
 	}
-	if (ChooseLots(act->member_id, act->type, &account, act->points, act->at, false, use) <
-		act->points)
+	chosen = ChooseLots(act->member_id, act->type, &account, act->points, act->at, false, use);
+	if (chosen < act->points)
 	{
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
-			Insufficient(act);
+			Insufficient(act, chosen);
 		account.balance = FirstResult(act, -act->points);
 		return account;
 	}

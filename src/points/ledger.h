@@ -229,7 +229,7 @@ extern Account TakePoints(Act *act, LotUse *use, bool *done);
 
 /* Take points; what is missing is for the deficit policy.  Balance after it. */
 extern int64 Deduct(const Act *act);
-extern void Insufficient(const Act *act);
+extern void Insufficient(const Act *act, int64 available);
 
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */
