@@ -222,11 +222,11 @@ typedef struct Explanation
 	const Rule *rule;
 	int			line;
 	Verdict		verdict;
-	char	   *clause;			/* VERDICT_UNMATCHED: what failed, and what it saw */
+	char	   *clause;			/* VERDICT_UNMATCHED, VERDICT_NOT_VALID: what failed, and what it saw */
 	char	   *saw;
 	const Rule *displaced_by;
 	int64		points;			/* given */
-	int64		would;			/* given but for displacement and cap */
+	int64		would;			/* given but for displacement, cap, validity, and what member and sale are */
 } Explanation;
 
 /* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit. */
