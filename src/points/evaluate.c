@@ -60,6 +60,7 @@ typedef struct Evaluation
 	int64	   *shares;
 	List	   *awards;
 	List	  **explain;
+	const char *cap;			/* of the current rule: what it may give is limited by */
 } Evaluation;
 
 static int128
@@ -356,6 +357,11 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 		explanation->points = points;
 		explanation->would = would;
 	}
+	if (explanation != NULL && explanation->verdict == VERDICT_CAPPED)
+	{
+		explanation->clause = pstrdup(eval->cap);
+		explanation->saw = psprintf("%s left", PointsText(*left, rule->type));
+	}
 	if (displacer != NULL || *left == 0)
 		return;
 
@@ -477,7 +483,7 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 		return;
 	}
 
-	left = RuleAllowance(eval->use, rule, sale);
+	left = RuleAllowance(eval->use, rule, sale, &eval->cap);
 	if (rule->line_scope)
 	{
 		memset(eval->matching, 0, sizeof(bool) * sale->nlines);

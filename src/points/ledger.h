@@ -254,6 +254,5 @@ extern Datum PointsDatum(int64 points, const PointsType *type);
 extern int64 PointsColumn(uint64 row, int column, const PointsType *type);
 extern Datum PlainArray(const Datum *elements, int n, Oid type);
 extern Datum NumericArray(const int64 *points, int n, const PointsType *type);
-extern char *PointsText(int64 points, const PointsType *type);
 
 #endif
