@@ -14,7 +14,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_adjust_points';
 
 COMMENT ON FUNCTION crm_member.adjust_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
-  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 NULL for what is required, 22023 no points, or expiring at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
+  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 NULL for what is required, 22023 no points, expiring at once, or an empty reason, ref or actor, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
 
 CREATE FUNCTION crm_member.hold_points(
   member_id bigint,

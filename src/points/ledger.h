@@ -229,7 +229,7 @@ extern Account TakePoints(Act *act, LotUse *use, bool *done);
 
 /* Take points; what is missing is for the deficit policy.  Balance after it. */
 extern int64 Deduct(const Act *act);
-extern void Insufficient(const Act *act);
+extern void Insufficient(const Act *act, int64 available);
 
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */
@@ -261,6 +261,5 @@ extern Datum PointsDatum(int64 points, const PointsType *type);
 extern int64 PointsColumn(uint64 row, int column, const PointsType *type);
 extern Datum PlainArray(const Datum *elements, int n, Oid type);
 extern Datum NumericArray(const int64 *points, int n, const PointsType *type);
-extern char *PointsText(int64 points, const PointsType *type);
 
 #endif
