@@ -263,18 +263,23 @@ RequireMember(int64 member_id, const char *const *allowed)
 	return member_id;
 }
 
-Member *
-LoadBuyer(int64 member_id)
+void
+CheckBuyer(int64 member_id, const Member *member)
 {
-	Member	   *member;
-
 	if (member_id == CRM_GUEST)
-		return NULL;
-	member = LoadMember(member_id);
+		return;
 	if (member == NULL)
 		UnknownMember(member_id);
 	if (strcmp(member->status, "active") != 0)
 		RefusedStatus(member->member_id, member->status);
+}
+
+Member *
+LoadBuyer(int64 member_id)
+{
+	Member	   *member = member_id == CRM_GUEST ? NULL : LoadMember(member_id);
+
+	CheckBuyer(member_id, member);
 	return member;
 }
 

@@ -147,6 +147,8 @@ extern bool HoldAttribution(const SaleDocument *document, int64 named);
 extern void RecordAttribution(const Sale *sale);
 /* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
 extern Member *LoadBuyer(int64 member_id);
+/* The same of one that was loaded, or not found. */
+extern void CheckBuyer(int64 member_id, const Member *member);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
 extern Sale *PresentedSale(Jsonb *jsonb);
