@@ -208,6 +208,10 @@ RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what)
 Numeric
 MinorToNumeric(int64 units, int scale)
 {
+	Numeric		quick = (Numeric) UnitsNumeric(units, scale);
+
+	if (likely(quick != NULL))
+		return quick;
 	return scale == 0 ? int64_to_numeric(units) : int64_div_fast_to_numeric(units, scale);
 }
 
