@@ -12,7 +12,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/configuration.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
 
 # exact decimals
 OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o

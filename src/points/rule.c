@@ -1,22 +1,15 @@
 /*
- * rule.c: the active points rules, cached for the session.
- *
- * A set is built aside in a context of its own and swapped in when it is
- * complete.  A sale in progress may still look at the set it began with, so the
- * old one goes with the transaction.
+ * rule.c: the active points rules.
  */
 #include "crm_member.h"
 #include "condition/index.h"
+#include "configuration.h"
 #include "points/points.h"
 #include "query.h"
-#include "catalog.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-
-static RuleSet *current = NULL;
-static bool current_valid = false;
 
 static Expiry *
 ReadExpiry(const char *text)
@@ -324,50 +317,24 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 	MemoryContextSwitchTo(old);
 }
 
-static RuleSet *
-NewRuleSet(void)
+static void
+LoadRuleSet(void *contents, MemoryContext context)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member rules",
-												  ALLOCSET_DEFAULT_SIZES);
-	RuleSet    *set = MemoryContextAllocZero(context, sizeof(RuleSet));
+	static CrmQuery query = {RULE_COLUMNS "FROM crm_member.points_rule" RULE_ORDER, 0};
+	RuleSet    *set = contents;
 
 	set->context = context;
-	return set;
+	LoadPointsTypes(set);
+	LoadRules(set, &query, NULL);
 }
 
 const RuleSet *
 GetRuleSet(void)
 {
-	static const char *const watched[] = {"points_rule", "points_type"};
-	static CrmQuery query = {RULE_COLUMNS "FROM crm_member.points_rule" RULE_ORDER, 0};
-	RuleSet    *set;
+	static Configuration rules = {
+		"points rules", {"points_rule", "points_type"}, sizeof(RuleSet), LoadRuleSet};
 
-	if (StillValid(&current_valid))
-		return current;
-
-	WatchRelations(&current_valid, watched, lengthof(watched));
-	current_valid = true;		/* before reading: a change meanwhile must not be lost */
-
-	set = NewRuleSet();
-	PG_TRY();
-	{
-		BeginConfiguration("points_rule");
-		LoadPointsTypes(set);
-		LoadRules(set, &query, NULL);
-		EndConfiguration();
-	}
-	PG_CATCH();
-	{
-		current_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	if (current != NULL)
-		MemoryContextSetParent(current->context, TopTransactionContext);
-	MemoryContextSetParent(set->context, CacheMemoryContext);
-	current = set;
-	return current;
+	return GetConfigurationNow(&rules);
 }
 
 /* A typing mistake must not change what a draft says. */
@@ -401,11 +368,13 @@ DraftRuleSet(Jsonb *rules)
 		"jsonb_populate_record(NULL::crm_member.points_rule, e.rule)) draft" RULE_ORDER,
 		1, {JSONBOID}};
 	Datum		values[1] = {JsonbPGetDatum(rules)};
-	RuleSet    *set = NewRuleSet();
+	RuleSet    *set = palloc0(sizeof(RuleSet));
 
 	if (!JB_ROOT_IS_ARRAY(rules) || JB_ROOT_IS_SCALAR(rules))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("rules must be an array of objects")));
+	set->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member draft of rules",
+										 ALLOCSET_DEFAULT_SIZES);
 	SPI_connect();
 	CheckDraft(values[0]);
 	LoadPointsTypes(set);
