@@ -16,8 +16,6 @@
 #include "executor/tuptable.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
-#include "utils/guc.h"
-#include "utils/hsearch.h"
 
 #define LINES_AT_ONCE 5000
 #define ROWS_FOR_SCAN 20		/* a table of fewer rows for each key is read as a whole */
@@ -54,15 +52,13 @@ EndVisits(DestReceiver *self)
 {
 }
 
-/* Always planned for its keys: their number decides, whatever our functions are set to. */
+/* Always planned for its keys: their number decides. */
 void
 VisitRows(BulkQuery *query, const Datum *values, RowVisitor visit, void *reader)
 {
 	VisitReceiver receiver = {.context = CurrentMemoryContext, .visit = visit, .reader = reader};
 	SPIExecuteOptions options = {0};
-	int			nest = NewGUCNestLevel();
 
-	set_config_option("enable_seqscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (query->plan == NULL)
 	{
 		SPIPlanPtr	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
@@ -89,7 +85,6 @@ VisitRows(BulkQuery *query, const Datum *values, RowVisitor visit, void *reader)
 	options.dest = (DestReceiver *) &receiver;
 	if (SPI_execute_plan_extended(query->plan, &options) < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s", query->sql);
-	AtEOXact_GUC(true, nest);
 }
 
 Datum
@@ -252,72 +247,4 @@ LoadManyLines(Sale *const *sales, int n)
 			break;
 		}
 	}
-}
-
-/* ---- buyers ---- */
-
-typedef struct Buyer
-{
-	int64		member_id;		/* hash key */
-	const Member *member;		/* NULL: not there */
-} Buyer;
-
-typedef struct Buyers
-{
-	HTAB	   *hash;
-	List	   *merged;			/* of Buyer: those whose member lives on as another */
-} Buyers;
-
-static void
-VisitMember(void *reader, const Datum *values, const bool *nulls)
-{
-	Buyers	   *buyers = reader;
-	int64		member_id = DatumGetInt64(values[0]);
-	Buyer	   *buyer = hash_search(buyers->hash, &member_id, HASH_FIND, NULL);
-	int64		merged_into;
-
-	buyer->member = ReadMemberCells(values, nulls, &merged_into);
-	if (merged_into != CRM_GUEST)
-		buyers->merged = lappend(buyers->merged, buyer);
-}
-
-void
-LoadManyBuyers(Sale *const *sales, int n)
-{
-	static BulkQuery query = {
-		"SELECT " MEMBER_COLUMNS " FROM crm_member.member m " MEMBER_JOINS
-		"WHERE m.member_id = ANY ($1)",
-		1, {INT8ARRAYOID}};
-	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Buyer),
-						   .hcxt = CurrentMemoryContext};
-	Buyers		buyers = {
-		hash_create("crm_member buyers", Max(n, 16), &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT),
-		NIL};
-	Datum	   *members = palloc(sizeof(Datum) * Max(n, 1));
-	Datum		values[1];
-	ListCell   *cell;
-	int			nmembers = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		bool		found;
-		Buyer	   *buyer = hash_search(buyers.hash, &sales[i]->member_id, HASH_ENTER, &found);
-
-		if (found)
-			continue;
-		buyer->member = NULL;
-		members[nmembers++] = Int64GetDatum(buyer->member_id);
-	}
-	values[0] = ArrayOf(members, nmembers, INT8OID);
-	VisitRows(&query, values, VisitMember, &buyers);
-	foreach(cell, buyers.merged)
-	{
-		Buyer	   *buyer = lfirst(cell);
-
-		buyer->member = LoadMember(buyer->member_id);
-	}
-	for (int i = 0; i < n; i++)
-		sales[i]->member = ((Buyer *) hash_search(buyers.hash, &sales[i]->member_id, HASH_FIND, NULL))->member;
-	hash_destroy(buyers.hash);
-	pfree(members);
 }

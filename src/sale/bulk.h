@@ -42,7 +42,5 @@ extern bool ReadAsWhole(const char *relation, int n);
 
 /* Add all lines of the sales, in order. */
 extern void LoadManyLines(Sale *const *sales, int n);
-/* Who bought each: NULL for a guest, and where there is no such member. */
-extern void LoadManyBuyers(Sale *const *sales, int n);
 
 #endif

@@ -28,6 +28,12 @@ typedef struct TierStep
 	const char *after;
 } TierStep;
 
+typedef struct Buyer
+{
+	int64		member_id;
+	const Member *member;		/* NULL: not there */
+} Buyer;
+
 typedef struct Holder
 {
 	int64		member_id;		/* nobody's alias */
@@ -43,7 +49,9 @@ struct History
 	RecordedSale *sales;
 	int			n;
 	Sale	  **headers;		/* of sales */
+	HTAB	   *buyers;
 	HTAB	   *holders;
+	List	   *merged;			/* of Buyer: those whose member lives on as another */
 };
 
 /* ---- headers ---- */
@@ -72,6 +80,8 @@ OpenHistory(TimestampTz from, TimestampTz to, const bool *uses, bool with_given)
 static void
 ReadHeaders(History *history)
 {
+	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Buyer),
+						   .hcxt = history->context};
 	SPITupleTable *table;
 	MemoryContext old;
 
@@ -81,18 +91,74 @@ ReadHeaders(History *history)
 	old = MemoryContextSwitchTo(history->context);
 	history->sales = palloc0(sizeof(RecordedSale) * Max(history->n, 1));
 	history->headers = palloc(sizeof(Sale *) * Max(history->n, 1));
+	history->buyers = hash_create("crm_member buyers", Max(history->n, 16), &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < history->n; i++)
 	{
 		Datum		values[SALE_HEADER_COUNT];
 		bool		nulls[SALE_HEADER_COUNT];
 		Sale	   *sale = &history->sales[i].sale;
+		bool		found;
+		Buyer	   *buyer;
 
 		heap_deform_tuple(table->vals[i], table->tupdesc, values, nulls);
 		ReadSaleCells(values, nulls, sale);
 		history->headers[i] = sale;
+		buyer = hash_search(history->buyers, &sale->member_id, HASH_ENTER, &found);
+		if (!found)
+			buyer->member = NULL;
 	}
 	MemoryContextSwitchTo(old);
 	SPI_freetuptable(table);
+}
+
+/* ---- buyers ---- */
+
+static void
+VisitMember(void *reader, const Datum *values, const bool *nulls)
+{
+	History    *history = reader;
+	int64		member_id = DatumGetInt64(values[0]);
+	Buyer	   *buyer = hash_search(history->buyers, &member_id, HASH_FIND, NULL);
+	int64		merged_into;
+
+	buyer->member = ReadMemberCells(values, nulls, &merged_into);
+	if (merged_into != CRM_GUEST)
+		history->merged = lappend(history->merged, buyer);
+}
+
+static void
+ReadBuyers(History *history)
+{
+	static BulkQuery query = {
+		"SELECT " MEMBER_COLUMNS " FROM crm_member.member m " MEMBER_JOINS
+		"WHERE m.member_id = ANY ($1)",
+		1, {INT8ARRAYOID}};
+	Datum	   *members = palloc(sizeof(Datum) * hash_get_num_entries(history->buyers));
+	HASH_SEQ_STATUS status;
+	Buyer	   *buyer;
+	ListCell   *cell;
+	Datum		values[1];
+	int			n = 0;
+
+	hash_seq_init(&status, history->buyers);
+	while ((buyer = hash_seq_search(&status)) != NULL)
+		members[n++] = Int64GetDatum(buyer->member_id);
+	values[0] = ArrayOf(members, n, INT8OID);
+	history->merged = NIL;
+	VisitRows(&query, values, VisitMember, history);
+	foreach(cell, history->merged)
+	{
+		buyer = lfirst(cell);
+		buyer->member = LoadMember(buyer->member_id);
+	}
+	for (int i = 0; i < history->n; i++)
+	{
+		Sale	   *sale = &history->sales[i].sale;
+
+		buyer = hash_search(history->buyers, &sale->member_id, HASH_FIND, NULL);
+		sale->member = buyer->member;
+	}
 }
 
 /* ---- the tiers they held ---- */
@@ -297,7 +363,7 @@ NextSales(History *history, RecordedSale **sales)
 		return 0;
 	old = MemoryContextSwitchTo(history->context);
 	LoadManyLines(history->headers, history->n);
-	LoadManyBuyers(history->headers, history->n);
+	ReadBuyers(history);
 	ReadTiers(history);
 	ReadFirstPurchases(history);
 	ReadGiven(history);

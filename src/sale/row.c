@@ -241,14 +241,13 @@ TextCell(const Datum *values, const bool *nulls, int cell)
 static int64
 MoneyCell(const Datum *values, const bool *nulls, int cell)
 {
-	return nulls[cell] ? 0
-		: ExactMinor(DatumGetNumeric(values[cell]), GetSetting()->money_scale, "money");
+	return nulls[cell] ? 0 : StoredMinor(values[cell], GetSetting()->money_scale, "money");
 }
 
 static bool
 DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, const char *what)
 {
-	if (!nulls[cell])
+	if (!nulls[cell] && !QuickDecimal(values[cell], decimal))
 		*decimal = NumericToDecimal(DatumGetNumeric(values[cell]), what);
 	return !nulls[cell];
 }

@@ -86,8 +86,9 @@ typedef struct Settlement
 {
 	const RuleSet *set;
 	TableRows  *lines;
-	bool		lines_read;		/* of all sales of the window: else each looks up its own ... */
-	bool		buyers_read;	/* ... and so for who bought */
+	bool		lines_read;		/* of all sales of the window: else each looks up its own */
+	bool		judged_at_once; /* nobody is waited for before a batch is posted */
+	BuyerRows  *buyers;			/* as they are for the batch; NULL: none was looked for */
 	MemoryContext context;		/* of the sales, reset after each batch */
 	RuleUse    *use;			/* of limited rules, in the context too */
 	EarnedSale	sales[BATCH_SALES];
@@ -103,18 +104,22 @@ typedef struct Settlement
 static void
 ForgetBuyer(Settlement *settlement)
 {
+	if (settlement->buyers != NULL)
+		CloseBuyers(settlement->buyers);
+	settlement->buyers = NULL;
 	settlement->member_id = -1;
 	settlement->member = NULL;
 	settlement->standing = NULL;
 }
 
 static const Member *
-BuyerOf(const Settlement *settlement, const Sale *sale)
+BuyerOf(Settlement *settlement, const Sale *sale)
 {
-	if (!settlement->buyers_read)
+	if (!settlement->judged_at_once || sale->member_id == CRM_GUEST)
 		return LoadBuyer(sale->member_id);
-	CheckBuyer(sale->member_id, sale->member);
-	return sale->member;
+	if (settlement->buyers == NULL)
+		settlement->buyers = OpenBuyers();
+	return BuyerFromRows(settlement->buyers, sale->member_id);
 }
 
 /* A sale is complete: judge it after those before it. */
@@ -208,7 +213,6 @@ PostBatch(Settlement *settlement)
 	while (!PostRuleUse(settlement->use))
 	{
 		settlement->use = BeginRuleUse(settlement->set, false, false);
-		settlement->buyers_read = false;	/* one may be merged by now */
 		ForgetBuyer(settlement);
 		for (int i = 0; i < settlement->n; i++)
 			JudgeSale(settlement, i);
@@ -253,10 +257,7 @@ Approach(Sale *const *sales, int i, int n)
 	if (i + 6 < n)
 		Prefetch(sales[i + 6], sizeof(Sale));
 	if (i + 4 < n)
-	{
 		Prefetch(sales[i + 4]->lines, sizeof(SaleLine) * sales[i + 4]->nlines);
-		Prefetch(sales[i + 4]->member, sales[i + 4]->member ? sizeof(Member) : 0);
-	}
 	if (i + 2 < n)
 	{
 		for (int l = 0; l < sales[i + 2]->nlines; l++)
@@ -276,12 +277,7 @@ ReadHeader(HeapTuple row, TupleDesc desc, Sale *sale)
 	sale->tid = *(ItemPointer) DatumGetPointer(values[SALE_HEADER_COUNT]);
 }
 
-/*
- * The next headers and, where that is a good part of the tables, what belongs to
- * them: lines as they were when the statement began, buyers as they are now.  A
- * change of a buyer that somebody commits meanwhile counts from the next window
- * on; where sales raise tiers, each buyer is locked and read by himself.
- */
+/* The next headers and, where these are a good part of the table, all their lines. */
 static Sale **
 ReadWindow(Settlement *settlement, Portal portal, int *n)
 {
@@ -306,15 +302,6 @@ ReadWindow(Settlement *settlement, Portal portal, int *n)
 	settlement->lines_read = *n > BATCH_SALES && ReadAsWhole("sale_line", *n);
 	if (settlement->lines_read)
 		LoadManyLines(sales, *n);
-	settlement->buyers_read = *n > BATCH_SALES && GetTierSet()->top_rank < 0 &&
-		ReadAsWhole("member", *n);
-	if (settlement->buyers_read)
-	{
-		CommandCounterIncrement();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		LoadManyBuyers(sales, *n);
-		PopActiveSnapshot();
-	}
 	return sales;
 }
 
@@ -332,6 +319,9 @@ SettleSales(CrmQuery *query)
 	settlement->set = GetRuleSet();
 	settlement->query = query;
 	settlement->locked = !HasBudget(settlement->set);
+	/* raising tiers and telling first purchases lock the member */
+	settlement->judged_at_once = GetTierSet()->top_rank < 0 &&
+		!settlement->set->uses[MEMBER_FIRST_PURCHASE];
 	ForgetBuyer(settlement);
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
