@@ -36,7 +36,7 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o
 
 # points
 OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
-	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
+	src/points/ledger.o src/points/lot.o src/points/sweep.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
 	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 

@@ -218,12 +218,15 @@ BEGIN
   LOOP
     found := 0;
     LOOP
+      -- not to wait for the disk at every commit: the last one waits for all of them
+      PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
       n := crm_member.release_step(moment, batch);
       COMMIT;
       EXIT WHEN n OPERATOR(pg_catalog.=) 0;
       found := found OPERATOR(pg_catalog.+) n;
     END LOOP;
     LOOP
+      PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
       n := crm_member.expire_step(run, moment, batch);
       COMMIT;
       EXIT WHEN n IS NOT NULL;

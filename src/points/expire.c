@@ -143,10 +143,11 @@ static void
 AddDue(DueList *list, const RuleSet *set, const int *places, TupleTableSlot *slot, TimestampTz as_of)
 {
 	Due		   *due;
+	bool		isnull;
 
-	slot_getallattrs(slot);
-	if (DatumGetTimestampTz(slot->tts_values[places[PLACE_EXPIRES_AT]]) > as_of)
+	if (DatumGetTimestampTz(slot_getattr(slot, places[PLACE_EXPIRES_AT] + 1, &isnull)) > as_of)
 		return;
+	slot_getallattrs(slot);
 	if (list->n == list->max)
 	{
 		list->max = list->max == 0 ? 256 : list->max * 2;
@@ -245,32 +246,27 @@ LoadDue(Writer *accounts, DueList *list)
 	return true;
 }
 
+static void
+AddExpired(void *dues, int account, int64 points)
+{
+	Due		   *due = &((DueList *) dues)->items[account];
+
+	due->points = AddMinor(due->points, points);
+}
+
 /* Sum up what expired until as_of. */
 static void
 SumLots(DueList *list, TimestampTz as_of)
 {
-	LotScan    *scan = OpenLotScan(NULL, true);
+	Sweep	   *sweep = BeginSweep();
 
-	for (int64 i = 0; i < list->n; i++)
+	for (int i = 0; i < list->n; i++)
 	{
 		Due		   *due = &list->items[i];
-		TimestampTz expires_at;
-		OpenLot		lot;
 
-		ScanLots(scan, due->member_id, due->type, due->expired_to);
-		while (NextLot(scan, &expires_at))
-		{
-			/* what a row says that is not there comes too soon at worst: then it is looked at again */
-			if (expires_at > as_of)
-			{
-				due->next = expires_at;
-				break;
-			}
-			if (FetchLot(scan, &lot))
-				due->points = AddMinor(due->points, lot.remaining);
-		}
+		due->next = SweepAccount(sweep, i, due->member_id, due->type, due->expired_to, as_of);
 	}
-	CloseLotScan(scan);
+	EndSweep(sweep, AddExpired, list);
 }
 
 /* Write the accounts that are as they were read; returns how many. */
