@@ -132,7 +132,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg
 AS 'MODULE_PATHNAME', 'crm_expire_step';
 
 COMMENT ON FUNCTION crm_member.expire_step(bigint, timestamptz, int) IS
-  'One step of expire_points(): book what expired in the next accounts that are due and have not changed meanwhile, about so many, and note it in ledger_run. NULL: the pass over all accounts goes on, and background workers may be at it too; else it is over, and so many accounts were due in it. Errors: 22023 bad argument, and what a background worker met';
+  'One step of expire_points(): book what expired in the next accounts that are due and have not changed meanwhile, about so many, and note it in ledger_run. NULL: the pass over all accounts goes on, and background workers may be at it too; else it is over, and so many accounts were due in it; 0: nobody else was writing, so that none was missed, or none was due. Errors: 22023 bad argument, and what a background worker met';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
@@ -231,7 +231,7 @@ BEGIN
       COMMIT;
       EXIT WHEN n IS NOT NULL;
     END LOOP;
-    -- an account that was changed meanwhile may lie behind us: until a whole pass finds none
+    -- until a whole pass finds none that could have been missed
     EXIT WHEN found OPERATOR(pg_catalog.+) n OPERATOR(pg_catalog.=) 0;
   END LOOP;
   PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, true);

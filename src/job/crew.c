@@ -13,10 +13,14 @@
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/wait_event.h"
 
 #define CREW_MAX 32
 #define CREW_TEXT 512
@@ -215,6 +219,26 @@ CheckCrew(Crew *crew)
 	}
 }
 
+/* Until it says that it is done, not until its process is gone, or it is gone without a word. */
+static void
+AwaitHand(Crew *crew, int number)
+{
+	volatile Hand *hand = &crew->board->hands[number];
+	pid_t		pid;
+
+	for (;;)
+	{
+		BgwHandleStatus status = GetBackgroundWorkerPid(crew->handles[number], &pid);
+
+		CHECK_FOR_INTERRUPTS();
+		pg_read_barrier();
+		if (status == BGWH_STOPPED || hand->state == HAND_DONE || hand->state == HAND_FAILED)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, WAIT_EVENT_BGWORKER_SHUTDOWN);
+		ResetLatch(MyLatch);
+	}
+}
+
 void
 EndCrew(Crew *crew)
 {
@@ -222,8 +246,7 @@ EndCrew(Crew *crew)
 		return;
 	for (int i = 0; i < crew->nhands; i++)
 	{
-		if (WaitForBackgroundWorkerShutdown(crew->handles[i]) == BGWH_POSTMASTER_DIED)
-			ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the server is going down")));
+		AwaitHand(crew, i);
 		CheckCrew(crew);
 		/* one that never began took nothing up */
 		if (crew->board->hands[i].state == HAND_WORKING)
@@ -275,6 +298,17 @@ KeepText(char *kept, const char *text)
 }
 
 static void
+EndHand(const Board *board, Hand *hand, HandState state)
+{
+	PGPROC	   *leader = BackendPidGetProc(board->leader);
+
+	pg_write_barrier();
+	hand->state = state;
+	if (leader != NULL)
+		SetLatch(&leader->procLatch);
+}
+
+static void
 KeepFailure(Hand *hand)
 {
 	ErrorData  *error;
@@ -285,8 +319,6 @@ KeepFailure(Hand *hand)
 	KeepText(hand->message, error->message);
 	KeepText(hand->detail, error->detail);
 	KeepText(hand->hint, error->hint);
-	pg_write_barrier();
-	hand->state = HAND_FAILED;
 }
 
 void
@@ -314,11 +346,12 @@ WorkInCrew(Datum argument, CrewStep step)
 		hand->state = HAND_WORKING;
 		while (DoStep(board, step, TASK_OF(board)))
 			;
-		hand->state = HAND_DONE;
+		EndHand(board, hand, HAND_DONE);
 	}
 	PG_CATCH();
 	{
 		KeepFailure(hand);
+		EndHand(board, hand, HAND_FAILED);
 	}
 	PG_END_TRY();
 	proc_exit(0);

@@ -21,6 +21,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -31,7 +32,7 @@
 #include "utils/snapmgr.h"
 
 /* Pages that are taken at least. */
-#define SHARE_MIN 64
+#define SHARE_MIN 32
 
 /* A pass over the accounts, as all processes see it that are at it. */
 typedef struct Pass
@@ -43,6 +44,9 @@ typedef struct Pass
 	BlockNumber blocks;			/* of the table when it began */
 	pg_atomic_uint64 next;		/* the first that nobody has taken */
 	pg_atomic_uint64 due;		/* accounts found so far */
+	pg_atomic_uint64 steps;		/* and transactions that wrote */
+	bool		alone;			/* nobody else was writing when it began */
+	FullTransactionId before;	/* and the next to write was this one */
 } Pass;
 
 /* The one this process is at, and what it has taken and not looked at yet. */
@@ -383,6 +387,7 @@ ExpireStep(void)
 	if (found)
 	{
 		pg_atomic_fetch_add_u64(&pass->due, list.n);
+		pg_atomic_fetch_add_u64(&pass->steps, 1);
 		SumLots(&list, pass->as_of);
 		booked = PostAccounts(&accounts, &list, pass->as_of);
 	}
@@ -444,13 +449,29 @@ BeginPass(int64 run_id, TimestampTz as_of, int limit)
 	own_pass.processes = 0;
 	pg_atomic_init_u64(&own_pass.next, 0);
 	pg_atomic_init_u64(&own_pass.due, 0);
+	pg_atomic_init_u64(&own_pass.steps, 0);
+	own_pass.before = ReadNextFullTransactionId();
+	own_pass.alone = GetLatestSnapshot()->xcnt == 0;
 	share_from = InvalidBlockNumber;
 	pass = &own_pass;
 }
 
 /*
- * expire_step(run_id, as_of, accounts) -> accounts that were due in the pass, NULL
- * while it goes on
+ * An account that somebody changed meanwhile, and whose row has moved, may lie
+ * where we had been already.  Nobody did if all who wrote since were of the pass.
+ */
+static bool
+MayHaveMissed(void)
+{
+	uint64		since = U64FromFullTransactionId(ReadNextFullTransactionId()) -
+		U64FromFullTransactionId(own_pass.before);
+
+	return !own_pass.alone || since != pg_atomic_read_u64(&own_pass.steps);
+}
+
+/*
+ * expire_step(run_id, as_of, accounts) -> accounts that were due in the pass, 0
+ * where it missed none, and NULL while it goes on
  */
 PG_FUNCTION_INFO_V1(crm_expire_step);
 Datum
@@ -470,7 +491,7 @@ crm_expire_step(PG_FUNCTION_ARGS)
 	/* others may still find some */
 	EndCrew(crew);
 	pass = NULL;
-	PG_RETURN_INT64(pg_atomic_read_u64(&own_pass.due));
+	PG_RETURN_INT64(MayHaveMissed() ? pg_atomic_read_u64(&own_pass.due) : 0);
 }
 
 /*
