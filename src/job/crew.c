@@ -161,8 +161,8 @@ StartCrew(Crew **crew, const char *job, const char *function, int workers, void 
 	MemoryContext old;
 
 	*crew = NULL;
-	/* a single user's server has none */
-	if (workers <= 0 || !IsUnderPostmaster || current != NULL)
+	/* a single user's server has none; and of what a transaction block did they would not know */
+	if (workers <= 0 || !IsUnderPostmaster || IsTransactionBlock() || current != NULL)
 		return task;
 	if (!watching)
 		RegisterXactCallback(AtEndOfTransaction, NULL);

@@ -18,7 +18,7 @@ typedef bool (*CrewStep) (void *task);
 /*
  * Start workers at a task, which they see a copy of that all of them share and
  * which this returns; *crew is NULL, and it is the task itself, where none can be
- * had, or the session has a crew already.  job is the name by which it is known in pg_stat_activity, and function an
+ * had, in a transaction block, or where the session has a crew already.  job is the name by which it is known in pg_stat_activity, and function an
  * exported one of the library that calls WorkInCrew().  Workers are of the
  * session's user and act as the current one, under its search_path.
  *

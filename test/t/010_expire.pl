@@ -197,6 +197,28 @@ is( $node->safe_psql('crm', q{SELECT sum(balance), min(expires_at) FROM crm_memb
 	20 * MEMBERS . '|infinity', 'and the balances are as they should be');
 in_order('at the end');
 
+# tills at work all the while, with two accounts at a time in either order
+refill();
+append_to_file("$dir/till.sql", '\set a random(1, ' . MEMBERS . ")\n\\set b random(1, " . MEMBERS . q{)
+\set n random(1, 1000000000000)
+SELECT crm_member.spend_points(:a, 1, ref => 's' || :n);
+SELECT crm_member.transfer_points(:b, CASE WHEN :a = :b THEN :a % 100 + 100 ELSE :a END, 1, ref => 't' || :n) WHERE :b > 200;
+});
+my $tills = IPC::Run::start([ 'pgbench', '-n', '-T', '6', '-c', '4', '-M', 'prepared', '-f', "$dir/till.sql", $node->connstr('crm') ],
+	'>', "$dir/till.out", '2>', "$dir/till.err");
+$node->poll_query_until('crm', q{SELECT count(*) > 100 FROM crm_member.points_entry WHERE kind = 'transfer_in'}) or die 'the tills are closed';
+$node->safe_psql('crm', q{CALL crm_member.expire_points('2026-03-02', 20);});
+my $later = $node->safe_psql('crm', q{SELECT count(*) FROM crm_member.points_entry WHERE kind = 'spend'});
+IPC::Run::finish($tills);
+like(slurp_file("$dir/till.out"), qr/number of failed transactions: 0 /, 'no till was turned away');
+unlike(slurp_file("$dir/till.err"), qr/ERROR/, 'none met an error');
+cmp_ok($node->safe_psql('crm', q{SELECT count(*) FROM crm_member.points_entry WHERE kind = 'spend'}), '>', $later, 'they worked on to the end');
+is( $node->safe_psql('crm', q{SELECT count(*) - sum(points) / -10 FROM crm_member.points_entry WHERE kind = 'expire'}) + 0,
+	0, 'what expired was as much for everyone');
+is( $node->safe_psql('crm', q{SELECT count(*) FROM crm_member.points_account WHERE expires_at <= '2026-03-02'}),
+	'0', 'and no account was missed');
+in_order('with tills at work');
+
 # where there is no worker to be had it works alone
 refill();
 $node->append_conf('postgresql.conf', 'max_worker_processes = 0');
