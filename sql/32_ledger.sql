@@ -132,7 +132,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg
 AS 'MODULE_PATHNAME', 'crm_expire_step';
 
 COMMENT ON FUNCTION crm_member.expire_step(bigint, timestamptz, int) IS
-  'One step of expire_points(): book what expired in the next accounts that are due and have not changed meanwhile, about so many, and note it in ledger_run. NULL: the pass over all accounts goes on, and background workers may be at it too; else it is over, and so many accounts were due in it; 0: nobody else was writing, so that none was missed, or none was due. Errors: 22023 bad argument, and what a background worker met';
+  'One step of expire_points(): book what expired in the next accounts that are due and have not changed meanwhile, about so many, and note it in ledger_run. NULL: the pass over all accounts goes on, and background workers, called for by the first that finds something, may be at it too; else it is over, and so many accounts were due in it; 0: nobody else was writing, so that none was missed, or none was due. Errors: 22023 bad argument, and what a background worker met';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
@@ -239,7 +239,7 @@ END
 $$;
 
 COMMENT ON PROCEDURE crm_member.expire_points(timestamptz, int) IS
-  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction';
+  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one, and all safe on disk when it returns; interrupted, the next call goes on. Background workers help, at most max_parallel_maintenance_workers, as the size of points_account asks for and max_worker_processes allows. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction, 57000 a background worker was stopped';
 
 CREATE PROCEDURE crm_member.clear_points(points_type text, as_of timestamptz DEFAULT now(), batch int DEFAULT 20000)
 LANGUAGE plpgsql
