@@ -36,7 +36,7 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o
 
 # points
 OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
-	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
+	src/points/ledger.o src/points/lot.o src/points/sweep.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
 	src/points/award.o src/points/effect.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 
@@ -64,7 +64,7 @@ OBJS += src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o 
 	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
-OBJS += src/job/progress.o src/job/cron.o
+OBJS += src/job/progress.o src/job/cron.o src/job/crew.o
 
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \

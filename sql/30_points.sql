@@ -80,7 +80,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_explain_points';
 
 COMMENT ON FUNCTION crm_member.explain_points(jsonb) IS
-  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale), displaced (by displaced_by) or capped; points were given, would_have is what would have been given without displacement and cap. At line scope one row a line. Writes nothing; errors as quote()';
+  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale, as clause and saw say), displaced (by displaced_by) or capped (clause is max_points, member_limit or budget, saw what was left of it); points were given, would_have is what would have been given for these goods without displacement and cap, had the rule been valid, and had member and sale been as an unmatched condition wants them. At line scope one row a line, but for a rule that fails for all of them alike. Writes nothing; errors as quote()';
 
 CREATE FUNCTION crm_member.simulate_rules("from" timestamptz, "to" timestamptz, rules jsonb DEFAULT NULL,
   by text[] DEFAULT '{rule,member,store,day}', compare boolean DEFAULT true)

@@ -14,7 +14,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_adjust_points';
 
 COMMENT ON FUNCTION crm_member.adjust_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
-  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 NULL for what is required, 22023 no points, or expiring at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
+  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 NULL for what is required, 22023 no points, expiring at once, or an empty reason, ref or actor, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
 
 CREATE FUNCTION crm_member.hold_points(
   member_id bigint,
@@ -120,13 +120,19 @@ AS 'MODULE_PATHNAME', 'crm_release_timed_out';
 COMMENT ON FUNCTION crm_member.release_timed_out(bigint, text, timestamptz) IS
   'Book as released the holds of an account that timed out until then; spending does so by itself, expire_points() for all. Error RM302 unknown points type';
 
-CREATE FUNCTION crm_member.expire_step(as_of timestamptz, block bigint, accounts int,
-  OUT due bigint, OUT booked bigint, OUT points numeric, OUT next_block bigint, OUT holds bigint)
+CREATE FUNCTION crm_member.release_step(as_of timestamptz, holds int) RETURNS bigint
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS 'MODULE_PATHNAME', 'crm_release_step';
+
+COMMENT ON FUNCTION crm_member.release_step(timestamptz, int) IS
+  'One step of expire_points(): release holds that had timed out until as_of, the oldest first, so many at most with all others of their accounts; how many there were';
+
+CREATE FUNCTION crm_member.expire_step(run_id bigint, as_of timestamptz, accounts int) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS 'MODULE_PATHNAME', 'crm_expire_step';
 
-COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
-  'One step of expire_points(): the accounts in a block of points_account and those after it, until so many are due. due: accounts with something to expire, booked: those that had not changed meanwhile, points: that expired, next_block: where to go on, NULL: that was the end, holds: that had timed out and are released, of so many at most with all others of their accounts; where there are any, nothing else is done';
+COMMENT ON FUNCTION crm_member.expire_step(bigint, timestamptz, int) IS
+  'One step of expire_points(): book what expired in the next accounts that are due and have not changed meanwhile, about so many, and note it in ledger_run. NULL: the pass over all accounts goes on, and background workers, called for by the first that finds something, may be at it too; else it is over, and so many accounts were due in it; 0: nobody else was writing, so that none was missed, or none was due. Errors: 22023 bad argument, and what a background worker met';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
@@ -201,32 +207,40 @@ AS $$
 DECLARE
   run CONSTANT bigint := crm_member.new_id();
   moment CONSTANT timestamptz := coalesce(as_of, pg_catalog.now());
-  block bigint := 0;
-  found bigint := 0;
-  step record;
+  found bigint;
+  n bigint;
 BEGIN
   PERFORM crm_member.require_setup();
   batch := coalesce(batch, 20000);
   IF batch OPERATOR(pg_catalog.<) 1 THEN
     RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
+  PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, false);
   LOOP
-    SELECT * INTO step FROM crm_member.expire_step(moment, block, batch);
-    PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, step.booked, step.points, false);
-    COMMIT;
-    found := found OPERATOR(pg_catalog.+) step.due OPERATOR(pg_catalog.+) step.holds;
-    block := coalesce(step.next_block, 0);
-    CONTINUE WHEN step.next_block IS NOT NULL;
-    -- an account that was changed meanwhile may lie behind us: until a whole pass finds none
-    EXIT WHEN found OPERATOR(pg_catalog.=) 0;
     found := 0;
+    LOOP
+      -- not to wait for the disk at every commit: the last one waits for all of them
+      PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+      n := crm_member.release_step(moment, batch);
+      COMMIT;
+      EXIT WHEN n OPERATOR(pg_catalog.=) 0;
+      found := found OPERATOR(pg_catalog.+) n;
+    END LOOP;
+    LOOP
+      PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+      n := crm_member.expire_step(run, moment, batch);
+      COMMIT;
+      EXIT WHEN n IS NOT NULL;
+    END LOOP;
+    -- until a whole pass finds none that could have been missed
+    EXIT WHEN found OPERATOR(pg_catalog.+) n OPERATOR(pg_catalog.=) 0;
   END LOOP;
   PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, true);
 END
 $$;
 
 COMMENT ON PROCEDURE crm_member.expire_points(timestamptz, int) IS
-  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction';
+  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one, and all safe on disk when it returns; interrupted, the next call goes on. Background workers help, at most max_parallel_maintenance_workers, as the size of points_account asks for and max_worker_processes allows. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction, 57000 a background worker was stopped';
 
 CREATE PROCEDURE crm_member.clear_points(points_type text, as_of timestamptz DEFAULT now(), batch int DEFAULT 20000)
 LANGUAGE plpgsql

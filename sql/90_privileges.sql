@@ -52,7 +52,7 @@ AS $$
   ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
     import,import_error,coupon,coupon_alias,coupon_event,member_case,golden_record,merged_debt,merged_coupon,match_model,match_record,match_relation,match_verdict,match_run,match_key,duplicate_%}'),
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
-    award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_timed_out,note_ledger_run,
+    award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
     reward_referral,relate_members,unrelate_members,open_case,close_case,merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,connected_components,run_rfm,cuts_ascend,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),

@@ -166,8 +166,7 @@ AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	key[1] = PointerGetDatum(type->name_text);
 	if (!FindRow(rows, key))
 		return MakeRow(rows, deposit, kept);
-	balance = AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)), type->decimals,
-								  "points"), deposit->points);
+	balance = AddMinor(StoredMinor(RowColumn(rows, ACCOUNT_BALANCE, &isnull), type->decimals, "points"), deposit->points);
 	entry_no = DatumGetInt64(RowColumn(rows, ACCOUNT_ENTRY_NO, &isnull)) + deposit->entries;
 	values[0] = PointsDatum(balance, type);
 	values[1] = Int64GetDatum(entry_no);
@@ -178,7 +177,7 @@ AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	if (!ChangeRow(rows, changed, lengthof(changed), values, NULL))
 		return false;
 	ReadDeposit(deposit, balance, entry_no,
-				ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_DEBT, &isnull)), type->decimals, "points"),
+				StoredMinor(RowColumn(rows, ACCOUNT_DEBT, &isnull), type->decimals, "points"),
 				DatumGetTimestampTz(RowColumn(rows, ACCOUNT_HOLD_EXPIRES_AT, &isnull)),
 				DatumGetTimestampTz(RowColumn(rows, ACCOUNT_EXPIRED_TO, &isnull)),
 				DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)));

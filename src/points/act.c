@@ -89,10 +89,8 @@ PostAward(const Act *act)
 }
 
 void
-Insufficient(const Act *act)
+Insufficient(const Act *act, int64 available)
 {
-	int64		available = SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false);
-
 	ereport(ERROR, (errcode(ERRCODE_CRM_INSUFFICIENT_POINTS),
 					errmsg("not enough points"),
 					errdetail("The member can spend %s of points type \"%s\", not %s.", PointsText(available, act->type), act->type->name,
@@ -127,13 +125,22 @@ TakeFromAccount(const Act *act, Account *account)
 	return true;
 }
 
-/* What became available since a debt was made is owed, though it does not pay by itself. */
-static bool
-OwesLots(const Act *act, const Account *account)
+/*
+ * Lots to draw on; returns what they have.  What became available since a debt was
+ * made is owed, though it does not pay by itself.
+ */
+static int64
+ChooseUnowed(const Act *act, const Account *account, LotUse *use)
 {
-	return account->debt > 0 &&
-		SpendableLots(NULL, act->member_id, act->type, Max(act->at, account->expired_to)) -
-		account->debt < act->points;
+	if (account->debt > 0)
+	{
+		int64		unowed = SpendableLots(NULL, act->member_id, act->type,
+										   Max(act->at, account->expired_to)) - account->debt;
+
+		if (unowed < act->points)
+			return Max(unowed, 0);
+	}
+	return ChooseLots(act->member_id, act->type, account, act->points, act->at, false, use);
 }
 
 Account
@@ -142,6 +149,7 @@ TakePoints(Act *act, LotUse *use, bool *done)
 	Account		account = {0};
 	Entry		entry;
 	bool		released = false;
+	int64		chosen;
 
 	*done = false;
 	while (!TakeFromAccount(act, &account))
@@ -155,15 +163,14 @@ TakePoints(Act *act, LotUse *use, bool *done)
 		}
 		/* perhaps because this very act was done while we waited */
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
-			Insufficient(act);
+			Insufficient(act, SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false));
 		return account;
 	}
-	if (OwesLots(act, &account) ||
-		ChooseLots(act->member_id, act->type, &account, act->points, act->at, false, use) <
-		act->points)
+	chosen = ChooseUnowed(act, &account, use);
+	if (chosen < act->points)
 	{
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
-			Insufficient(act);
+			Insufficient(act, chosen);
 		account.balance = FirstResult(act, -act->points);
 		return account;
 	}

@@ -161,6 +161,17 @@ extern int64 SpendableLots(Snapshot snapshot, int64 member_id, const PointsType 
 extern int64 ExpiredLots(Snapshot snapshot, int64 member_id, const PointsType *type,
 						 TimestampTz after, TimestampTz at);
 
+/*
+ * sweep.c: what expired after some moment until another, of many accounts: best in
+ * the order of the index.  SweepAccount tells when the first of the rest expires;
+ * EndSweep adds up what the lots have, with the numbers that accounts were given.
+ */
+typedef struct Sweep Sweep;
+extern Sweep *BeginSweep(void);
+extern TimestampTz SweepAccount(Sweep *sweep, int account, int64 member_id, const PointsType *type,
+								TimestampTz after, TimestampTz until);
+extern void EndSweep(Sweep *sweep, void (*add) (void *accounts, int account, int64 points), void *accounts);
+
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*
  * Lots to draw on for so many points, under the account's lock: those that can
@@ -229,7 +240,7 @@ extern Account TakePoints(Act *act, LotUse *use, bool *done);
 
 /* Take points; what is missing is for the deficit policy.  Balance after it. */
 extern int64 Deduct(const Act *act);
-extern void Insufficient(const Act *act);
+extern void Insufficient(const Act *act, int64 available);
 
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */
@@ -261,6 +272,5 @@ extern Datum PointsDatum(int64 points, const PointsType *type);
 extern int64 PointsColumn(uint64 row, int column, const PointsType *type);
 extern Datum PlainArray(const Datum *elements, int n, Oid type);
 extern Datum NumericArray(const int64 *points, int n, const PointsType *type);
-extern char *PointsText(int64 points, const PointsType *type);
 
 #endif

@@ -43,7 +43,7 @@ ReadPoints(FunctionCallInfo fcinfo, Act *act, int points, int ref, int type)
 {
 	RequireArgument(fcinfo, 0, "member_id");
 	RequireArgument(fcinfo, points, "points");
-	RequireArgument(fcinfo, ref, "ref");
+	RequireText(fcinfo, ref, "ref");
 	act->type = TypeArgument(fcinfo, type);
 	act->points = PointsArgument(fcinfo, points, act->type);
 }
@@ -102,12 +102,16 @@ crm_adjust_points(PG_FUNCTION_ARGS)
 	bool		more;
 
 	RequireArgument(fcinfo, 1, "points");
-	RequireArgument(fcinfo, 2, "reason");
-	RequireArgument(fcinfo, 7, "actor");
+	RequireText(fcinfo, 2, "reason");
+	RequireText(fcinfo, 7, "actor");
 	more = !DatumGetBool(DirectFunctionCall2(numeric_lt, PG_GETARG_DATUM(1),
 											 NumericGetDatum(MinorToNumeric(0, 0))));
 	if (!more)
 		fcinfo->args[1].value = DirectFunctionCall1(numeric_uminus, PG_GETARG_DATUM(1));
+	if (DatumGetBool(DirectFunctionCall2(numeric_eq, PG_GETARG_DATUM(1), NumericGetDatum(MinorToNumeric(0, 0)))))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("points must not be 0"),
+						errdetail("There is nothing to correct.")));
 	ReadPoints(fcinfo, &act, 1, 3, 4);
 	ReadAct(fcinfo, &act, 2, 3, 6, 7);
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.at));

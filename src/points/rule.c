@@ -337,20 +337,33 @@ GetRuleSet(void)
 	return GetConfigurationNow(&rules);
 }
 
+static void
+RefuseDraft(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("rules must be an array of objects"),
+					errhint("Each of them has columns of crm_member.points_rule as keys.")));
+}
+
 /* A typing mistake must not change what a draft says. */
 static void
 CheckDraft(Datum rules)
 {
 	static CrmQuery query = {
-		"SELECT k FROM jsonb_array_elements($1) e, jsonb_object_keys(e) k WHERE k NOT IN "
+		"SELECT k FROM jsonb_array_elements($1) e LEFT JOIN LATERAL "
+		"jsonb_object_keys(CASE jsonb_typeof(e) WHEN 'object' THEN e ELSE '{}' END) k ON true "
+		"WHERE jsonb_typeof(e) OPERATOR(pg_catalog.<>) 'object' OR k NOT IN "
 		"(SELECT attname FROM pg_attribute WHERE attrelid = 'crm_member.points_rule'::regclass "
 		"AND attnum > 0 AND NOT attisdropped) LIMIT 1",
 		1, {JSONBOID}};
 
-	if (RunQuery(&query, &rules, NULL, true, 1) > 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a points rule has no column \"%s\"", QueryText(0, 1)),
-						errhint("Table crm_member.points_rule has the columns.")));
+	if (RunQuery(&query, &rules, NULL, true, 1) == 0)
+		return;
+	if (QueryText(0, 1) == NULL)
+		RefuseDraft();
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("a points rule has no column \"%s\"", QueryText(0, 1)),
+					errhint("Table crm_member.points_rule has the columns.")));
 }
 
 const RuleSet *
@@ -371,8 +384,7 @@ DraftRuleSet(Jsonb *rules)
 	RuleSet    *set = palloc0(sizeof(RuleSet));
 
 	if (!JB_ROOT_IS_ARRAY(rules) || JB_ROOT_IS_SCALAR(rules))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("rules must be an array of objects")));
+		RefuseDraft();
 	set->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member draft of rules",
 										 ALLOCSET_DEFAULT_SIZES);
 	SPI_connect();

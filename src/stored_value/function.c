@@ -17,7 +17,7 @@ static void
 ReadValueAct(FunctionCallInfo fcinfo, ValueAct *act, int amount, int reason, int ref, int at)
 {
 	RequireArgument(fcinfo, 0, "member_id");
-	RequireArgument(fcinfo, ref, "ref");
+	RequireText(fcinfo, ref, "ref");
 	if (amount >= 0 && !PG_ARGISNULL(amount))
 		act->amount = PointsArgument(fcinfo, amount, Principal());
 	act->reason = TextArgument(fcinfo, reason);

@@ -15,11 +15,10 @@ INSERT INTO points_rule (rule_code, award, points) VALUES ('base', 'per_amount',
 
 -- acts told by their number, at days that go on; answers of acts that take
 CREATE FUNCTION pg_temp.job(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  block bigint := 0;
 BEGIN
-  WHILE block IS NOT NULL LOOP
-    SELECT next_block INTO block FROM crm_member.expire_step(at, block, 20000);
+  WHILE crm_member.release_step(at, 20000) > 0 LOOP
+  END LOOP;
+  WHILE crm_member.expire_step(1, at, 20000) IS NULL LOOP
   END LOOP;
 END
 $$;

@@ -234,6 +234,18 @@ SELECT rule_code, line_no, verdict, clause, saw, displaced_by, points, would_hav
 SELECT rule_code, line_no, verdict, clause, saw, displaced_by, points, would_have
   FROM explain_points('{"member_id": 1, "sold_at": "2026-06-15 10:30", "lines": [{"price": 40, "brand": "x", "quantity": 3}]}') ORDER BY 1, 2;
 
+-- what a rule would have given: on the lines it is about, whatever member and sale are; 60 and 20 of shoes, 40.50 of a hat
+SELECT pg_temp.set_rules('[{"condition": "member.tier = ''silver''", "award": "per_amount"},
+  {"condition": "line.category = ''shoes'' and member.tier = ''silver''", "award": "per_amount"},
+  {"condition": "line.category = ''bags'' or line.category = ''belts''", "award": "per_amount"},
+  {"condition": "line.category = ''shoes'' and sale.store = ''S9''", "award": "per_unit", "points": 2, "scope": "line"},
+  {"condition": "not (sale.store = ''S1'' or line.category = ''hat'')", "award": "per_amount"},
+  {"condition": "line.category = ''shoes''", "valid_from": "2099-01-01", "award": "per_amount"},
+  {"condition": "member.tier = ''silver''", "valid_from": "2099-01-01", "award": "per_amount"},
+  {"condition": "sale.store = ''S9''", "award": "per_amount", "scope": "line"}]');
+SELECT rule_code, line_no, verdict, points, would_have
+  FROM explain_points('{"member_id": 1, "store": "S1", "sold_at": "2026-06-15 10:30", "lines": [{"price": 30, "quantity": 2, "category": "shoes"}, {"price": 20, "category": "shoes"}, {"price": 40.5, "category": "hat"}]}') ORDER BY 1, 2;
+
 -- conversion: rate, rounding once, nothing for nothing
 INSERT INTO points_conversion VALUES ('growth', 'points', 0.3, 'floor'), ('points', 'fine', 0.3333, 'half_up');
 SELECT award_points(3, 100, 'start', 'g', 'growth') AS had;
