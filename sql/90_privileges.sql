@@ -37,7 +37,7 @@ AS $$
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
     compare_values,read_id_number,blind_value,
     canonical_member,family_of,counting_referral,judge_referral,referrer_of,may_contact,member_360,mask,may_see_person,card_expiry,
-    sale_document,evaluate_points,explain_points,simulate_rules,points_balance,stored_value_balance,verify_ledger,
+    sale_document,evaluate_points,explain_points,simulate_rules,rule_totals,points_balance,stored_value_balance,verify_ledger,
     rfm_score,r,f,m,rfm_from,rfm_grid%,rfm_path,segment_bars%,score_member,score_band,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves,tier_progress}'),
 
   -- what happens at a till

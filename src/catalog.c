@@ -122,13 +122,6 @@ WatchRelations(bool *valid, const char *const *names, int nnames)
 	}
 }
 
-bool
-StillValid(const bool *valid)
-{
-	AcceptInvalidationMessages();
-	return *valid;
-}
-
 /* Statement trigger on a configuration table: tell every session's cache. */
 PG_FUNCTION_INFO_V1(crm_touch_configuration);
 Datum

@@ -21,10 +21,4 @@ extern double RelationRows(Oid relid);
  * and looks at *valid, which any change turns to false.  At most 8 tables.
  */
 extern void WatchRelations(bool *valid, const char *const *names, int nnames);
-/*
- * Is it valid, by what is committed now?  For who looks once in a statement: a
- * transaction that holds its locks already is told of no change otherwise.
- */
-extern bool StillValid(const bool *valid);
-
 #endif

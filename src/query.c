@@ -94,20 +94,6 @@ OpenQuery(CrmQuery *query, Datum *values, bool read_only)
 	return SPI_cursor_open(NULL, query->plan, values, NULL, read_only);
 }
 
-void
-BeginConfiguration(const char *relation)
-{
-	PushActiveSnapshot(GetCatalogSnapshot(CrmRelation(relation)));
-	SPI_connect();
-}
-
-void
-EndConfiguration(void)
-{
-	SPI_finish();
-	PopActiveSnapshot();
-}
-
 Datum
 TextOrNull(const char *text, bool *isnull)
 {

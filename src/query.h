@@ -51,14 +51,6 @@ extern void EndBatch(RowBatch *batch);
 /* A cursor over a query. */
 extern Portal OpenQuery(CrmQuery *query, Datum *values, bool read_only);
 
-/*
- * Read configuration for a cache: SPI_connect under a snapshot that sees what is
- * committed now, whatever the transaction's own snapshot, so that a cache never
- * outlives its transaction with old content.
- */
-extern void BeginConfiguration(const char *relation);
-extern void EndConfiguration(void);
-
 /* A text, or NULL with *isnull set: for rows; and with *null 'n': for the nulls of RunQuery. */
 extern Datum TextOrNull(const char *text, bool *isnull);
 extern Datum NullableText(const char *text, char *null);

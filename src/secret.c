@@ -1,50 +1,26 @@
 /*
  * secret.c: the secrets of this installation, and SipHash-2-4 under them.
  */
+#include "crm_member.h"
 #include "secret.h"
-#include "catalog.h"
 
 #include "port/pg_bswap.h"
 
-const Secret *
-GetSecret(Secret *secret)
+void
+ReadSecret(CrmQuery *query, Secret *secret)
 {
-	uint64		keys[lengthof(secret->keys)];
-	bool		marked;
+	bytea	   *key;
+	bool		isnull;
 
-	if (secret->valid)
-		return secret;
-
-	WatchRelations(&secret->valid, &secret->table, 1);
-	secret->valid = true;		/* before reading: a change meanwhile must not be lost */
-
-	PG_TRY();
-	{
-		bytea	   *key;
-		bool		isnull;
-
-		BeginConfiguration(secret->table);
-		if (RunQuery(&secret->query, NULL, NULL, true, 1) != 1)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("crm_member.%s has no row", secret->table),
-							errhint("CALL crm_member.setup() writes it.")));
-		key = DatumGetByteaPP(QueryColumn(0, 1, &isnull));
-		memcpy(keys, VARDATA_ANY(key), sizeof(keys));
-		for (int i = 0; i < lengthof(keys); i++)
-			keys[i] = pg_ntoh64(keys[i]);
-		marked = DatumGetBool(QueryColumn(0, 2, &isnull));
-		EndConfiguration();
-	}
-	PG_CATCH();
-	{
-		secret->valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	memcpy(secret->keys, keys, sizeof(keys));
-	secret->marked = marked;
-	return secret;
+	if (RunQuery(query, NULL, NULL, true, 1) != 1)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a secret of crm_member has no row"),
+						errhint("CALL crm_member.setup() writes it.")));
+	key = DatumGetByteaPP(QueryColumn(0, 1, &isnull));
+	memcpy(secret->keys, VARDATA_ANY(key), sizeof(secret->keys));
+	for (int i = 0; i < lengthof(secret->keys); i++)
+		secret->keys[i] = pg_ntoh64(secret->keys[i]);
+	secret->marked = DatumGetBool(QueryColumn(0, 2, &isnull));
 }
 
 /*

@@ -10,15 +10,12 @@
 
 typedef struct Secret
 {
-	const char *table;
-	CrmQuery	query;			/* its key, and a boolean kept beside it */
 	uint64		keys[4];
-	bool		marked;
-	bool		valid;
+	bool		marked;			/* a boolean kept beside the key */
 } Secret;
 
-/* Read once a session, and again when the table changes. */
-extern const Secret *GetSecret(Secret *secret);
+/* What a query says of a secret, its key and the boolean: for who loads it as configuration. */
+extern void ReadSecret(CrmQuery *query, Secret *secret);
 
 #define SIP_LANES 8
 

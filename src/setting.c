@@ -2,7 +2,7 @@
  * setting.c: the one row of crm_member.setting, cached.
  */
 #include "crm_member.h"
-#include "catalog.h"
+#include "configuration.h"
 #include "money/money.h"
 #include "query.h"
 #include "setting.h"
@@ -13,48 +13,32 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 
-static Setting setting;
-static bool setting_valid = false;
+static void
+LoadSetting(void *contents, MemoryContext context)
+{
+	static CrmQuery query = {"SELECT time_zone, money_scale FROM crm_member.setting", 0};
+	Setting    *setting = contents;
+	bool		isnull;
+	char	   *zone;
+
+	if (RunQuery(&query, NULL, NULL, true, 1) != 1)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("crm_member.setting has no row"),
+						errhint("CALL crm_member.setup() writes it.")));
+	zone = TextDatumGetCString(QueryColumn(0, 1, &isnull));
+	setting->money_scale = DatumGetInt16(QueryColumn(0, 2, &isnull));
+	setting->time_zone = pg_tzset(zone);
+	if (setting->time_zone == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("time zone \"%s\" in crm_member.setting is unknown", zone)));
+}
 
 const Setting *
 GetSetting(void)
 {
-	static const char *const watched[] = {"setting"};
-	static CrmQuery query = {"SELECT time_zone, money_scale FROM crm_member.setting", 0};
-	bool		isnull;
-	char	   *zone;
-	Setting		fresh;
+	static Configuration setting = {"setting", {"setting"}, sizeof(Setting), LoadSetting};
 
-	if (setting_valid)
-		return &setting;
-
-	WatchRelations(&setting_valid, watched, lengthof(watched));
-	setting_valid = true;		/* before reading: a change meanwhile must not be lost */
-
-	PG_TRY();
-	{
-		BeginConfiguration("setting");
-		if (RunQuery(&query, NULL, NULL, true, 1) != 1)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("crm_member.setting has no row"),
-							errhint("CALL crm_member.setup() writes it.")));
-		zone = TextDatumGetCString(QueryColumn(0, 1, &isnull));
-		fresh.money_scale = DatumGetInt16(QueryColumn(0, 2, &isnull));
-		fresh.time_zone = pg_tzset(zone);
-		if (fresh.time_zone == NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("time zone \"%s\" in crm_member.setting is unknown", zone)));
-		EndConfiguration();
-	}
-	PG_CATCH();
-	{
-		setting_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	setting = fresh;
-	return &setting;
+	return GetConfiguration(&setting);
 }
 
 Datum

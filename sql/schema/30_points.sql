@@ -62,6 +62,9 @@ CREATE TABLE crm_member.points_rule (
 );
 
 COMMENT ON TABLE crm_member.points_rule IS 'What sales earn; configuration, read anew by every session at its next statement after a change';
+COMMENT ON COLUMN crm_member.points_rule.rule_code IS 'Code, as in answers, explain_points() and points_entry.rules';
+COMMENT ON COLUMN crm_member.points_rule.name IS 'Name for people';
+COMMENT ON COLUMN crm_member.points_rule.points_type IS 'Which points it gives';
 COMMENT ON COLUMN crm_member.points_rule.active IS 'Only active rules are looked at';
 COMMENT ON COLUMN crm_member.points_rule.valid_from IS 'First moment, by the time of the sale; NULL: always was';
 COMMENT ON COLUMN crm_member.points_rule.valid_to IS 'Last moment, by the time of the sale; NULL: no end';
@@ -77,7 +80,7 @@ COMMENT ON COLUMN crm_member.points_rule.max_points IS 'Most the rule gives for 
 COMMENT ON COLUMN crm_member.points_rule.brackets IS 'Steps of money paid and what they give, such as [{"from": 100, "points": 20}, {"from": 500, "points": 150}]: see is_brackets()';
 COMMENT ON COLUMN crm_member.points_rule.member_limit IS 'Most the rule gives to one member in a limit_period; the last sale gets what is left';
 COMMENT ON COLUMN crm_member.points_rule.limit_period IS 'day, week (from Monday), month or year of the business calendar, by the time of the sale; NULL: ever';
-COMMENT ON COLUMN crm_member.points_rule.budget IS 'Most the rule gives to all members together; the last sale gets what is left';
+COMMENT ON COLUMN crm_member.points_rule.budget IS 'Most the rule gives to all members together, what it gave before it had one included; the last sale gets what is left';
 COMMENT ON COLUMN crm_member.points_rule.stack_group IS 'Of the rules in one group that match, only the first in order gives points';
 COMMENT ON COLUMN crm_member.points_rule.stackable IS 'false: gives points only if no rule before it did, and then none after it does; base rules and multipliers apart';
 COMMENT ON COLUMN crm_member.points_rule.pending IS 'How long after the sale the points cannot be spent yet';
@@ -101,7 +104,9 @@ CREATE TABLE crm_member.points_rule_use (
   PRIMARY KEY (member_id, rule_code, period)
 ) WITH (fillfactor = 80);
 
-COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again. A row of a member is made when a sale first asks for it, from the journal';
+COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again. A row of a member is made when a sale first asks for it, that of a budget when the rule gets it, from the journal';
+COMMENT ON COLUMN crm_member.points_rule_use.rule_code IS 'The rule';
+COMMENT ON COLUMN crm_member.points_rule_use.points IS 'Points given in the period';
 COMMENT ON COLUMN crm_member.points_rule_use.member_id IS 'The member; 0: all members, for the budget';
 COMMENT ON COLUMN crm_member.points_rule_use.period IS 'First day of the limit_period; -infinity: ever';
 
@@ -120,6 +125,8 @@ CREATE TABLE crm_member.points_account (
 ) WITH (fillfactor = 50);
 
 COMMENT ON TABLE crm_member.points_account IS 'Balance of each member in each points type, derived from the ledger; its row lock orders all that happens to it';
+COMMENT ON COLUMN crm_member.points_account.member_id IS 'The member';
+COMMENT ON COLUMN crm_member.points_account.points_type IS 'Points type';
 COMMENT ON COLUMN crm_member.points_account.balance IS 'Points in lots that are not booked as expired, pending ones included, less the debt; without those held';
 COMMENT ON COLUMN crm_member.points_account.entry_no IS 'Number of the last entry';
 COMMENT ON COLUMN crm_member.points_account.settles_at IS 'From here on no lot is pending';
@@ -162,6 +169,15 @@ CREATE INDEX points_entry_of ON crm_member.points_entry (member_id, points_type,
 CREATE INDEX points_entry_sale ON crm_member.points_entry (member_id, sale_id) WHERE sale_id IS NOT NULL;
 
 COMMENT ON TABLE crm_member.points_entry IS 'The journal of points: append-only, numbered without gaps for each account, whose row vouches for the points type';
+COMMENT ON COLUMN crm_member.points_entry.member_id IS 'Whose account';
+COMMENT ON COLUMN crm_member.points_entry.points_type IS 'Points type';
+COMMENT ON COLUMN crm_member.points_entry.entry_no IS 'Number of the entry in the account, from 1';
+COMMENT ON COLUMN crm_member.points_entry.reason IS 'Why, as the caller said';
+COMMENT ON COLUMN crm_member.points_entry.actor IS 'Who did it';
+COMMENT ON COLUMN crm_member.points_entry.rule_lines IS 'Line each of rules gave points for; 0: the sale';
+COMMENT ON COLUMN crm_member.points_entry.rule_points IS 'Points each of rules gave; they sum to points';
+COMMENT ON COLUMN crm_member.points_entry.line_points IS 'Points of each of line_nos';
+COMMENT ON COLUMN crm_member.points_entry.lot_points IS 'Points drawn on each of lot_nos, negative where they went back';
 COMMENT ON COLUMN crm_member.points_entry.kind IS 'earn: by rules, for a sale; award: given by hand; adjust: corrected by hand; spend; hold and release: set aside, and back; reverse: earned points taken back; return: spent points given back; repay: debt paid from lots; expire; clear; transfer_out, transfer_in: to and from another member; convert_out, convert_in: into and from another points type; merge_out, merge_in: to and from the account of a member that is, or is no longer, the same';
 COMMENT ON COLUMN crm_member.points_entry.points IS 'Change of the balance';
 COMMENT ON COLUMN crm_member.points_entry.balance IS 'Balance of the account after the entry';
@@ -174,7 +190,7 @@ COMMENT ON COLUMN crm_member.points_entry.line_nos IS 'Lines that earned points;
 COMMENT ON COLUMN crm_member.points_entry.lot_nos IS 'Lots that were drawn on, 0 being the debt; with lot_points, negative for what went back. What the entry granted in a lot of its own less the sum of lot_points is points, except for expire';
 COMMENT ON COLUMN crm_member.points_entry.of_entry IS 'Entry of the same account that this one refers to: the reversed one, or the hold that was captured or released';
 COMMENT ON COLUMN crm_member.points_entry.other_member IS 'Member the points went to or came from';
-COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have been taken back and were not there: let go, or charged in money';
+COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have been taken back and were not there: let go, or charged in money; also what was cleared before';
 
 CREATE TABLE crm_member.points_lot (
   member_id     bigint NOT NULL,
@@ -196,6 +212,12 @@ CREATE TABLE crm_member.points_lot (
 CREATE INDEX points_lot_open ON crm_member.points_lot (member_id, points_type, expires_at, earned_at, lot_no) WHERE open;
 
 COMMENT ON TABLE crm_member.points_lot IS 'What is left of each grant of points, spent in order of expires_at, earned_at, lot_no';
+COMMENT ON COLUMN crm_member.points_lot.member_id IS 'Whose account it is in';
+COMMENT ON COLUMN crm_member.points_lot.points_type IS 'Points type';
+COMMENT ON COLUMN crm_member.points_lot.points IS 'Points granted';
+COMMENT ON COLUMN crm_member.points_lot.remaining IS 'Points left of them, also after they expired';
+COMMENT ON COLUMN crm_member.points_lot.open IS 'Whether points are left';
+COMMENT ON COLUMN crm_member.points_lot.earned_at IS 'When they were granted: the older is spent first';
 COMMENT ON COLUMN crm_member.points_lot.lot_no IS 'Number of the entry that granted it';
 COMMENT ON COLUMN crm_member.points_lot.available_at IS 'From this instant on it can be spent';
 COMMENT ON COLUMN crm_member.points_lot.expires_at IS 'From this instant on it cannot be spent; infinity: never expires';
@@ -219,6 +241,8 @@ CREATE INDEX points_hold_open ON crm_member.points_hold (member_id, points_type,
 CREATE INDEX points_hold_due ON crm_member.points_hold (expires_at) WHERE held > 0;
 
 COMMENT ON TABLE crm_member.points_hold IS 'Points set aside, out of their lots, until they are captured (spent) or released';
+COMMENT ON COLUMN crm_member.points_hold.member_id IS 'The member';
+COMMENT ON COLUMN crm_member.points_hold.points_type IS 'Points type';
 COMMENT ON COLUMN crm_member.points_hold.hold_no IS 'Number of the entry that set them aside, which says from which lots';
 COMMENT ON COLUMN crm_member.points_hold.ref IS 'Reference of the hold';
 COMMENT ON COLUMN crm_member.points_hold.points IS 'Points set aside at first';
@@ -276,6 +300,14 @@ FROM crm_member.points_entry e,
      unnest(e.rules, e.rule_lines, e.rule_points) AS r (rule_code, line_no, points);
 
 COMMENT ON VIEW crm_member.points_by_rule IS 'Which rule gave how many points for which line of which sale (line_no 0: for the sale as a whole)';
+COMMENT ON COLUMN crm_member.points_by_rule.member_id IS 'With whom the sale was booked';
+COMMENT ON COLUMN crm_member.points_by_rule.points_type IS 'Points type';
+COMMENT ON COLUMN crm_member.points_by_rule.entry_no IS 'Entry of points_entry';
+COMMENT ON COLUMN crm_member.points_by_rule.sale_id IS 'The sale';
+COMMENT ON COLUMN crm_member.points_by_rule.at IS 'When it was sold';
+COMMENT ON COLUMN crm_member.points_by_rule.rule_code IS 'The rule';
+COMMENT ON COLUMN crm_member.points_by_rule.line_no IS 'Line of the sale; 0: the sale as a whole';
+COMMENT ON COLUMN crm_member.points_by_rule.points IS 'Points given, before what was taken back';
 
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON crm_member.points_entry
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.refuse_change();

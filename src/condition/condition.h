@@ -142,6 +142,9 @@ typedef enum Truth
 
 extern Truth EvaluateCondition(const Condition *condition, const Facts *facts);
 
+/* Is it true of this line, were the member and the sale as it wants them to be? */
+extern bool HoldsForLine(const Condition *condition, const Facts *facts);
+
 /* Does it look at this attribute; at any attribute, attr() or tag() of this subject? */
 extern bool UsesAttribute(const Condition *condition, Attribute attribute);
 extern bool UsesSubject(const Condition *condition, Subject subject);

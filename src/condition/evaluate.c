@@ -373,6 +373,54 @@ EvaluateCondition(const Condition *condition, const Facts *facts)
 	return EvaluateNode(condition, ConditionNodes(condition), facts);
 }
 
+static bool
+IsAboutLine(const ConditionNode *node)
+{
+	return IsOpenOperand(node->operand) ? node->operand == OPERAND_ATTR + SUBJECT_LINE
+		: attribute_table[node->operand].subject == SUBJECT_LINE;
+}
+
+/* Can it come out so, whatever member and sale are? */
+static bool
+CanBe(const Condition *condition, const ConditionNode *node, const Facts *facts, bool wanted)
+{
+	const ConditionNode *nodes;
+	const ConditionNode *end;
+	bool		all;
+
+	switch (node->kind)
+	{
+		case NODE_CONSTANT:
+			return node->op == (wanted ? TRUTH_TRUE : TRUTH_FALSE);
+		case NODE_NOT:
+			check_stack_depth();
+			return CanBe(condition, node + 1, facts, !wanted);
+		case NODE_AND:
+		case NODE_OR:
+			break;
+		default:
+			return !IsAboutLine(node) ||
+				EvaluateClause(condition, node, facts) == (wanted ? TRUTH_TRUE : TRUTH_FALSE);
+	}
+
+	check_stack_depth();
+	all = (node->kind == NODE_AND) == wanted;
+	nodes = ConditionNodes(condition);
+	end = nodes + node->end;
+	for (const ConditionNode *child = node + 1; child < end; child = nodes + child->end)
+	{
+		if (CanBe(condition, child, facts, wanted) != all)
+			return !all;
+	}
+	return all;
+}
+
+bool
+HoldsForLine(const Condition *condition, const Facts *facts)
+{
+	return CanBe(condition, ConditionNodes(condition), facts, true);
+}
+
 bool
 UsesAttribute(const Condition *condition, Attribute attribute)
 {

@@ -7,6 +7,7 @@
  * one code tells nothing of the next.
  */
 #include "crm_member.h"
+#include "configuration.h"
 #include "coupon/code.h"
 #include "secret.h"
 
@@ -14,13 +15,27 @@
 #define HALF_MASK ((UINT64CONST(1) << HALF_BITS) - 1)
 #define ROUNDS	  10
 
-static Secret secret = {
-	"coupon_secret", {"SELECT key, native_shaped FROM crm_member.coupon_secret", 0}};
+static void
+LoadCipherSecret(void *contents, MemoryContext context)
+{
+	static CrmQuery query = {"SELECT key, native_shaped FROM crm_member.coupon_secret", 0};
+
+	ReadSecret(&query, contents);
+}
+
+static const Secret *
+CipherSecret(void)
+{
+	static Configuration secret = {
+		"secret of coupons", {"coupon_secret"}, sizeof(Secret), LoadCipherSecret};
+
+	return GetConfiguration(&secret);
+}
 
 bool
 AliasesLookNative(void)
 {
-	return GetSecret(&secret)->marked;
+	return CipherSecret()->marked;
 }
 
 static void
@@ -56,7 +71,7 @@ EncipherLanes(const Secret *s, uint64 *numbers)
 void
 EncipherNumbers(int64 *numbers, int64 n)
 {
-	const Secret *s = GetSecret(&secret);
+	const Secret *s = CipherSecret();
 	uint64		lanes[SIP_LANES] = {0};
 
 	for (int64 done = 0; done < n; done += SIP_LANES)

@@ -1,21 +1,14 @@
 /*
- * template.c: coupon templates, cached for the session.
- *
- * A set is built aside in a context of its own and swapped in when it is
- * complete; a sale in progress may still look at the set it began with, so the
- * old one goes with the transaction.
+ * template.c: coupon templates.
  */
 #include "crm_member.h"
-#include "catalog.h"
+#include "configuration.h"
 #include "coupon/template.h"
 #include "query.h"
 #include "setting.h"
 
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-
-static TemplateSet *current = NULL;
-static bool current_valid = false;
 
 static CrmQuery all_templates = {
 	"SELECT t.template_code, t.active, t.automatic, t.kind, t.target, t.value, t.eligible, "
@@ -208,11 +201,13 @@ IndexPromotions(TemplateSet *set)
 }
 
 static void
-LoadTemplates(TemplateSet *set)
+LoadTemplates(void *contents, MemoryContext context)
 {
+	TemplateSet *set = contents;
 	int			n = RunQuery(&all_templates, NULL, NULL, true, 0);
-	MemoryContext old = MemoryContextSwitchTo(set->context);
+	MemoryContext old = MemoryContextSwitchTo(context);
 
+	set->context = context;
 	set->templates = palloc0(sizeof(CouponTemplate) * Max(n, 1));
 	set->automatic = palloc(sizeof(CouponTemplate *) * Max(n, 1));
 	set->ntemplates = n;
@@ -229,39 +224,10 @@ LoadTemplates(TemplateSet *set)
 const TemplateSet *
 GetTemplateSet(void)
 {
-	static const char *const watched[] = {"coupon_template", "setting"};
-	MemoryContext context;
-	TemplateSet *set;
+	static Configuration templates = {
+		"coupon templates", {"coupon_template", "setting"}, sizeof(TemplateSet), LoadTemplates};
 
-	if (StillValid(&current_valid))
-		return current;
-
-	WatchRelations(&current_valid, watched, lengthof(watched));
-	current_valid = true;		/* before reading: a change meanwhile must not be lost */
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "crm_member coupon templates",
-									ALLOCSET_DEFAULT_SIZES);
-	set = MemoryContextAllocZero(context, sizeof(TemplateSet));
-	set->context = context;
-
-	PG_TRY();
-	{
-		BeginConfiguration("coupon_template");
-		LoadTemplates(set);
-		EndConfiguration();
-	}
-	PG_CATCH();
-	{
-		current_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	if (current != NULL)
-		MemoryContextSetParent(current->context, TopTransactionContext);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	current = set;
-	return current;
+	return GetConfigurationNow(&templates);
 }
 
 const CouponTemplate *

@@ -8,7 +8,7 @@
  * comparators' own while there is none.
  */
 #include "match/match.h"
-#include "catalog.h"
+#include "configuration.h"
 #include "query.h"
 #include "secret.h"
 
@@ -45,7 +45,7 @@ static const MemberColumn columns[] = {
 
 StaticAssertDecl(lengthof(columns) == CANDIDATE_COLUMNS, "a column without a comparator");
 
-/* Shares estimated by the last run, kept for the session. */
+/* What the last run estimated. */
 typedef struct Shares
 {
 	bool   estimated;
@@ -54,10 +54,12 @@ typedef struct Shares
 	double r[MATCH_MAX_LEVELS];
 } Shares;
 
-static Shares shares[lengthof(columns)];
-static double related_per_match;
-static int    idle_days;
-static bool   shares_valid = false;
+typedef struct LastRun
+{
+	Shares shares[CANDIDATE_COLUMNS];
+	double related_per_match;
+	int    idle_days;
+} LastRun;
 
 static double
 JsonNumber(Jsonb *document, const char *path)
@@ -73,9 +75,8 @@ JsonNumber(Jsonb *document, const char *path)
 }
 
 static void
-LoadShares(void)
+LoadLastRun(void *contents, MemoryContext context)
 {
-	static const char *const watched[] = {"match_run", "match_model"};
 	static CrmQuery idle = {
 		"SELECT idle_days FROM crm_member.match_model WHERE model_code = 'member'", 0};
 	static CrmQuery last = {"SELECT parameters FROM crm_member.match_run WHERE model_code = "
@@ -88,19 +89,15 @@ LoadShares(void)
 		"jsonb_array_elements(f -> 'levels') WITH ORDINALITY AS l(level, n)",
 		1,
 		{JSONBOID}};
-	Datum  document;
-	Jsonb *parameters;
-	bool   isnull;
-	uint64 n;
-	double prior;
+	LastRun *run = contents;
+	Datum    document;
+	Jsonb   *parameters;
+	bool     isnull;
+	uint64   n;
+	double   prior;
 
-	if (shares_valid)
-		return;
-	WatchRelations(&shares_valid, watched, lengthof(watched));
-	shares_valid = true;
-	memset(shares, 0, sizeof(shares));
-	related_per_match = 0.1;
-	idle_days = RunQuery(&idle, NULL, NULL, true, 1) == 0
+	run->related_per_match = 0.1;
+	run->idle_days = RunQuery(&idle, NULL, NULL, true, 1) == 0
 					? DEFAULT_IDLE
 					: DatumGetInt32(QueryColumn(0, 1, &isnull));
 	if (RunQuery(&last, NULL, NULL, true, 1) == 0)
@@ -108,7 +105,7 @@ LoadShares(void)
 	parameters = DatumGetJsonbPCopy(QueryColumn(0, 1, &isnull));
 	prior = JsonNumber(parameters, "{prior}");
 	if (prior > 0)
-		related_per_match = JsonNumber(parameters, "{related}") / prior;
+		run->related_per_match = JsonNumber(parameters, "{related}") / prior;
 	document = JsonbPGetDatum(parameters);
 	n = RunQuery(&levels, &document, NULL, true, 0);
 	for (uint64 i = 0; i < n; i++)
@@ -122,10 +119,10 @@ LoadShares(void)
 			if (strcmp(columns[c].column, column) != 0 ||
 				strcmp(columns[c].comparator, comparator) != 0 || level >= MATCH_MAX_LEVELS)
 				continue;
-			shares[c].estimated = true;
-			shares[c].m[level] = DatumGetFloat8(QueryColumn(i, 4, &isnull));
-			shares[c].u[level] = DatumGetFloat8(QueryColumn(i, 5, &isnull));
-			shares[c].r[level] = DatumGetFloat8(QueryColumn(i, 6, &isnull));
+			run->shares[c].estimated = true;
+			run->shares[c].m[level] = DatumGetFloat8(QueryColumn(i, 4, &isnull));
+			run->shares[c].u[level] = DatumGetFloat8(QueryColumn(i, 5, &isnull));
+			run->shares[c].r[level] = DatumGetFloat8(QueryColumn(i, 6, &isnull));
 		}
 	}
 }
@@ -134,27 +131,28 @@ LoadShares(void)
 MatchModel *
 MemberModel(int nfields, bool with_shares)
 {
-	MatchModel *model = palloc0(sizeof(MatchModel));
+	static Configuration last_run = {
+		"last run of matching", {"match_run", "match_model"}, sizeof(LastRun), LoadLastRun};
+	const LastRun *run = with_shares ? GetConfiguration(&last_run) : NULL;
+	MatchModel    *model = palloc0(sizeof(MatchModel));
 
-	if (with_shares)
-		LoadShares();
 	model->context = CurrentMemoryContext;
 	model->code = "member";
-	model->related = with_shares ? related_per_match : 0; /* to be multiplied by the prior */
+	model->related = run ? run->related_per_match : 0; /* to be multiplied by the prior */
 	for (int c = 0; c < nfields; c++)
 	{
 		MatchField       *field = AddField(model, columns[c].column, columns[c].comparator);
 		const Comparator *comparator = field->comparator;
 
 		field->seen = (char *) columns[c].seen;
-		field->idle = idle_days;
+		field->idle = run ? run->idle_days : DEFAULT_IDLE;
 		for (int l = 0; l < comparator->nlevels; l++)
 		{
-			bool estimated = with_shares && shares[c].estimated;
+			bool estimated = run && run->shares[c].estimated;
 
-			field->m[l] = estimated ? shares[c].m[l] : comparator->levels[l].m;
-			field->u[l] = estimated ? shares[c].u[l] : comparator->levels[l].u;
-			field->r[l] = estimated                         ? shares[c].r[l]
+			field->m[l] = estimated ? run->shares[c].m[l] : comparator->levels[l].m;
+			field->u[l] = estimated ? run->shares[c].u[l] : comparator->levels[l].u;
+			field->r[l] = estimated                         ? run->shares[c].r[l]
 						  : comparator->role == ROLE_SHARED ? field->m[l]
 						  : comparator->role == ROLE_KIN    ? comparator->related[l]
 															: field->u[l];
@@ -164,7 +162,22 @@ MemberModel(int nfields, bool with_shares)
 	return model;
 }
 
-static Secret secret = {"match_secret", {"SELECT key, false FROM crm_member.match_secret", 0}};
+static void
+LoadKeySecret(void *contents, MemoryContext context)
+{
+	static CrmQuery query = {"SELECT key, false FROM crm_member.match_secret", 0};
+
+	ReadSecret(&query, contents);
+}
+
+static const Secret *
+KeySecret(void)
+{
+	static Configuration secret = {
+		"secret of matching", {"match_secret"}, sizeof(Secret), LoadKeySecret};
+
+	return GetConfiguration(&secret);
+}
 
 /* Keyed, for the few telephone numbers there are could all be tried. */
 int64
@@ -172,7 +185,7 @@ MemberKey(int column, uint64 key)
 {
 	uint64 words[SIP_LANES] = {MixHash(column + 1, key)}, hashes[SIP_LANES];
 
-	SipHash(GetSecret(&secret)->keys, words, hashes);
+	SipHash(KeySecret()->keys, words, hashes);
 	return (int64) hashes[0];
 }
 
@@ -183,7 +196,7 @@ crm_match_key_version(PG_FUNCTION_ARGS)
 {
 	uint64 words[SIP_LANES] = {0}, hashes[SIP_LANES];
 
-	SipHash(GetSecret(&secret)->keys, words, hashes);
+	SipHash(KeySecret()->keys, words, hashes);
 	PG_RETURN_TEXT_P(
 		cstring_to_text(psprintf("%s key %08x", NormalizerVersion(), (uint32) hashes[0])));
 }

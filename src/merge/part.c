@@ -9,6 +9,7 @@
  */
 #include "crm_member.h"
 #include "catalog.h"
+#include "configuration.h"
 #include "merge/merge.h"
 #include "query.h"
 

@@ -37,6 +37,15 @@ RequireArgument(FunctionCallInfo fcinfo, int n, const char *name)
 						: 0));
 }
 
+void
+RequireText(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	RequireArgument(fcinfo, n, name);
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(n)) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"%s\" must not be empty", name)));
+}
+
 int64
 PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type)
 {

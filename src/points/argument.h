@@ -16,6 +16,8 @@ extern char *TextArgument(FunctionCallInfo fcinfo, int n);
 extern TimestampTz MomentArgument(FunctionCallInfo fcinfo, int n, TimestampTz otherwise);
 /* 22004 where it is null */
 extern void RequireArgument(FunctionCallInfo fcinfo, int n, const char *name);
+/* ... nor empty */
+extern void RequireText(FunctionCallInfo fcinfo, int n, const char *name);
 /* Positive, and not absurd. */
 extern int64 PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type);
 /* When it happened: a moment, now by default. */

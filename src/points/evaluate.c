@@ -20,6 +20,8 @@
 
 #include "port/pg_bitutils.h"
 
+#define GRANTS_AT_ONCE 16
+
 /* Decimals that a chain of multipliers keeps of a point. */
 #define MAX_PRODUCT_SCALE 16
 
@@ -59,7 +61,10 @@ typedef struct Evaluation
 	int64	   *weights;
 	int64	   *shares;
 	List	   *awards;
+	Grant	   *grants;			/* room for the next ones */
+	int			ngrants;
 	List	  **explain;
+	const char *cap;			/* of the current rule: what it may give is limited by */
 } Evaluation;
 
 static int128
@@ -240,7 +245,7 @@ static void
 GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64 points, bool add)
 {
 	Award	   *award = FindAward(eval, rule);
-	Grant	   *grant = palloc(sizeof(Grant));
+	Grant	   *grant;
 
 	if (eval->spread || state->earned != NULL)
 	{
@@ -256,6 +261,13 @@ GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64
 	award->points = AddMinor(award->points, points);
 	state->rounded = AddMinor(state->rounded, points);
 
+	if (eval->ngrants == 0)
+	{
+		eval->ngrants = GRANTS_AT_ONCE;
+		eval->grants = palloc(sizeof(Grant) * eval->ngrants);
+	}
+	eval->ngrants--;
+	grant = eval->grants++;
 	grant->rule = rule;
 	grant->line = line;
 	grant->points = points;
@@ -319,6 +331,15 @@ Explain(Evaluation *eval, const Rule *rule, int line, Verdict verdict)
 	return explanation;
 }
 
+/* For the matching lines, before any cap. */
+static int64
+UncappedPoints(const Evaluation *eval, const Rule *rule)
+{
+	return rule->award == AWARD_MULTIPLIER
+		? MultiplierPoints(eval, &eval->types[rule->type - eval->set->types], rule)
+		: BasePoints(rule, MatchingPaid(eval), MatchingUnits(eval));
+}
+
 /* A rule meets a unit: line, or with -1 the sale, on the lines in eval->matching. */
 static void
 ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
@@ -334,9 +355,7 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 	if (displacer != NULL && eval->explain == NULL)
 		return;
 
-	would = rule->award == AWARD_MULTIPLIER
-		? MultiplierPoints(eval, state, rule)
-		: BasePoints(rule, MatchingPaid(eval), MatchingUnits(eval));
+	would = UncappedPoints(eval, rule);
 	points = displacer != NULL ? 0 : Min(would, *left);
 
 	/* a rule that has nothing left to give keeps nobody out */
@@ -348,6 +367,11 @@ ApplyRule(Evaluation *eval, const Rule *rule, int line, int64 *left)
 		explanation->displaced_by = displacer;
 		explanation->points = points;
 		explanation->would = would;
+	}
+	if (explanation != NULL && explanation->verdict == VERDICT_CAPPED)
+	{
+		explanation->clause = pstrdup(eval->cap);
+		explanation->saw = psprintf("%s left", PointsText(*left, rule->type));
 	}
 	if (displacer != NULL || *left == 0)
 		return;
@@ -384,10 +408,40 @@ Holds(Evaluation *eval, const Rule *rule, int line)
 		EvaluateCondition(rule->condition, FactsOf(eval, line)) == TRUTH_TRUE;
 }
 
-static void
-ExplainUnmatched(Evaluation *eval, const Rule *rule, int line)
+/*
+ * What a rule that gives nothing to a line, or with -1 the sale, would have given:
+ * had it been valid, or else had the member and the sale been as it wants them.
+ */
+static int64
+WouldGive(Evaluation *eval, const Rule *rule, int line, bool valid)
 {
-	Explanation *explanation = Explain(eval, rule, line, VERDICT_UNMATCHED);
+	int64		would = 0;
+	bool		any = false;
+
+	eval->all_matching = false;
+	memset(eval->matching, 0, sizeof(bool) * eval->sale->nlines);
+	for (int i = 0; i < eval->sale->nlines; i++)
+	{
+		if ((line >= 0 && i != line) ||
+			!(valid ? HoldsForLine(rule->condition, FactsOf(eval, i)) : Holds(eval, rule, i)))
+			continue;
+		any = eval->matching[i] = true;
+		if (rule->line_scope)
+		{
+			would = AddMinor(would, UncappedPoints(eval, rule));
+			eval->matching[i] = false;
+		}
+	}
+	if (any && !rule->line_scope)
+		would = UncappedPoints(eval, rule);
+	return would;
+}
+
+static void
+ExplainUnmatched(Evaluation *eval, const Rule *rule, int line, bool valid)
+{
+	Explanation *explanation = Explain(eval, rule, line, valid ? VERDICT_UNMATCHED : VERDICT_NOT_VALID);
+	TimestampTz sold_at = eval->sale->sold_at;
 	StringInfoData clause;
 	StringInfoData saw;
 
@@ -395,9 +449,17 @@ ExplainUnmatched(Evaluation *eval, const Rule *rule, int line)
 		return;
 	initStringInfo(&clause);
 	initStringInfo(&saw);
-	ExplainCondition(rule->condition, FactsOf(eval, Max(line, 0)), &clause, &saw);
+	if (valid)
+		ExplainCondition(rule->condition, FactsOf(eval, Max(line, 0)), &clause, &saw);
+	else
+	{
+		appendStringInfo(&clause, "sale.sold_at %s '%s'", sold_at < rule->valid_from ? ">=" : "<=",
+						 timestamptz_to_str(sold_at < rule->valid_from ? rule->valid_from : rule->valid_to));
+		appendStringInfo(&saw, "'%s'", timestamptz_to_str(sold_at));
+	}
 	explanation->clause = clause.data;
 	explanation->saw = saw.data;
+	explanation->would = WouldGive(eval, rule, line, valid);
 }
 
 /* To be explained, a rule is judged by its condition alone, whatever the index says. */
@@ -423,16 +485,16 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 
 	if (sale->sold_at < rule->valid_from || sale->sold_at > rule->valid_to)
 	{
-		Explain(eval, rule, -1, VERDICT_NOT_VALID);
+		ExplainUnmatched(eval, rule, -1, false);
 		return;
 	}
 	if (!rule->uses_line && (rule->undecided || eval->explain != NULL) && !Holds(eval, rule, -1))
 	{
-		ExplainUnmatched(eval, rule, -1);
+		ExplainUnmatched(eval, rule, -1, true);
 		return;
 	}
 
-	left = RuleAllowance(eval->use, rule, sale);
+	left = RuleAllowance(eval->use, rule, sale, &eval->cap);
 	if (rule->line_scope)
 	{
 		memset(eval->matching, 0, sizeof(bool) * sale->nlines);
@@ -443,7 +505,7 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 			if (eval->matching[i])
 				ApplyRule(eval, rule, i, &left);
 			else
-				ExplainUnmatched(eval, rule, i);
+				ExplainUnmatched(eval, rule, i, true);
 			eval->matching[i] = false;
 		}
 		return;
@@ -454,7 +516,7 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 	if (nmatching > 0)
 		ApplyRule(eval, rule, -1, &left);
 	else
-		ExplainUnmatched(eval, rule, -1);
+		ExplainUnmatched(eval, rule, -1, true);
 }
 
 static Unit *
@@ -532,6 +594,7 @@ Evaluate(const RuleSet *set, const Sale *sale, RuleUse *use, bool spread, List *
 	eval.spread = spread;
 	eval.explain = explain;
 	eval.awards = NIL;
+	eval.ngrants = 0;
 	eval.nwords = ConditionIndexWords(set->index);
 	eval.matching = palloc(sizeof(bool) * n);
 	eval.weights = palloc(sizeof(int64) * n);

@@ -98,7 +98,7 @@ extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at
 						 int64 *balance);
 /*
  * Take points from an account that has them, and on which no hold timed out; sets
- * balance, entry_no and expired_to.  false: it has not, or somebody else is at it;
+ * balance, entry_no, debt and expired_to.  false: it has not, or somebody else is at it;
  * nothing was done, and a statement tells.
  */
 extern bool TakeFromRow(int64 member_id, const PointsType *type, int64 points, TimestampTz at,
@@ -240,11 +240,18 @@ extern Account TakePoints(Act *act, LotUse *use, bool *done);
 
 /* Take points; what is missing is for the deficit policy.  Balance after it. */
 extern int64 Deduct(const Act *act);
-extern void Insufficient(const Act *act);
+extern void Insufficient(const Act *act, int64 available);
 
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */
 extern bool ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz at);
+/*
+ * Before points come in: what holds that had timed out by then give back pays a
+ * debt first, as it does where the release was booked in time.
+ */
+extern bool DebtAwaitsHolds(const Account *account, TimestampTz at);
+/* Lock the account, with that done; false: there is none. */
+extern bool LockForCredit(int64 member_id, const PointsType *type, TimestampTz at, Account *account);
 
 /* reverse.c */
 /* For each line of an entry (or, without lines, as a whole) what was taken back of it so far. */
@@ -265,6 +272,5 @@ extern Datum PointsDatum(int64 points, const PointsType *type);
 extern int64 PointsColumn(uint64 row, int column, const PointsType *type);
 extern Datum PlainArray(const Datum *elements, int n, Oid type);
 extern Datum NumericArray(const int64 *points, int n, const PointsType *type);
-extern char *PointsText(int64 points, const PointsType *type);
 
 #endif

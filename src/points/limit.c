@@ -168,25 +168,28 @@ BudgetUse(RuleUse *use, const Rule *rule)
 	return FindUse(use, rule, 0, DATEVAL_NOBEGIN, rule->budget);
 }
 
+static void
+LimitAllowance(const Use *use, const char *name, int64 *left, const char **cap)
+{
+	int64		unused = Max(use->limit - use->recorded - use->given, 0);
+
+	if (unused < *left)
+	{
+		*left = unused;
+		*cap = name;
+	}
+}
+
 int64
-RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale)
+RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale, const char **cap)
 {
 	int64		left = rule->max_points;
 
-	if (use == NULL)
-		return left;
-	if (rule->member_limit != PG_INT64_MAX)
-	{
-		const Use  *one = MemberUse(use, rule, sale);
-
-		left = Min(left, Max(one->limit - one->recorded - one->given, 0));
-	}
-	if (rule->budget != PG_INT64_MAX)
-	{
-		const Use  *one = BudgetUse(use, rule);
-
-		left = Min(left, Max(one->limit - one->recorded - one->given, 0));
-	}
+	*cap = "max_points";
+	if (use != NULL && rule->member_limit != PG_INT64_MAX)
+		LimitAllowance(MemberUse(use, rule, sale), "member_limit", &left, cap);
+	if (use != NULL && rule->budget != PG_INT64_MAX)
+		LimitAllowance(BudgetUse(use, rule), "budget", &left, cap);
 	return left;
 }
 

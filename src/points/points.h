@@ -169,6 +169,8 @@ typedef struct RuleSet
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
 extern const RuleSet *GetRuleSet(void);
 extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
+/* As people write them, for messages. */
+extern char *PointsText(int64 points, const PointsType *type);
 /* A set from an array of objects like rows of points_rule, in a context below the current one. */
 extern const RuleSet *DraftRuleSet(Jsonb *rules);
 
@@ -184,7 +186,7 @@ typedef struct RuleUse RuleUse;
  * if nothing had been given yet; read_only: as the calling statement sees it.
  */
 extern RuleUse *BeginRuleUse(const RuleSet *set, bool from_zero, bool read_only);
-extern int64 RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale);
+extern int64 RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale, const char **cap);
 extern void NoteRuleUse(RuleUse *use, const Rule *rule, const Sale *sale, int64 points);
 /* false: somebody else used up a limit meanwhile, nothing is recorded, evaluate again */
 extern bool PostRuleUse(RuleUse *use);
@@ -222,11 +224,11 @@ typedef struct Explanation
 	const Rule *rule;
 	int			line;
 	Verdict		verdict;
-	char	   *clause;			/* VERDICT_UNMATCHED: what failed, and what it saw */
+	char	   *clause;			/* what failed or capped it, and what it saw; NULL: nothing did */
 	char	   *saw;
 	const Rule *displaced_by;
 	int64		points;			/* given */
-	int64		would;			/* given but for displacement and cap */
+	int64		would;			/* given but for displacement, cap, validity, and what member and sale are */
 } Explanation;
 
 /* List of Award.  Where explain is not NULL, appends an Explanation for every rule and unit. */

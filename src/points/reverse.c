@@ -6,7 +6,7 @@
  * exactly at zero.
  *
  * What is taken back comes from the lot of the grant first, where what is left
- * of it is harmless; then from what the member can spend, then from what is
+ * of it is harmless, and what was cleared of it is let go; then from what the member can spend, then from what is
  * pending; the rest is as the points type's deficit policy says.  What is given
  * back goes to the lots it came from, the last drawn first.
  */
@@ -74,6 +74,27 @@ CoverDeficit(const PointsType *type, int64 points, LotUse *use, Entry *entry)
 	}
 }
 
+/* What clear_points() took of the lot of a grant, and no reversal has let go yet. */
+static int64
+ClearedPart(const PastEntry *entry)
+{
+	static CrmQuery query = {
+		"SELECT coalesce(pg_catalog.sum(u.points) FILTER (WHERE e.kind = 'clear'), 0) "
+		"- coalesce((SELECT pg_catalog.sum(r.shortfall) FROM crm_member.points_entry r WHERE r.member_id = $1 "
+		"AND r.points_type = $2 AND r.of_entry = $3 AND r.kind = 'reverse'), 0) "
+		"FROM crm_member.points_entry e, ROWS FROM (unnest(e.lot_nos), unnest(e.lot_points)) u (lot_no, points) "
+		"WHERE e.member_id = $1 AND e.points_type = $2 AND e.entry_no > $3 AND e.kind = 'clear' AND u.lot_no = $3",
+		3, {INT8OID, TEXTOID, INT8OID}};
+	Datum		values[3] = {Int64GetDatum(entry->member_id), CStringGetTextDatum(entry->type->name),
+		Int64GetDatum(entry->entry_no)};
+
+	/* stored value is cleared by closing its account only */
+	if (entry->type->stored_value)
+		return 0;
+	RunQuery(&query, values, NULL, false, 1);
+	return Max(PointsColumn(0, 1, entry->type), 0);
+}
+
 int64
 TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *shortfall)
 {
@@ -89,6 +110,7 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	Account		account;
 	Lot			lot;
 	int64		missing = total;
+	int64		let_go = 0;
 
 	if (!LockAccount(entry->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
@@ -109,6 +131,9 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 		if (lot.expires_at <= account.expired_to)
 			BookExpired(entry->member_id, entry->type, -left, at, &account);
 	}
+	if (missing > 0)
+		let_go = Min(missing, ClearedPart(entry));
+	missing -= let_go;
 	missing -= ChooseLots(entry->member_id, entry->type, &account, missing, at, true, &use);
 	if (missing > 0)
 		CoverDeficit(entry->type, missing, &use, &reversal);
@@ -121,9 +146,10 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 		line_points[nlines++] = points[i];
 	}
 	reversal.nlines = nlines;
+	*shortfall += reversal.shortfall;
+	reversal.shortfall += let_go;
 	reversal.points = reversal.shortfall - total;
 	Book(entry->member_id, entry->type, &reversal, &account);
-	*shortfall += reversal.shortfall;
 	return Forwarded(entry->member_id, entry->type, &account, NULL, at);
 }
 
@@ -187,7 +213,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	Account		account;
 	int64		left;
 
-	if (!LockAccount(entry->member_id, entry->type, &account))
+	if (!LockForCredit(entry->member_id, entry->type, act->at, &account))
 		elog(ERROR, "points account vanished");
 	if (points == 0)
 		return account.balance;

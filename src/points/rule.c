@@ -1,22 +1,15 @@
 /*
- * rule.c: the active points rules, cached for the session.
- *
- * A set is built aside in a context of its own and swapped in when it is
- * complete.  A sale in progress may still look at the set it began with, so the
- * old one goes with the transaction.
+ * rule.c: the active points rules.
  */
 #include "crm_member.h"
 #include "condition/index.h"
+#include "configuration.h"
 #include "points/points.h"
 #include "query.h"
-#include "catalog.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-
-static RuleSet *current = NULL;
-static bool current_valid = false;
 
 static Expiry *
 ReadExpiry(const char *text)
@@ -324,50 +317,32 @@ LoadRules(RuleSet *set, CrmQuery *query, Datum *values)
 	MemoryContextSwitchTo(old);
 }
 
-static RuleSet *
-NewRuleSet(void)
+static void
+LoadRuleSet(void *contents, MemoryContext context)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member rules",
-												  ALLOCSET_DEFAULT_SIZES);
-	RuleSet    *set = MemoryContextAllocZero(context, sizeof(RuleSet));
+	static CrmQuery query = {RULE_COLUMNS "FROM crm_member.points_rule" RULE_ORDER, 0};
+	RuleSet    *set = contents;
 
 	set->context = context;
-	return set;
+	LoadPointsTypes(set);
+	LoadRules(set, &query, NULL);
 }
 
 const RuleSet *
 GetRuleSet(void)
 {
-	static const char *const watched[] = {"points_rule", "points_type"};
-	static CrmQuery query = {RULE_COLUMNS "FROM crm_member.points_rule" RULE_ORDER, 0};
-	RuleSet    *set;
+	static Configuration rules = {
+		"points rules", {"points_rule", "points_type"}, sizeof(RuleSet), LoadRuleSet};
 
-	if (StillValid(&current_valid))
-		return current;
+	return GetConfigurationNow(&rules);
+}
 
-	WatchRelations(&current_valid, watched, lengthof(watched));
-	current_valid = true;		/* before reading: a change meanwhile must not be lost */
-
-	set = NewRuleSet();
-	PG_TRY();
-	{
-		BeginConfiguration("points_rule");
-		LoadPointsTypes(set);
-		LoadRules(set, &query, NULL);
-		EndConfiguration();
-	}
-	PG_CATCH();
-	{
-		current_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	if (current != NULL)
-		MemoryContextSetParent(current->context, TopTransactionContext);
-	MemoryContextSetParent(set->context, CacheMemoryContext);
-	current = set;
-	return current;
+static void
+RefuseDraft(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("rules must be an array of objects"),
+					errhint("Each of them has columns of crm_member.points_rule as keys.")));
 }
 
 /* A typing mistake must not change what a draft says. */
@@ -375,15 +350,20 @@ static void
 CheckDraft(Datum rules)
 {
 	static CrmQuery query = {
-		"SELECT k FROM jsonb_array_elements($1) e, jsonb_object_keys(e) k WHERE k NOT IN "
+		"SELECT k FROM jsonb_array_elements($1) e LEFT JOIN LATERAL "
+		"jsonb_object_keys(CASE jsonb_typeof(e) WHEN 'object' THEN e ELSE '{}' END) k ON true "
+		"WHERE jsonb_typeof(e) OPERATOR(pg_catalog.<>) 'object' OR k NOT IN "
 		"(SELECT attname FROM pg_attribute WHERE attrelid = 'crm_member.points_rule'::regclass "
 		"AND attnum > 0 AND NOT attisdropped) LIMIT 1",
 		1, {JSONBOID}};
 
-	if (RunQuery(&query, &rules, NULL, true, 1) > 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a points rule has no column \"%s\"", QueryText(0, 1)),
-						errhint("Table crm_member.points_rule has the columns.")));
+	if (RunQuery(&query, &rules, NULL, true, 1) == 0)
+		return;
+	if (QueryText(0, 1) == NULL)
+		RefuseDraft();
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("a points rule has no column \"%s\"", QueryText(0, 1)),
+					errhint("Table crm_member.points_rule has the columns.")));
 }
 
 const RuleSet *
@@ -401,11 +381,12 @@ DraftRuleSet(Jsonb *rules)
 		"jsonb_populate_record(NULL::crm_member.points_rule, e.rule)) draft" RULE_ORDER,
 		1, {JSONBOID}};
 	Datum		values[1] = {JsonbPGetDatum(rules)};
-	RuleSet    *set = NewRuleSet();
+	RuleSet    *set = palloc0(sizeof(RuleSet));
 
 	if (!JB_ROOT_IS_ARRAY(rules) || JB_ROOT_IS_SCALAR(rules))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("rules must be an array of objects")));
+		RefuseDraft();
+	set->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member draft of rules",
+										 ALLOCSET_DEFAULT_SIZES);
 	SPI_connect();
 	CheckDraft(values[0]);
 	LoadPointsTypes(set);

@@ -7,6 +7,7 @@
  */
 #include "crm_member.h"
 #include "catalog.h"
+#include "configuration.h"
 #include "query.h"
 #include "rfm/segment.h"
 

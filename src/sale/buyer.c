@@ -9,19 +9,10 @@
 #include "tier/tier.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-
-static void
-UnknownMember(int64 member_id)
-{
-	ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-					errmsg("member " INT64_FORMAT " does not exist", member_id),
-					errhint("member_id() finds a member by mobile, card or another identity.")));
-}
 
 static void
 RefusedStatus(int64 member_id, const char *status)
@@ -51,8 +42,20 @@ ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into)
 	member->birthday = nulls[10] ? 0 : DatumGetDateADT(values[10]);
 	member->tier = nulls[11] ? NULL : TextDatumGetCString(values[11]);
 	member->tier_rank = nulls[12] ? 0 : DatumGetInt16(values[12]);
+	member->lapses_at = nulls[14] ? DT_NOEND : DatumGetTimestampTz(values[14]);
+	member->tier_beneath = nulls[15] ? NULL : TextDatumGetCString(values[15]);
+	member->rank_beneath = nulls[16] ? 0 : DatumGetInt16(values[16]);
 	*merged_into = nulls[13] ? CRM_GUEST : DatumGetInt64(values[13]);
 	return member;
+}
+
+const char *
+BuyerTier(const Member *member, TimestampTz at, int *rank)
+{
+	bool		lapsed = at >= member->lapses_at;
+
+	*rank = lapsed ? member->rank_beneath : member->tier_rank;
+	return lapsed ? member->tier_beneath : member->tier;
 }
 
 static CrmTable member_table = {
@@ -81,12 +84,25 @@ ReadCells(TableRows *rows, int64 member_id, Datum *cells, bool *nulls)
 	}
 }
 
+/* The code and the rank of a tier, from this column on. */
+static void
+TierCells(const Datum *code, bool absent, Datum *cells, bool *nulls)
+{
+	const Tier *tier = absent ? NULL : FindTier(GetTierSet(), TextDatumGetCString(*code));
+
+	nulls[0] = nulls[1] = tier == NULL;
+	if (tier != NULL)
+	{
+		cells[0] = CStringGetTextDatum(tier->code);
+		cells[1] = Int16GetDatum(tier->rank);
+	}
+}
+
 /* MEMBER_COLUMNS but those of the person, without a statement. */
 static Member *
 MemberFromRows(TableRows *members, TableRows *holdings, int64 member_id, int64 *merged_into)
 {
 	Member	   *member;
-	const Tier *tier = NULL;
 	Datum		cells[MEMBER_COLUMN_COUNT];
 	bool		nulls[MEMBER_COLUMN_COUNT];
 	Datum		holding[3];
@@ -99,20 +115,10 @@ MemberFromRows(TableRows *members, TableRows *holdings, int64 member_id, int64 *
 	nulls[13] = nulls[9];
 	nulls[9] = nulls[10] = true;
 	ReadCells(holdings, member_id, holding, absent);
-	if (!absent[0])
-	{
-		int			held = !absent[1] && DatumGetTimestampTz(holding[1]) <=
-			GetCurrentTransactionStartTimestamp() ? 2 : 0;
-
-		if (!absent[held])
-			tier = FindTier(GetTierSet(), TextDatumGetCString(holding[held]));
-	}
-	nulls[11] = nulls[12] = tier == NULL;
-	if (tier != NULL)
-	{
-		cells[11] = CStringGetTextDatum(tier->code);
-		cells[12] = Int16GetDatum(tier->rank);
-	}
+	TierCells(&holding[0], absent[0], &cells[11], &nulls[11]);
+	cells[14] = holding[1];
+	nulls[14] = absent[1];
+	TierCells(&holding[2], absent[2], &cells[15], &nulls[15]);
 	member = ReadMemberCells(cells, nulls, merged_into);
 	member->person_unread = true;
 	return member;
@@ -145,19 +151,44 @@ QueryMember(int64 member_id, int64 *merged_into)
 	return member;
 }
 
-static Member *
-ReadMember(int64 member_id, int64 *merged_into)
+struct BuyerRows
 {
-	TableRows  *members = OpenRows(&member_table, ACL_SELECT);
-	TableRows  *holdings = members == NULL ? NULL : PeekRows(&holding_table);
-	Member	   *member;
+	TableRows  *members;		/* NULL: use statements, and so below */
+	TableRows  *holdings;
+};
 
-	if (holdings != NULL)
-		member = MemberFromRows(members, holdings, member_id, merged_into);
-	else
-		member = QueryMember(member_id, merged_into);
-	CloseRows(holdings);
-	CloseRows(members);
+BuyerRows *
+OpenBuyers(void)
+{
+	BuyerRows  *rows = palloc(sizeof(BuyerRows));
+
+	rows->members = OpenRows(&member_table, ACL_SELECT);
+	rows->holdings = rows->members == NULL ? NULL : PeekRows(&holding_table);
+	return rows;
+}
+
+void
+CloseBuyers(BuyerRows *rows)
+{
+	CloseRows(rows->holdings);
+	CloseRows(rows->members);
+	pfree(rows);
+}
+
+/* Follow merges to who the member is now; NULL where there is none. */
+static Member *
+FindMember(const BuyerRows *rows, int64 member_id)
+{
+	Member	   *member;
+	int64		next = member_id;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		member = rows->holdings != NULL
+			? MemberFromRows(rows->members, rows->holdings, next, &next)
+			: QueryMember(next, &next);
+	} while (member != NULL && next != CRM_GUEST);
 	return member;
 }
 
@@ -191,14 +222,10 @@ ReadPerson(Member *member)
 Member *
 LoadMember(int64 member_id)
 {
-	Member	   *member;
-	int64		next = member_id;
+	BuyerRows  *rows = OpenBuyers();
+	Member	   *member = FindMember(rows, member_id);
 
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		member = ReadMember(next, &next);
-	} while (member != NULL && next != CRM_GUEST);
+	CloseBuyers(rows);
 	return member;
 }
 
@@ -264,17 +291,28 @@ RequireMember(int64 member_id, const char *const *allowed)
 }
 
 Member *
-LoadBuyer(int64 member_id)
+BuyerFromRows(const BuyerRows *rows, int64 member_id)
 {
-	Member	   *member;
+	Member	   *member = FindMember(rows, member_id);
 
-	if (member_id == CRM_GUEST)
-		return NULL;
-	member = LoadMember(member_id);
 	if (member == NULL)
 		UnknownMember(member_id);
 	if (strcmp(member->status, "active") != 0)
 		RefusedStatus(member->member_id, member->status);
+	return member;
+}
+
+Member *
+LoadBuyer(int64 member_id)
+{
+	BuyerRows  *rows;
+	Member	   *member;
+
+	if (member_id == CRM_GUEST)
+		return NULL;
+	rows = OpenBuyers();
+	member = BuyerFromRows(rows, member_id);
+	CloseBuyers(rows);
 	return member;
 }
 

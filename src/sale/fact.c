@@ -158,6 +158,8 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses, DateADT date,
 				const struct pg_tm *now)
 {
 	const Member *member = sale->member;
+	const char *tier;
+	int			tier_rank;
 	struct pg_tm born;
 
 	if (uses[MEMBER_GENDER] || uses[MEMBER_BIRTHDAY] || uses[MEMBER_BIRTHDAY_MONTH] ||
@@ -169,9 +171,10 @@ FillMemberFacts(Facts *facts, const Sale *sale, const bool *uses, DateADT date,
 	SetNumber(facts, MEMBER_ID, member->member_id, 0);
 	SetUsed(facts, uses, MEMBER_STATUS, member->status);
 	SetUsed(facts, uses, MEMBER_KIND, member->kind);
-	SetUsed(facts, uses, MEMBER_TIER, member->tier);
-	if (member->tier != NULL)
-		SetNumber(facts, MEMBER_TIER_RANK, member->tier_rank, 0);
+	tier = BuyerTier(member, sale->sold_at, &tier_rank);
+	SetUsed(facts, uses, MEMBER_TIER, tier);
+	if (tier != NULL)
+		SetNumber(facts, MEMBER_TIER_RANK, tier_rank, 0);
 	SetUsed(facts, uses, MEMBER_SOURCE, member->source);
 	SetUsed(facts, uses, MEMBER_STORE, member->store);
 	SetUsed(facts, uses, MEMBER_CHANNEL, member->channel);

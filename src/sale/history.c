@@ -26,6 +26,8 @@ typedef struct TierStep
 	int64		sale_id;		/* that reached it; 0: none */
 	const char *before;
 	const char *after;
+	const char *beneath;		/* by the rules alone */
+	TimestampTz lapses_at;		/* of a level given by hand; DT_NOBEGIN: nothing is said of it */
 } TierStep;
 
 typedef struct Buyer
@@ -175,6 +177,8 @@ VisitTierStep(void *reader, const Datum *values, const bool *nulls)
 	step->sale_id = nulls[2] ? 0 : DatumGetInt64(values[2]);
 	step->before = nulls[3] ? NULL : TextDatumGetCString(values[3]);
 	step->after = nulls[4] ? NULL : TextDatumGetCString(values[4]);
+	step->beneath = nulls[5] ? NULL : TextDatumGetCString(values[5]);
+	step->lapses_at = nulls[6] ? DT_NOBEGIN : DatumGetTimestampTz(values[6]);
 	holder->steps = lappend(holder->steps, step);
 }
 
@@ -183,32 +187,36 @@ static const Tier *
 TierThen(const TierSet *set, const List *steps, const Sale *sale)
 {
 	const char *code = ((TierStep *) linitial(steps))->before;
+	const char *beneath = NULL;
+	TimestampTz lapses_at = DT_NOEND;
 	ListCell   *cell;
 
 	foreach(cell, steps)
 	{
 		const TierStep *step = lfirst(cell);
-		const Tier *tier = FindTier(set, step->after);
+		const Tier *reached = FindTier(set, step->beneath);
 
-		if (step->sale_id == sale->sale_id)
-		{
-			/* the very sale that reached it */
-			if (tier != NULL && tier->at_once)
-				code = step->after;
-		}
-		else if (step->at <= sale->sold_at)
-			code = step->after;
+		/* the very sale that reached it earns by it only where the tier says so */
+		if (step->sale_id == sale->sale_id ? reached == NULL || !reached->at_once : step->at > sale->sold_at)
+			continue;
+		code = step->after;
+		beneath = step->beneath;
+		if (step->lapses_at != DT_NOBEGIN)
+			lapses_at = step->lapses_at;
 	}
-	return FindTier(set, code);
+	return FindTier(set, sale->sold_at >= lapses_at ? beneath : code);
 }
 
 static void
 ReadTiers(History *history)
 {
 	static BulkQuery query = {
-		"SELECT e.member_id, e.at, e.sale_id, e.from_tier, e.to_tier "
+		"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, "
+		"e.from_tier, e.to_tier, e.earned_to, "
+		"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END "
 		"FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) "
-		"AND e.from_tier IS DISTINCT FROM e.to_tier ORDER BY e.member_id, e.at, e.event_id",
+		"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
+		"ORDER BY e.member_id, e.at, e.event_id",
 		1, {INT8ARRAYOID}};
 	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Holder),
 						   .hcxt = history->context};
@@ -255,6 +263,7 @@ ReadTiers(History *history)
 		*then = *sale->member;
 		then->tier = tier ? tier->code : NULL;
 		then->tier_rank = tier ? tier->rank : 0;
+		then->lapses_at = DT_NOEND;
 		sale->member = then;
 	}
 }
@@ -268,7 +277,6 @@ VisitLaterPurchase(void *reader, const Datum *values, const bool *nulls)
 	history->sales[DatumGetInt64(values[0]) - 1].sale.first_purchase = NO_FIRST_PURCHASE;
 }
 
-/* As in the books: the person's first sale is the one that was booked first. */
 /* As in the books: the person's first sale is the one that was booked first. */
 static void
 ReadFirstPurchases(History *history)

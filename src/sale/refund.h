@@ -58,6 +58,7 @@ typedef struct RefundedPoints
 	int64		taken;
 	int64		given;
 	int64		shortfall;
+	int64		shortfall_before;	/* of refunds before this one */
 	int64		charged;		/* money */
 } RefundedPoints;
 

@@ -37,6 +37,7 @@ TakeBackEarned(Refund *refund, const Act *act, const PastEntry *entry)
 	int64	   *taken = TakenBack(entry);
 	int64	   *steps = palloc0(sizeof(int64) * Max(entry->nlines, 1));
 	bool		summed = strcmp(entry->type->name, MAIN_TYPE) == 0;
+	ListCell   *cell;
 
 	for (int i = 0; i < entry->nlines; i++)
 	{
@@ -49,6 +50,9 @@ TakeBackEarned(Refund *refund, const Act *act, const PastEntry *entry)
 		if (summed)
 			line->points = AddMinor(line->points, steps[i]);
 	}
+	foreach(cell, entry->type->deficit == DEFICIT_CHARGE
+			? LoadEntriesOf(entry->member_id, entry->type, entry->entry_no) : NIL)
+		points->shortfall_before = AddMinor(points->shortfall_before, ((PastEntry *) lfirst(cell))->shortfall);
 	TakeBack(act, entry, steps, &points->shortfall);
 }
 
@@ -100,17 +104,26 @@ GiveBackSpent(Refund *refund, const Act *act, const PastEntry *entry)
 	RefundedPointsOf(refund, entry->type)->given += step;
 }
 
-/* Points that should have been taken back and are spent are kept back in money, if the type says so. */
+static int64
+MoneyOf(const PointsType *type, int64 points)
+{
+	return MultiplyDecimal((Decimal) {points, type->decimals}, type->money_value,
+						   GetSetting()->money_scale, ROUNDING_HALF_UP);
+}
+
+/*
+ * Points that should have been taken back and are spent are kept back in money,
+ * if the type says so: what all of them are worth, less that of those before.
+ */
 static void
 ChargeShortfall(Refund *refund, RefundedPoints *points, int64 money)
 {
-	Decimal		shortfall = {points->shortfall, points->type->decimals};
+	int64		before = points->shortfall_before;
 
 	if (points->type->deficit != DEFICIT_CHARGE || points->shortfall == 0)
 		return;
-	points->charged = Min(MultiplyDecimal(shortfall, points->type->money_value,
-										  GetSetting()->money_scale, ROUNDING_HALF_UP),
-						  money);
+	points->charged = Min(MoneyOf(points->type, AddMinor(before, points->shortfall)) -
+						  MoneyOf(points->type, before), money);
 	refund->charged = AddMinor(refund->charged, points->charged);
 }
 

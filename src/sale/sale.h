@@ -39,6 +39,10 @@ typedef struct Member
 	DateADT		birthday;
 	char	   *tier;
 	int			tier_rank;
+	/* from then on this one counts: a level given by hand has lapsed */
+	TimestampTz lapses_at;
+	char	   *tier_beneath;
+	int			rank_beneath;
 } Member;
 
 typedef struct SaleLine
@@ -122,16 +126,18 @@ extern SaleDocument *ReadSaleDocument(Jsonb *jsonb);
 /* What this reads, of member m; in the current context. */
 #define MEMBER_COLUMNS \
 	"m.member_id, m.status, m.kind, m.source, m.store, m.channel, m.joined_at, m.tags, " \
-	"m.attrs, p.gender, p.birthday, t.tier_code, t.rank, m.merged_into"
-#define MEMBER_COLUMN_COUNT 14
+	"m.attrs, p.gender, p.birthday, t.tier_code, t.rank, m.merged_into, mt.manual_until, b.tier_code, b.rank"
+#define MEMBER_COLUMN_COUNT 17
 #define MEMBER_JOINS \
 	"LEFT JOIN crm_member.person p ON p.member_id = m.member_id " \
 	"LEFT JOIN crm_member.member_tier mt ON mt.member_id = m.member_id " \
-	"LEFT JOIN crm_member.tier t ON t.tier_code = " \
-	"CASE WHEN mt.manual_until <= now() THEN mt.earned_tier ELSE mt.tier_code END "
+	"LEFT JOIN crm_member.tier t ON t.tier_code = mt.tier_code " \
+	"LEFT JOIN crm_member.tier b ON b.tier_code = mt.earned_tier "
 extern Member *ReadMemberCells(const Datum *values, const bool *nulls, int64 *merged_into);
 /* A merged member's number gives its survivor; NULL where there is none.  In the caller's context. */
 extern Member *LoadMember(int64 member_id);
+/* The tier that counts at a moment; NULL: none. */
+extern const char *BuyerTier(const Member *member, TimestampTz at, int *rank);
 /* Few rules look at the person: read when one does. */
 extern void ReadPerson(Member *member);
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
@@ -147,6 +153,12 @@ extern bool HoldAttribution(const SaleDocument *document, int64 named);
 extern void RecordAttribution(const Sale *sale);
 /* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
 extern Member *LoadBuyer(int64 member_id);
+/* The same for many who are no guests, all as they were when they were opened. */
+typedef struct BuyerRows BuyerRows;
+
+extern BuyerRows *OpenBuyers(void);
+extern Member *BuyerFromRows(const BuyerRows *rows, int64 member_id);
+extern void CloseBuyers(BuyerRows *rows);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
 extern Sale *PresentedSale(Jsonb *jsonb);

@@ -123,8 +123,10 @@ CheckTender(const Sale *sale)
 	{
 		Act			act = PointsAct(sale);
 
-		if (SpendableBalance(act.member_id, act.type, act.at, DT_NOEND, true) < act.points)
-			Insufficient(&act);
+		int64		available = SpendableBalance(act.member_id, act.type, act.at, DT_NOEND, true);
+
+		if (available < act.points)
+			Insufficient(&act, available);
 	}
 	if (sale->stored_value != 0)
 		CheckValue(sale->member->member_id, sale->stored_value, sale->sold_at);

@@ -112,20 +112,24 @@ RaiseBuyer(const RuleSet *set, RuleUse *use, Standing *standing, EarnedSale *ear
 	const Member *member = earned->sale->member;
 	Holding    *holding = &standing->holding;
 	Member	   *raised;
+	const char *before;
+	const char *after;
+	int			rank;
 
 	earned->climb = NewChange(standing, "sale", at);
 	SetEarned(holding, tier, at, ExpiresAt(&tier->validity, at));
 	earned->climb->after = *holding;
 	earned->climb->way = way;
 	earned->climb->actor = earned->sale->actor;
-	if (holding->held == earned->climb->held_before)
-		return member;
-
 	raised = MemoryContextAlloc(standing->context, sizeof(Member));
 	*raised = *member;
 	raised->tier = holding->held->code;
 	raised->tier_rank = holding->held->rank;
-	if (tier->at_once)
+	raised->tier_beneath = tier->code;
+	raised->rank_beneath = tier->rank;
+	before = BuyerTier(member, earned->sale->sold_at, &rank);
+	after = BuyerTier(raised, earned->sale->sold_at, &rank);
+	if (tier->at_once && (before == NULL || strcmp(before, after) != 0))
 	{
 		UncountPoints(standing, use, earned);
 		earned->sale->member = raised;

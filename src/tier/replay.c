@@ -325,6 +325,7 @@ ReplayBuyer(TierReplay *replay, Sale *sale)
 	*then = *sale->member;
 	then->tier = held ? held->code : NULL;
 	then->tier_rank = held ? held->rank : 0;
+	then->lapses_at = DT_NOEND;
 	sale->member = then;
 }
 

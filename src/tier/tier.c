@@ -1,11 +1,8 @@
 /*
- * tier.c: the tiers and what reaches them, cached for the session.
- *
- * As with the points rules, a set is built aside and swapped in when it is
- * complete; the one before goes with the transaction, which may still use it.
+ * tier.c: the tiers and what reaches them.
  */
 #include "crm_member.h"
-#include "catalog.h"
+#include "configuration.h"
 #include "query.h"
 #include "setting.h"
 #include "tier/tier.h"
@@ -16,9 +13,6 @@
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-
-static TierSet *current = NULL;
-static bool current_valid = false;
 
 static void
 LoadTiers(TierSet *set)
@@ -142,44 +136,24 @@ LoadRules(TierSet *set)
 	MemoryContextSwitchTo(old);
 }
 
+static void
+LoadTierSet(void *contents, MemoryContext context)
+{
+	TierSet    *set = contents;
+
+	set->context = context;
+	set->top_rank = -1;
+	LoadTiers(set);
+	LoadRules(set);
+}
+
 const TierSet *
 GetTierSet(void)
 {
-	static const char *const watched[] = {"tier", "tier_rule", "points_type", "setting"};
-	MemoryContext context;
-	TierSet    *set;
+	static Configuration tiers = {
+		"tiers", {"tier", "tier_rule", "points_type", "setting"}, sizeof(TierSet), LoadTierSet};
 
-	if (StillValid(&current_valid))
-		return current;
-
-	WatchRelations(&current_valid, watched, lengthof(watched));
-	current_valid = true;		/* before reading: a change meanwhile must not be lost */
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "crm_member tiers", ALLOCSET_DEFAULT_SIZES);
-	set = MemoryContextAllocZero(context, sizeof(TierSet));
-	set->context = context;
-	set->top_rank = -1;
-
-	PG_TRY();
-	{
-		GetSetting();
-		BeginConfiguration("tier");
-		LoadTiers(set);
-		LoadRules(set);
-		EndConfiguration();
-	}
-	PG_CATCH();
-	{
-		current_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	if (current != NULL)
-		MemoryContextSetParent(current->context, TopTransactionContext);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	current = set;
-	return current;
+	return GetConfigurationNow(&tiers);
 }
 
 const Tier *

@@ -82,7 +82,7 @@ BEGIN
       PERFORM adjust_points(me, amount - 40, 'count', 'n' || n, kind, at => act.at, actor => 'test');
     END CASE;
   EXCEPTION WHEN OTHERS THEN
-    IF SQLSTATE !~ '^RM' AND SQLERRM NOT IN ('points must be positive', 'so few points convert into none') THEN
+    IF SQLSTATE !~ '^RM' AND SQLERRM NOT IN ('points must be positive', 'points must not be 0', 'so few points convert into none') THEN
       RAISE;
     END IF;
     state := SQLSTATE;

@@ -114,3 +114,44 @@ SELECT reverse_points('j2', :one);
 
 TABLE journal;
 SELECT * FROM verify_ledger();
+
+-- what was cleared is gone already: taking it back costs nothing that was earned since, and is not charged
+UPDATE points_type SET money_value = 0.005 WHERE points_type = 'charge';
+INSERT INTO points_rule (rule_code, award, points, points_type) VALUES ('new', 'per_amount', 1, 'charge'), ('new too', 'per_amount', 1, 'refuse');
+SELECT register_member(source => 'test', external_id => '2') AS two \gset
+CREATE FUNCTION pg_temp.sell(ref text, lines jsonb, at timestamptz) RETURNS text LANGUAGE sql AS $$
+  SELECT checkout(jsonb_build_object('ref', ref, 'identity', '{"kind": "external:test", "value": "2"}'::jsonb, 'sold_at', at, 'lines', lines))->>'payable'
+$$;
+CREATE FUNCTION pg_temp.back(ref text, sale_ref text, lines jsonb, at timestamptz, OUT charged text, OUT points_type text, OUT taken_back text, OUT shortfall text, OUT balance text)
+RETURNS SETOF record LANGUAGE sql AS $$
+  SELECT r->>'charged', t->>'points_type', t->>'taken_back', t->>'shortfall', t->>'balance'
+  FROM refund(jsonb_build_object('ref', ref, 'sale_ref', sale_ref, 'lines', lines, 'refunded_at', at)) r, jsonb_array_elements(r->'points'->'types') t
+$$;
+SELECT pg_temp.sell('old', '[{"price": 60, "quantity": 1}, {"price": 40}]', '2025-12-20'), pg_temp.sell('young', '[{"price": 50}]', '2026-01-02');
+SELECT spend_points(:two, 30, 'before the year ends', 's1', 'charge', '2025-12-30'), spend_points(:two, 30, 'before the year ends', 's2', 'refuse', '2025-12-30');
+CALL clear_points('charge', '2026-01-01');
+CALL clear_points('refuse', '2026-01-01');
+SELECT points_type, balance AS "50" FROM points_account WHERE member_id = :two ORDER BY 1;
+-- 60 of 100: all of it was cleared; then 10 of what was cleared, and 30 that were spent
+SELECT * FROM pg_temp.back('o1', 'old', '[{"line_no": 1}]', '2026-01-05') ORDER BY 2;
+SELECT * FROM pg_temp.back('o2', 'old', '[{"line_no": 2}]', '2026-01-06') ORDER BY 2;
+SELECT points_type, kind, points, balance, lot_nos, lot_points, shortfall FROM points_entry WHERE member_id = :two AND kind IN ('clear', 'reverse') ORDER BY 1, entry_no;
+
+-- shortfalls are charged as what all of them are worth: four times half a cent is two cents
+SELECT spend_points(:two, 20, 'rest', 's3', 'charge', '2026-01-07');
+SELECT pg_temp.sell('cents', '[{"price": 1, "quantity": 4}]', '2026-01-08');
+SELECT spend_points(:two, 4, 'all', 's4', 'charge', '2026-01-09');
+DELETE FROM points_rule;
+SELECT charged FROM generate_series(1, 4) n, pg_temp.back('c' || n, 'cents', '[{"line_no": 1, "quantity": 1}]', '2026-01-10') WHERE points_type = 'charge';
+
+-- how much there is to spend is said right, be the rest expired or pending
+SELECT award_points(:two, 50, 'past', 'p1', at => '2026-01-01', expires_at => '2026-02-01') > 0 AS given,
+       award_points(:two, 30, 'good', 'p2', at => '2026-01-01', expires_at => 'infinity') > 0 AS given,
+       award_points(:two, 7, 'to come', 'p3', available_at => now() + interval '1 day') > 0 AS given;
+SELECT spend_points(:two, 60, 'too much', 's5');
+SELECT hold_points(:two, 60, 'too much', 's5');
+-- nothing is asked for by nobody, under no name
+SELECT adjust_points(:two, 0, 'nothing', 'j6', actor => 'ann');
+SELECT adjust_points(:two, 1, 'nobody', 'j6', actor => '');
+SELECT award_points(:two, 1, 'no ref', '');
+SELECT * FROM verify_ledger();

@@ -224,6 +224,7 @@ GROUP BY 1 ORDER BY 1;
 SELECT rule_code, sum(points) AS points, sum(given) AS given FROM crm_member.simulate_rules('2026-08-01', '2026-09-01') GROUP BY 1 ORDER BY 1;
 \set VERBOSITY terse
 SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '{}');
+SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[3]');
 SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "fixed", "pionts": 3}]');
 SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "gift"}]');
 SELECT * FROM crm_member.simulate_rules('2026-08-01', '2026-09-01', '[{"rule_code": "x", "award": "per_amount", "points": 1, "per": 0}]');

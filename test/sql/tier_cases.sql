@@ -2,14 +2,10 @@
 -- Tiers, story after story: what a member holds after each act, worked out by
 -- hand from what the rules of tiers say.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET timezone = 'UTC';
-SET search_path = crm_member, public;
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 UPDATE points_type SET money_value = 1 WHERE points_type = 'points';
 INSERT INTO points_rule (rule_code, award, points, points_type, per) VALUES ('base', 'per_amount', 1, 'points', 1), ('growth', 'per_amount', 1, 'growth', 10);
@@ -225,5 +221,24 @@ SELECT member_id, balance FROM points_account WHERE member_id IN (26, 27) AND po
 SELECT review_tier(26, '2027-01-31 00:00+08') AS silver, review_tier(27, '2027-01-31 00:00+08') AS gold;
 SELECT pg_temp.acts(26, '[{"buy": [10], "at": "2027-02-01"}]') AS "no more than one point of the new year";
 SELECT tier_code, reached, lacking FROM tier_progress(26, '2027-02-02', true);
+-- a level by hand counts until it lapses, by the time of the sale and before any review; beneath it silver was reached
+SELECT pg_temp.run_program('spend');
+UPDATE tier SET multiplier = CASE tier_code WHEN 'silver' THEN 1.5 WHEN 'gold' THEN 2 END, at_once = tier_code IN ('silver', 'gold'), on_return = 'at_once' WHERE tier_code IN ('silver', 'gold');
+SELECT set_tier(28, 'gold', 'a guest of the house', until => now() + interval '10 days');
+CREATE FUNCTION pg_temp.later(who bigint, price numeric, days int, ref text) RETURNS text LANGUAGE sql AS $$
+  SELECT format('%s, quoted %s', crm_member.checkout(s) #>> '{points,earned}', crm_member.quote(s) #>> '{points,earned}')
+  FROM jsonb_build_object('ref', ref, 'member_id', who, 'sold_at', now() + make_interval(days => days), 'lines', jsonb_build_array(jsonb_build_object('price', price))) s
+$$;
+SELECT pg_temp.later(28, 1000, 9, 'guest 1') AS "2000: gold", pg_temp.later(28, 10, 11, 'guest 2') AS "15: silver";
+SELECT tier_code, earned_tier, manual_tier FROM member_tier WHERE member_id = 28;
+WITH sold AS (SELECT new_id() AS sale_id, d FROM (VALUES (9), (12)) v (d)), head AS (
+  INSERT INTO sale (member_id, sale_id, ref, sold_at) SELECT 28, sale_id, 'guest row ' || d, now() + make_interval(days => d) FROM sold)
+INSERT INTO sale_line (member_id, sale_id, line_no, quantity, price) SELECT 28, sale_id, 1, 1, 100 FROM sold;
+SELECT s.ref, points AS "200, 150" FROM points_entry e JOIN sale s USING (member_id, sale_id) WHERE e.member_id = 28 AND points_type = 'points' AND s.ref LIKE 'guest row%' ORDER BY s.sold_at;
+-- silver is taken away with the sale that raised the member; that sale earned by it, whatever became of it
+SELECT pg_temp.later(29, 1200, 20, 'back') AS "1800: silver at once";
+SELECT refund(jsonb_build_object('ref', 'back', 'sale_ref', 'back', 'refunded_at', now() + interval '21 days'))->>'complete' AS complete;
+SELECT pg_temp.later(29, 100, 22, 'after') AS "100: basic again";
+SELECT member_id, sum(points) AS points, sum(given) AS given FROM simulate_rules(now(), now() + interval '1 year') WHERE points_type = 'points' AND member_id IN (28, 29) GROUP BY 1 ORDER BY 1;
 SELECT * FROM verify_ledger();
 DROP TABLE public.programs, public.stories, public.told;
