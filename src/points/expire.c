@@ -32,7 +32,7 @@
 #include "utils/snapmgr.h"
 
 /* Pages that are taken at least. */
-#define SHARE_MIN 32
+#define SHARE_MIN 16
 
 /* A pass over the accounts, as all processes see it that are at it. */
 typedef struct Pass

@@ -22,7 +22,7 @@
 /* A lot that expired, perhaps: the index knows of rows that are not there any more. */
 typedef struct Found
 {
-	ItemPointerData place;
+	uint64		place;			/* in the table: block, offset */
 	int			account;
 	const PointsType *type;
 } Found;
@@ -68,7 +68,7 @@ AddFound(Sweep *sweep, ItemPointer place, int account, const PointsType *type)
 			: repalloc_huge(sweep->found, sizeof(Found) * sweep->max);
 	}
 	found = &sweep->found[sweep->n++];
-	found->place = *place;
+	found->place = (uint64) ItemPointerGetBlockNumber(place) << 16 | ItemPointerGetOffsetNumber(place);
 	found->account = account;
 	found->type = type;
 }
@@ -199,11 +199,12 @@ SweepAccount(Sweep *sweep, int account, int64 member_id, const PointsType *type,
 	return next;
 }
 
-static int
-ComparePlaces(const void *a, const void *b)
-{
-	return ItemPointerCompare(&((Found *) a)->place, &((Found *) b)->place);
-}
+#define ST_SORT SortFound
+#define ST_ELEMENT_TYPE Found
+#define ST_COMPARE(a, b) ((a)->place < (b)->place ? -1 : (a)->place > (b)->place)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 void
 EndSweep(Sweep *sweep, void (*add) (void *accounts, int account, int64 points), void *accounts)
@@ -211,15 +212,17 @@ EndSweep(Sweep *sweep, void (*add) (void *accounts, int account, int64 points), 
 	LotScan    *scan = sweep->scan;
 
 	if (sweep->n > 0)
-		qsort(sweep->found, sweep->n, sizeof(Found), ComparePlaces);
+		SortFound(sweep->found, sweep->n);
 	for (int i = 0; i < sweep->n; i++)
 	{
 		Found	   *found = &sweep->found[i];
+		ItemPointerData place;
 		bool		again = false;
 		OpenLot		lot;
 
 		CHECK_FOR_INTERRUPTS();
-		if (table_index_fetch_tuple(scan->scan->xs_heapfetch, &found->place, scan->snapshot, scan->slot, &again, NULL))
+		ItemPointerSet(&place, found->place >> 16, found->place & 0xffff);
+		if (table_index_fetch_tuple(scan->scan->xs_heapfetch, &place, scan->snapshot, scan->slot, &again, NULL))
 		{
 			scan->type = found->type;
 			ReadLot(scan, &lot);
