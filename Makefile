@@ -12,7 +12,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/configuration.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/configuration.o src/dictionary.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
 
 # exact decimals
 OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o
@@ -36,9 +36,9 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o
 
 # points
 OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
-	src/points/ledger.o src/points/lot.o src/points/entry.o src/points/balance.o src/points/act.o \
+	src/points/ledger.o src/points/lot.o src/points/sweep.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
-	src/points/award.o src/points/limit.o src/points/bracket.o src/points/simulate.o
+	src/points/award.o src/points/effect.o src/points/limit.o src/points/bracket.o src/points/simulate.o
 
 # tiers
 OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o src/tier/review.o \
@@ -46,7 +46,7 @@ OBJS += src/tier/tier.o src/tier/standing.o src/tier/holding.o src/tier/climb.o 
 
 # RFM
 OBJS += src/rfm/rfm.o src/rfm/quantile.o src/rfm/score.o src/rfm/day.o \
-	src/rfm/collector.o src/rfm/dictionary.o src/rfm/source.o src/rfm/rfm_from.o \
+	src/rfm/collector.o src/rfm/source.o src/rfm/rfm_from.o \
 	src/rfm/model.o src/rfm/store.o src/rfm/run.o src/rfm/grid.o \
 	src/rfm/alias.o src/rfm/sort.o src/rfm/change.o \
 	src/rfm/writer.o src/rfm/snapshot.o src/rfm/segment.o src/rfm/filter.o \
@@ -64,7 +64,7 @@ OBJS += src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o 
 	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
-OBJS += src/job/progress.o src/job/cron.o
+OBJS += src/job/progress.o src/job/cron.o src/job/crew.o
 
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \

@@ -3,7 +3,7 @@
 CREATE SCHEMA crm_member;
 
 COMMENT ON SCHEMA crm_member IS
-  'Retail membership: points, coupons, RFM, merge and the checkout that uses them (extension crm_member)';
+  'Retail membership: points, coupons, RFM, merge and the checkout that uses them (extension crm_member). In all functions NULL for an argument that has a default is that default, and NULL for one that is required is 22004, or NULL where nothing is written; those that only reckon with their arguments are NULL where any of them is';
 
 CREATE FUNCTION crm_member.check_encoding() RETURNS void
 LANGUAGE c STABLE STRICT PARALLEL SAFE
@@ -54,17 +54,20 @@ BEGIN
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'After an update of the extension run CALL crm_member.migrate().';
   END IF;
+  setup.time_zone := coalesce(setup.time_zone, 'Asia/Shanghai');
+  setup.money_scale := coalesce(setup.money_scale, 2);
+  setup.currency := coalesce(setup.currency, 'CNY');
   IF NOT EXISTS (SELECT FROM pg_timezone_names WHERE name = setup.time_zone) THEN
     RAISE EXCEPTION 'time zone "%" is unknown', setup.time_zone
       USING ERRCODE = 'invalid_parameter_value',
             HINT = 'SELECT name FROM pg_timezone_names lists them; the default is Asia/Shanghai.';
   END IF;
-  IF setup.money_scale IS NULL OR setup.money_scale NOT BETWEEN 0 AND 4 THEN
+  IF setup.money_scale NOT BETWEEN 0 AND 4 THEN
     RAISE EXCEPTION 'money scale % is out of range', setup.money_scale
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'An amount of money has 0 to 4 decimals.';
   END IF;
-  IF setup.currency IS NULL OR setup.currency !~ '^[A-Z]{3}$' THEN
+  IF setup.currency !~ '^[A-Z]{3}$' THEN
     RAISE EXCEPTION 'currency "%" is not a currency code', setup.currency
       USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Use the three letters of ISO 4217, such as CNY or USD.';

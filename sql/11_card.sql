@@ -13,11 +13,11 @@ COMMENT ON FUNCTION crm_member.card_expiry(text, timestamptz) IS
   'effective_at + the validity of a card type, by the clock of the business time zone; NULL: never, or the type is unknown';
 
 CREATE FUNCTION crm_member.usable_card(card_no text, at timestamptz DEFAULT now()) RETURNS bigint
-LANGUAGE c STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_usable_card';
 
 COMMENT ON FUNCTION crm_member.usable_card(text, timestamptz) IS
-  'The member, after merges, that may use this card at that time: enabled by then, not expired, and not yet reported lost or cancelled. Errors: RM104 unknown card, RM105 with the reason in the detail; NULL for NULL';
+  'The member, after merges, that may use this card at that time: enabled by then, not expired, and not yet reported lost or cancelled. Errors: RM104 unknown card, RM105 with the reason in the detail; NULL for no card_no';
 
 CREATE TYPE crm_member.card_lock AS (card_no text, card_type text, member_id bigint, state text, replaced_by text, aside_since timestamptz);
 
@@ -129,16 +129,22 @@ DECLARE
   done record;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF n IS NULL OR n NOT BETWEEN 1 AND 10000000 THEN
+  IF create_cards.card_type IS NULL OR n IS NULL THEN
+    RAISE EXCEPTION 'card_type and n must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
+  IF n NOT BETWEEN 1 AND 10000000 THEN
     RAISE EXCEPTION 'n must be between 1 and 10000000' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  IF first_number IS NULL OR digits IS NULL OR digits NOT BETWEEN 1 AND 18 OR first_number < 0
+  prefix := coalesce(prefix, '');
+  first_number := coalesce(first_number, 1);
+  digits := coalesce(digits, 8);
+  IF digits NOT BETWEEN 1 AND 18 OR first_number < 0
      OR first_number::numeric + n - 1 >= 10::numeric ^ digits THEN
     RAISE EXCEPTION 'the numbers do not fit'
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'first_number + n - 1 must be written with digits digits, 1 to 18.';
   END IF;
-  IF prefix IS NULL OR prefix <> btrim(prefix) OR length(prefix) > 40 THEN
+  IF prefix <> btrim(prefix) OR length(prefix) > 40 THEN
     RAISE EXCEPTION 'prefix has up to 40 characters and no blanks around it' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   IF NOT EXISTS (SELECT FROM crm_member.card_type AS t WHERE t.card_type = create_cards.card_type) THEN
@@ -174,7 +180,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.create_cards(text, int, text, bigint, int, text, text) IS
-  'Make n cards (1 to 10,000,000) ahead of use: numbers are prefix and first_number, first_number + 1, ... written with that many digits. Returns n. Repeating a ref makes nothing. Errors: 22023 bad argument, 23505 a number exists already, RM001';
+  'Make n cards (1 to 10,000,000) ahead of use: numbers are prefix and first_number, first_number + 1, ... written with that many digits. Returns n. Repeating a ref makes nothing. Errors: 22004 NULL for what is required, 22023 bad argument, 23505 a number exists already, RM001';
 
 CREATE FUNCTION crm_member.issue_card(member_id bigint, card_no text, card_type text DEFAULT NULL, ref text DEFAULT NULL, actor text DEFAULT NULL)
 RETURNS bigint

@@ -36,7 +36,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_award_points';
 
 COMMENT ON FUNCTION crm_member.award_points(bigint, numeric, text, text, text, timestamptz, timestamptz, timestamptz, text) IS
-  'Give points by hand and return the balance of the account after it, pending points included. ref is required: the same again returns the first result. expires_at NULL: as the points type says; available_at NULL: at once. Errors: 22004 null argument, 22023 points not positive or expiring before they are available, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type';
+  'Give points by hand and return the balance of the account after it, pending points included. ref is required: the same again returns the first result. expires_at NULL: as the points type says; available_at NULL: at once. Errors: 22004 NULL for what is required, 22023 points not positive or expiring before they are available, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.spend_points(
   member_id bigint,
@@ -51,7 +51,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_spend_points';
 
 COMMENT ON FUNCTION crm_member.spend_points(bigint, numeric, text, text, text, timestamptz, text) IS
-  'Spend points, the soonest to expire first, and return the balance of the account after it. ref is required: the same again returns the first result. Errors: 22004 null argument, 22023 points not positive, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
+  'Spend points, the soonest to expire first, and return the balance of the account after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.points_balance(
   member_id bigint,
@@ -59,11 +59,11 @@ CREATE FUNCTION crm_member.points_balance(
   as_of timestamptz DEFAULT now(),
   known_at timestamptz DEFAULT now())
 RETURNS numeric
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_points_balance';
 
 COMMENT ON FUNCTION crm_member.points_balance(bigint, text, timestamptz, timestamptz) IS
-  'Points that can be spent at as_of, by what was booked until known_at: neither pending nor expired. 0 without an account, NULL for NULL. Errors: RM101 unknown member, RM302 unknown points type';
+  'Points that can be spent at as_of, by what was booked until known_at: neither pending nor expired. 0 without an account, NULL for no member. Errors: RM101 unknown member, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.evaluate_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, points numeric, points_type text)
@@ -91,6 +91,16 @@ AS 'MODULE_PATHNAME', 'crm_simulate_rules';
 
 COMMENT ON FUNCTION crm_member.simulate_rules(timestamptz, timestamptz, jsonb, text[], boolean) IS
   'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier they held then (where points reach tiers: that which the draft''s points reach) and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';
+
+CREATE FUNCTION crm_member.rule_totals()
+RETURNS TABLE (rule_code text, points_type text, sales bigint, members bigint, points numeric, turnover numeric,
+               first_at timestamptz, last_at timestamptz)
+LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+ROWS 200
+AS 'MODULE_PATHNAME', 'crm_rule_totals';
+
+COMMENT ON FUNCTION crm_member.rule_totals() IS
+  'What each rule gave in each points type, from the whole journal in one pass: sales, members (after merges), points before returns, money paid for the goods of these sales (NULL: none is recorded), time of the first and the last; view points_rule_effect shows it. Error 22003 sum out of range';
 
 CREATE FUNCTION crm_member.rule_given(member_id bigint, rule_code text, period date, limit_period text) RETURNS numeric
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
@@ -120,10 +130,14 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   codes text[];
+  budgets text[];
 BEGIN
   IF TG_OP = 'INSERT' THEN
     codes := ARRAY(SELECT n.rule_code FROM new_rule AS n WHERE n.member_limit IS NOT NULL);
+    budgets := ARRAY(SELECT n.rule_code FROM new_rule AS n WHERE n.budget IS NOT NULL);
   ELSE
+    budgets := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
+                      WHERE o.budget IS NULL AND n.budget IS NOT NULL);
     codes := ARRAY(SELECT n.rule_code FROM new_rule AS n LEFT JOIN old_rule AS o ON o.rule_code = n.rule_code
                     WHERE o.rule_code IS NULL OR (o.member_limit IS NULL) <> (n.member_limit IS NULL) OR o.limit_period IS DISTINCT FROM n.limit_period);
   END IF;
@@ -131,9 +145,19 @@ BEGIN
     DELETE FROM crm_member.points_rule_use AS u WHERE u.rule_code = ANY (codes) AND u.member_id <> 0;
     DELETE FROM crm_member.merged_use AS u WHERE u.rule_code = ANY (codes);
   END IF;
+  -- at once, since it takes the whole journal: no sale should wait for that
+  IF budgets <> '{}' THEN
+    INSERT INTO crm_member.points_rule_use (member_id, rule_code, period, points)
+    SELECT 0, b.rule_code, '-infinity', coalesce(x.points, 0)
+      FROM unnest(budgets) AS b (rule_code)
+      LEFT JOIN (SELECT g.rule_code, sum(g.points) AS points
+                   FROM crm_member.points_entry AS e CROSS JOIN LATERAL unnest(e.rules, e.rule_points) AS g (rule_code, points)
+                  WHERE e.kind = 'earn' AND e.rules && budgets GROUP BY 1) AS x ON x.rule_code = b.rule_code
+    ON CONFLICT (member_id, rule_code, period) DO UPDATE SET points = excluded.points;
+  END IF;
   RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.forget_rule_use() IS
-  'Statement trigger of points_rule: where a rule gets a member_limit or another limit_period, what it gave to each member is counted anew, from the journal';
+  'Statement trigger of points_rule: where a rule gets a member_limit or another limit_period, what it gave to each member is counted anew, from the journal; where it gets a budget, what it gave to all is counted at once';

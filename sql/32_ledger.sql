@@ -14,7 +14,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_adjust_points';
 
 COMMENT ON FUNCTION crm_member.adjust_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
-  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 null argument, 22023 no points, expiring at once, or an empty reason, ref or actor, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
+  'Correct an account by hand: add points, or take them where negative, and return the balance of the account after it. reason, ref and actor are required: the same again returns the first result. expires_at, of added points, NULL: as the points type says; what is missing when points are taken is for the deficit policy of the points type. Errors: 22004 NULL for what is required, 22023 no points, expiring at once, or an empty reason, ref or actor, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM302 unknown points type, RM305 refused deficit';
 
 CREATE FUNCTION crm_member.hold_points(
   member_id bigint,
@@ -30,7 +30,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_hold_points';
 
 COMMENT ON FUNCTION crm_member.hold_points(bigint, numeric, text, text, text, timestamptz, timestamptz, text) IS
-  'Set points aside so that nothing else spends them, the soonest to expire first, and return the balance of the account after it, without what is held. ref is required and names the hold: the same again returns the first result. expires_at: from then on it does not bind; NULL: after the hold_period of the points type. Held points do not expire before the hold does. Errors: 22004 null argument, 22023 points not positive or timing out at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
+  'Set points aside so that nothing else spends them, the soonest to expire first, and return the balance of the account after it, without what is held. ref is required and names the hold: the same again returns the first result. expires_at: from then on it does not bind; NULL: after the hold_period of the points type. Held points do not expire before the hold does. Errors: 22004 NULL for what is required, 22023 points not positive or timing out at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.release_points(
   member_id bigint,
@@ -45,7 +45,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_release_points';
 
 COMMENT ON FUNCTION crm_member.release_points(bigint, text, numeric, text, text, timestamptz, text) IS
-  'Give up the hold named ref, or part of it (points NULL: all that is held), and return the balance of the account after it: the points go back to their lots. A hold that holds nothing is left as it is. release_ref makes a partial release repeatable. Errors: 22004 null argument, 22023 points not positive, 22003 too many decimals, RM001 release_ref used for something else, RM101 unknown member, RM102 cancelled member, RM303 no such hold, RM304 the hold holds less, or part of one that has timed out';
+  'Give up the hold named ref, or part of it (points NULL: all that is held), and return the balance of the account after it: the points go back to their lots. A hold that holds nothing is left as it is. release_ref makes a partial release repeatable. Errors: 22004 NULL for what is required, 22023 points not positive, 22003 too many decimals, RM001 release_ref used for something else, RM101 unknown member, RM102 cancelled member, RM303 no such hold, RM304 the hold holds less, or part of one that has timed out';
 
 CREATE FUNCTION crm_member.capture_points(
   member_id bigint,
@@ -61,7 +61,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_capture_points';
 
 COMMENT ON FUNCTION crm_member.capture_points(bigint, text, numeric, text, text, boolean, timestamptz, text) IS
-  'Spend what the hold named ref holds, or part of it (points NULL: all), and return the balance of the account after it. release_rest: the rest is given up, else it stays held. Repeated it returns the first result; capture_ref tells several captures of one hold apart. Errors: 22004 null argument, 22023 points not positive, 22003 too many decimals, RM001 capture_ref used for something else, RM101 unknown member, RM102 member not active, RM303 no such hold, RM304 the hold holds less or has timed out';
+  'Spend what the hold named ref holds, or part of it (points NULL: all), and return the balance of the account after it. release_rest: the rest is given up, else it stays held. Repeated it returns the first result; capture_ref tells several captures of one hold apart. Errors: 22004 NULL for what is required, 22023 points not positive, 22003 too many decimals, RM001 capture_ref used for something else, RM101 unknown member, RM102 member not active, RM303 no such hold, RM304 the hold holds less or has timed out';
 
 CREATE FUNCTION crm_member.reverse_points(
   ref text,
@@ -79,7 +79,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_reverse_points';
 
 COMMENT ON FUNCTION crm_member.reverse_points(text, bigint, numeric, int, bigint, text, text, text, timestamptz, text) IS
-  'Undo an act named by its ref (or what a sale did in one points type: ref NULL and sale_id): granted points are taken back, spent ones go back to their lots with their expiry, and what expired meanwhile as the reinstatement of the points type says. points: part of it, with a reversal_ref of its own; NULL: all that is left, which repeated does nothing; line_no: only what that line of the sale earned. Returns the balance of the account after it. What is missing is for the deficit policy of the points type. Errors: 22004 null argument, 22023 neither or both of ref and sale_id, 22003 too many decimals, RM001 reversal_ref used for something else, RM101 unknown member, RM303 no such entry, RM305 refused deficit, RM306 cannot be reversed or less is left';
+  'Undo an act named by its ref (or what a sale did in one points type: ref NULL and sale_id): granted points are taken back, spent ones go back to their lots with their expiry, and what expired meanwhile as the reinstatement of the points type says. points: part of it, with a reversal_ref of its own; NULL: all that is left, which repeated does nothing; line_no: only what that line of the sale earned. Returns the balance of the account after it. What is missing is for the deficit policy of the points type. Errors: 22004 NULL for what is required, 22023 neither or both of ref and sale_id, 22003 too many decimals, RM001 reversal_ref used for something else, RM101 unknown member, RM303 no such entry, RM305 refused deficit, RM306 cannot be reversed or less is left';
 
 CREATE FUNCTION crm_member.transfer_points(
   from_member bigint,
@@ -95,7 +95,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_transfer_points';
 
 COMMENT ON FUNCTION crm_member.transfer_points(bigint, bigint, numeric, text, text, text, timestamptz, text) IS
-  'Move points to another member, the soonest to expire first; they keep their expiry. Returns the balance of from_member after it. ref is required, unique with from_member: the same again returns the first result. Errors: 22004 null argument, 22023 points not positive or one member twice, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
+  'Move points to another member, the soonest to expire first; they keep their expiry. Returns the balance of from_member after it. ref is required, unique with from_member: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive or one member twice, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type';
 
 CREATE FUNCTION crm_member.convert_points(
   member_id bigint,
@@ -111,7 +111,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_convert_points';
 
 COMMENT ON FUNCTION crm_member.convert_points(bigint, numeric, text, text, text, text, timestamptz, text) IS
-  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 null argument, 22023 points not positive or too few for one, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
+  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive or too few for one, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
 
 CREATE FUNCTION crm_member.release_timed_out(member_id bigint, points_type text, at timestamptz) RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -120,13 +120,19 @@ AS 'MODULE_PATHNAME', 'crm_release_timed_out';
 COMMENT ON FUNCTION crm_member.release_timed_out(bigint, text, timestamptz) IS
   'Book as released the holds of an account that timed out until then; spending does so by itself, expire_points() for all. Error RM302 unknown points type';
 
-CREATE FUNCTION crm_member.expire_step(as_of timestamptz, block bigint, accounts int,
-  OUT due bigint, OUT booked bigint, OUT points numeric, OUT next_block bigint, OUT holds bigint)
+CREATE FUNCTION crm_member.release_step(as_of timestamptz, holds int) RETURNS bigint
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS 'MODULE_PATHNAME', 'crm_release_step';
+
+COMMENT ON FUNCTION crm_member.release_step(timestamptz, int) IS
+  'One step of expire_points(): release holds that had timed out until as_of, the oldest first, so many at most with all others of their accounts; how many there were';
+
+CREATE FUNCTION crm_member.expire_step(run_id bigint, as_of timestamptz, accounts int) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS 'MODULE_PATHNAME', 'crm_expire_step';
 
-COMMENT ON FUNCTION crm_member.expire_step(timestamptz, bigint, int) IS
-  'One step of expire_points(): the accounts in a block of points_account and those after it, until so many are due. due: accounts with something to expire, booked: those that had not changed meanwhile, points: that expired, next_block: where to go on, NULL: that was the end, holds: that had timed out and are released, of so many at most with all others of their accounts; where there are any, nothing else is done';
+COMMENT ON FUNCTION crm_member.expire_step(bigint, timestamptz, int) IS
+  'One step of expire_points(): book what expired in the next accounts that are due and have not changed meanwhile, about so many, and note it in ledger_run. NULL: the pass over all accounts goes on, and background workers, called for by the first that finds something, may be at it too; else it is over, and so many accounts were due in it; 0: nobody else was writing, so that none was missed, or none was due. Errors: 22023 bad argument, and what a background worker met';
 
 CREATE FUNCTION crm_member.clear_step(points_type text, as_of timestamptz, after_member bigint, accounts int,
   OUT due bigint, OUT booked bigint, OUT points numeric, OUT last_member bigint)
@@ -200,46 +206,59 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
   run CONSTANT bigint := crm_member.new_id();
-  moment CONSTANT timestamptz := as_of;
-  block bigint := 0;
-  found bigint := 0;
-  step record;
+  moment CONSTANT timestamptz := coalesce(as_of, pg_catalog.now());
+  found bigint;
+  n bigint;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF as_of IS NULL OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
-    RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
+  batch := coalesce(batch, 20000);
+  IF batch OPERATOR(pg_catalog.<) 1 THEN
+    RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
+  PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, false);
   LOOP
-    SELECT * INTO step FROM crm_member.expire_step(moment, block, batch);
-    PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, step.booked, step.points, false);
-    COMMIT;
-    found := found OPERATOR(pg_catalog.+) step.due OPERATOR(pg_catalog.+) step.holds;
-    block := coalesce(step.next_block, 0);
-    CONTINUE WHEN step.next_block IS NOT NULL;
-    -- an account that was changed meanwhile may lie behind us: until a whole pass finds none
-    EXIT WHEN found OPERATOR(pg_catalog.=) 0;
     found := 0;
+    LOOP
+      -- not to wait for the disk at every commit: the last one waits for all of them
+      PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+      n := crm_member.release_step(moment, batch);
+      COMMIT;
+      EXIT WHEN n OPERATOR(pg_catalog.=) 0;
+      found := found OPERATOR(pg_catalog.+) n;
+    END LOOP;
+    LOOP
+      PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+      n := crm_member.expire_step(run, moment, batch);
+      COMMIT;
+      EXIT WHEN n IS NOT NULL;
+    END LOOP;
+    -- until a whole pass finds none that could have been missed
+    EXIT WHEN found OPERATOR(pg_catalog.+) n OPERATOR(pg_catalog.=) 0;
   END LOOP;
   PERFORM crm_member.note_ledger_run(run, 'expire', NULL, moment, 0, 0, true);
 END
 $$;
 
 COMMENT ON PROCEDURE crm_member.expire_points(timestamptz, int) IS
-  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction';
+  'Book what expired until as_of, and release holds that timed out until then: one entry an account, about "batch" accounts a transaction, committed one by one, and all safe on disk when it returns; interrupted, the next call goes on. Background workers help, at most max_parallel_maintenance_workers, as the size of points_account asks for and max_worker_processes allows. Balances and spending do not wait for it: what has expired cannot be spent anyway. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, 2D000 inside a transaction, 57000 a background worker was stopped';
 
 CREATE PROCEDURE crm_member.clear_points(points_type text, as_of timestamptz DEFAULT now(), batch int DEFAULT 20000)
 LANGUAGE plpgsql
 AS $$
 DECLARE
   run CONSTANT bigint := crm_member.new_id();
-  moment CONSTANT timestamptz := as_of;
+  moment CONSTANT timestamptz := coalesce(as_of, pg_catalog.now());
   after_member bigint := -1;
   skipped bigint := 0;
   step record;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF as_of IS NULL OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
-    RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
+  batch := coalesce(batch, 20000);
+  IF batch OPERATOR(pg_catalog.<) 1 THEN
+    RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF points_type IS NULL THEN
+    RAISE EXCEPTION 'argument "points_type" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF NOT EXISTS (SELECT FROM crm_member.points_type t
                  WHERE t.points_type OPERATOR(pg_catalog.=) clear_points.points_type AND NOT t.stored_value) THEN
@@ -264,7 +283,7 @@ END
 $$;
 
 COMMENT ON PROCEDURE crm_member.clear_points(text, timestamptz, int) IS
-  'Clear the accounts of a points type, as at the end of a year: what was earned before as_of and is not spent, held or expired goes, pending points and debts too; one entry an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Progress: table ledger_run. To be called outside a transaction block. Errors: 22023 bad argument, RM302 unknown points type, 2D000 inside a transaction';
+  'Clear the accounts of a points type, as at the end of a year: what was earned before as_of and is not spent, held or expired goes, pending points and debts too; one entry an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Progress: table ledger_run. To be called outside a transaction block. Errors: 22004 no points_type, 22023 bad argument, RM302 unknown points type, 2D000 inside a transaction';
 
 CREATE FUNCTION crm_member.verify_ledger()
 RETURNS TABLE (member_id bigint, points_type text, problem text, detail text)

@@ -21,8 +21,9 @@ DECLARE
   now_held text;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF set_tier.member_id IS NULL OR set_tier.reason IS NULL OR set_tier.at_least IS NULL THEN
-    RAISE EXCEPTION 'member_id, reason and at_least must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  set_tier.at_least := coalesce(set_tier.at_least, false);
+  IF set_tier.member_id IS NULL OR set_tier.reason IS NULL THEN
+    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF set_tier.tier_code IS NOT NULL AND NOT EXISTS (SELECT FROM crm_member.tier AS t WHERE t.tier_code = set_tier.tier_code) THEN
     RAISE EXCEPTION 'tier "%" does not exist', set_tier.tier_code
@@ -98,20 +99,20 @@ CREATE FUNCTION crm_member.tier_progress(
   every_tier boolean DEFAULT false)
 RETURNS TABLE (tier_code text, rank smallint, way smallint, part smallint, measure text, points_type text,
                counts_from timestamptz, threshold numeric, reached numeric, lacking numeric)
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_tier_progress';
 
 COMMENT ON FUNCTION crm_member.tier_progress(bigint, timestamptz, boolean) IS
-  'What a member, after merges, has towards the next tier above the one earned (or every tier above), rule by rule: threshold, reached since counts_from and lacking, in money, sales or points as measure says. All parts of one way must be reached; any way will do. No row at the top; no row and nothing written for NULL. Error RM101 unknown member';
+  'What a member, after merges, has towards the next tier above the one earned (or every tier above), rule by rule: threshold, reached since counts_from and lacking, in money, sales or points as measure says. All parts of one way must be reached; any way will do. No row at the top, or for no member. Error RM101 unknown member';
 
 CREATE FUNCTION crm_member.review_tier(member_id bigint, as_of timestamptz DEFAULT now()) RETURNS text
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_review_tier';
 
 COMMENT ON FUNCTION crm_member.review_tier(bigint, timestamptz) IS
-  'Review one member, after merges, as review_tiers() does, and return the tier held then; NULL: none, or NULL given. Errors: RM101 unknown member, RM102 cancelled member';
+  'Review one member, after merges, as review_tiers() does, and return the tier held then; NULL: none, or no member given. Errors: RM101 unknown member, RM102 cancelled member';
 
 CREATE FUNCTION crm_member.review_step(as_of timestamptz, after_member bigint, batch int,
   OUT members bigint, OUT raised bigint, OUT lowered bigint, OUT renewed bigint, OUT last_member bigint)
@@ -164,13 +165,14 @@ CREATE PROCEDURE crm_member.review_tiers(as_of timestamptz DEFAULT now(), batch 
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  moment CONSTANT timestamptz := as_of;
+  moment CONSTANT timestamptz := coalesce(as_of, pg_catalog.now());
   run record;
   step record;
   after_member bigint;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF as_of IS NULL OR NOT pg_catalog.isfinite(as_of) OR batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
+  batch := coalesce(batch, 1000);
+  IF NOT pg_catalog.isfinite(moment) OR batch OPERATOR(pg_catalog.<) 1 THEN
     RAISE EXCEPTION 'as_of must be a moment and batch positive' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   SELECT * INTO run FROM crm_member.begin_tier_review(moment);

@@ -152,7 +152,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_generate_coupons';
 
 COMMENT ON FUNCTION crm_member.generate_coupons(text, bigint, text, text) IS
-  'Make n codes that whoever presents them can use, and return n; they are in table coupon. With a ref, the same call again makes none and returns the same. Errors: 22004 null argument, 22023 n not from 0 to 100,000,000 or an automatic promotion, RM001 ref used for something else, RM410 unknown template, RM411 template not active';
+  'Make n codes that whoever presents them can use, and return n; they are in table coupon. With a ref, the same call again makes none and returns the same. Errors: 22004 NULL for what is required, 22023 n not from 0 to 100,000,000 or an automatic promotion, RM001 ref used for something else, RM410 unknown template, RM411 template not active';
 
 CREATE FUNCTION crm_member.issue_coupon(
   template_code text,
@@ -164,7 +164,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_issue_coupon';
 
 COMMENT ON FUNCTION crm_member.issue_coupon(text, bigint, text, text) IS
-  'A new coupon for a member, who alone can use it, or with member_id NULL for whoever presents it. ref is required: the same call again returns the first code. Errors: 22004 null argument, 22023 an automatic promotion, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM410 unknown template, RM411 template not active';
+  'A new coupon for a member, who alone can use it, or with member_id NULL for whoever presents it. ref is required: the same call again returns the first code. Errors: 22004 NULL for what is required, 22023 an automatic promotion, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM410 unknown template, RM411 template not active';
 
 CREATE FUNCTION crm_member.import_coupon(
   template_code text,
@@ -176,7 +176,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_import_coupon';
 
 COMMENT ON FUNCTION crm_member.import_coupon(text, text, bigint, text) IS
-  'Take over a code of another system, any text of 1 to 200 characters; blanks around it and case do not matter. Returns the code it is kept under, which works as well; importing it again returns the same. Errors: 22004 null argument, 22023 no such text or an automatic promotion, RM101 unknown member, RM102 cancelled member, RM410 unknown template, RM411 template not active, RM419 imported before for another template';
+  'Take over a code of another system, any text of 1 to 200 characters; blanks around it and case do not matter. Returns the code it is kept under, which works as well; importing it again returns the same. Errors: 22004 NULL for what is required, 22023 no such text or an automatic promotion, RM101 unknown member, RM102 cancelled member, RM410 unknown template, RM411 template not active, RM419 imported before for another template';
 
 CREATE FUNCTION crm_member.hold_coupon(
   code text,
@@ -188,7 +188,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_hold_coupon';
 
 COMMENT ON FUNCTION crm_member.hold_coupon(text, text, interval, text) IS
-  'Keep a coupon, of one with several uses the last that is left, for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. A code of any number of uses is not kept from anybody. Limits and budgets are not held. Errors: 22004 null argument, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
+  'Keep a coupon, of one with several uses the last that is left, for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. A code of any number of uses is not kept from anybody. Limits and budgets are not held. Errors: 22004 NULL for what is required, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
 
 CREATE FUNCTION crm_member.release_coupon(
   code text,
@@ -200,7 +200,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_release_coupon';
 
 COMMENT ON FUNCTION crm_member.release_coupon(text, text, text, bigint) IS
-  'End the hold of a coupon, or give back the use that redeem_coupon() made under this ref, such as when the payment failed; false where it is neither held nor redeemed under this ref. member_id says whose redemption, 0 a guest''s, where several buyers made one under it. Errors: 22004 null argument, 22P02 mistyped code, RM001 redeemed by several buyers, RM401 unknown';
+  'End the hold of a coupon, or give back the use that redeem_coupon() made under this ref, such as when the payment failed; false where it is neither held nor redeemed under this ref. member_id says whose redemption, 0 a guest''s, where several buyers made one under it. Errors: 22004 NULL for what is required, 22P02 mistyped code, RM001 redeemed by several buyers, RM401 unknown';
 
 CREATE FUNCTION crm_member.void_coupon(
   code text,
@@ -212,7 +212,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_void_coupon';
 
 COMMENT ON FUNCTION crm_member.void_coupon(text, text, text, text) IS
-  'Make a coupon useless for good, held, used up or not: uses made of it stand, and no return gives one back; false where it was void already. Errors: 22004 null argument, 22P02 mistyped code, RM401 unknown';
+  'Make a coupon useless for good, held, used up or not: uses made of it stand, and no return gives one back; false where it was void already. Errors: 22004 NULL for what is required, 22P02 mistyped code, RM401 unknown';
 
 CREATE FUNCTION crm_member.validate_coupon(
   code text,
@@ -241,7 +241,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_redeem_coupon';
 
 COMMENT ON FUNCTION crm_member.redeem_coupon(text, jsonb, text, text) IS
-  'Use a coupon for a sale that is rung up elsewhere, by itself, and return what it takes off: money, and [{"line_no", "discount"}]. ref, unique with the buyer, is required: the same call again returns the first result. Errors: 22004 null argument, 22P02 and RM4xx as validate_coupon(), RM001 ref used for something else, and for the sale as checkout()';
+  'Use a coupon for a sale that is rung up elsewhere, by itself, and return what it takes off: money, and [{"line_no", "discount"}]. ref, unique with the buyer, is required: the same call again returns the first result. Errors: 22004 NULL for what is required, 22P02 and RM4xx as validate_coupon(), RM001 ref used for something else, and for the sale as checkout()';
 
 CREATE FUNCTION crm_member.best_coupons(
   sale jsonb,

@@ -133,28 +133,28 @@ COMMENT ON PROCEDURE crm_member.run_rfm(date, text) IS
   'Score all members by a model of rfm_model as of a day (NULL: today in the program''s time zone); the view rfm shows the scores. All or nothing: until it commits the old scores are in force. Errors: RM501 for an unknown model, RM502 while another run of the model is in progress, 22023 for bad cuts of the model';
 
 CREATE FUNCTION crm_member.rfm_grid(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
-LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_rfm_grid';
 COMMENT ON FUNCTION crm_member.rfm_grid(text, text) IS
-  'The members of each recency by frequency cell of the model''s scores, as a picture in text for a terminal; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+  'The members of each recency by frequency cell of the model''s scores, as a picture in text for a terminal; language en or zh. Errors: RM501 for an unknown model, 22023 for another language';
 
 CREATE FUNCTION crm_member.segment_bars(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
-LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_segment_bars';
 COMMENT ON FUNCTION crm_member.segment_bars(text, text) IS
-  'The segments of the model''s scores with their members, as bars in text for a terminal; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+  'The segments of the model''s scores with their members, as bars in text for a terminal; language en or zh. Errors: RM501 for an unknown model, 22023 for another language';
 
 CREATE FUNCTION crm_member.rfm_grid_svg(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
-LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_rfm_grid_svg';
 COMMENT ON FUNCTION crm_member.rfm_grid_svg(text, text) IS
-  'The members of each recency by frequency cell of the model''s scores, as an SVG picture that stands alone; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+  'The members of each recency by frequency cell of the model''s scores, as an SVG picture that stands alone; language en or zh. Errors: RM501 for an unknown model, 22023 for another language';
 
 CREATE FUNCTION crm_member.segment_bars_svg(model text DEFAULT 'default', language text DEFAULT 'en') RETURNS text
-LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_segment_bars_svg';
 COMMENT ON FUNCTION crm_member.segment_bars_svg(text, text) IS
-  'The segments of the model''s scores with their shares of members and money, as an SVG picture that stands alone; language en or zh. NULL for NULL. Errors: RM501 for an unknown model, 22023 for another language';
+  'The segments of the model''s scores with their shares of members and money, as an SVG picture that stands alone; language en or zh. Errors: RM501 for an unknown model, 22023 for another language';
 
 CREATE FUNCTION crm_member.note_purchase() RETURNS trigger
 LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -225,7 +225,7 @@ COMMENT ON FUNCTION crm_member.rfm_moves(bigint, bigint) IS
 
 CREATE FUNCTION crm_member.rfm_path(member_id bigint, model text DEFAULT 'default')
 RETURNS TABLE (run_id bigint, as_of date, finished_at timestamptz, score crm_member.rfm_score, segment text, monetary numeric)
-LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -239,7 +239,7 @@ BEGIN
                            WHERE p.run_id = r.run_id AND p.member_from <= rfm_path.member_id
                            ORDER BY p.member_from DESC LIMIT 1) p
       CROSS JOIN LATERAL crm_member.unpack_scores(p.member_from, p.scores) u
-     WHERE r.model_code = rfm_path.model AND u.member_id = rfm_path.member_id
+     WHERE r.model_code = coalesce(rfm_path.model, 'default') AND u.member_id = rfm_path.member_id
      ORDER BY r.finished_at;
 END $$;
 COMMENT ON FUNCTION crm_member.rfm_path(bigint, text) IS

@@ -199,12 +199,16 @@ DECLARE
   unknown bigint;
 BEGIN
   PERFORM crm_member.require_setup();
+  IF mark_distinct.a IS NULL OR mark_distinct.b IS NULL THEN
+    RAISE EXCEPTION 'a and b must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
   SELECT x.id INTO unknown
     FROM (VALUES (mark_distinct.a), (mark_distinct.b)) AS x(id)
    WHERE NOT EXISTS (SELECT FROM crm_member.member AS m WHERE m.member_id = x.id)
    LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'member % does not exist', unknown USING ERRCODE = 'RM101';
+    RAISE EXCEPTION 'member % is unknown', unknown
+      USING ERRCODE = 'RM101', HINT = 'member_id(kind, value) finds a member by mobile, card and so on.';
   END IF;
   PERFORM crm_member.judge_pair('member', mark_distinct.a::text, mark_distinct.b::text, 'different',
                                 mark_distinct.reason, mark_distinct.actor);
@@ -212,4 +216,4 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.mark_distinct(bigint, bigint, text, text) IS
-  'Two members are not one, for ever: neither a run nor a chain of pairs joins them again. Errors: RM101 unknown member, 22023 the same member twice';
+  'Two members are not one, for ever: neither a run nor a chain of pairs joins them again. Errors: 22004 NULL, RM101 unknown member, 22023 the same member twice';

@@ -98,15 +98,16 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 AS $$
 #variable_conflict use_column
 DECLARE
-  said CONSTANT bigint := hashtextextended(concat_ws(':', refer_member.referrer, extract(epoch FROM refer_member.at)), 0);
+  said CONSTANT bigint := hashtextextended(concat_ws(':', refer_member.referrer, extract(epoch FROM coalesce(refer_member.at, now()))), 0);
   brought bigint;
   by_whom bigint;
   above bigint;
   done record;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF refer_member.member_id IS NULL OR refer_member.referrer IS NULL OR refer_member.at IS NULL THEN
-    RAISE EXCEPTION 'member_id, referrer and at must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  refer_member.at := coalesce(refer_member.at, now());
+  IF refer_member.member_id IS NULL OR refer_member.referrer IS NULL THEN
+    RAISE EXCEPTION 'member_id and referrer must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM crm_member.lock_member(m, false) FROM unnest(ARRAY[least(refer_member.member_id, refer_member.referrer),
                                                           greatest(refer_member.member_id, refer_member.referrer)]) AS m;
@@ -152,6 +153,7 @@ DECLARE
   balance numeric;
 BEGIN
   PERFORM crm_member.require_setup();
+  reward_referral.points_type := coalesce(reward_referral.points_type, 'points');
   IF reward_referral.member_id IS NULL OR reward_referral.ref IS NULL THEN
     RAISE EXCEPTION 'member_id and ref must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
@@ -183,8 +185,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM crm_member.require_setup();
-  IF relate_members.member_id IS NULL OR relate_members.other IS NULL OR relate_members.relation IS NULL OR relate_members.since IS NULL THEN
-    RAISE EXCEPTION 'member_id, other, relation and since must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  relate_members.relation := coalesce(relate_members.relation, 'household');
+  relate_members.since := coalesce(relate_members.since, now());
+  IF relate_members.member_id IS NULL OR relate_members.other IS NULL THEN
+    RAISE EXCEPTION 'member_id and other must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM crm_member.lock_member(m, false) FROM unnest(ARRAY[least(relate_members.member_id, relate_members.other),
                                                           greatest(relate_members.member_id, relate_members.other)]) AS m;
@@ -208,8 +212,11 @@ AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM crm_member.require_setup();
+  IF unrelate_members.member_id IS NULL OR unrelate_members.other IS NULL THEN
+    RAISE EXCEPTION 'member_id and other must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
   UPDATE crm_member.member_relation AS r SET ended_at = now()
-   WHERE r.ended_at IS NULL AND r.relation = unrelate_members.relation
+   WHERE r.ended_at IS NULL AND r.relation = coalesce(unrelate_members.relation, 'household')
      AND (r.member_id IN (SELECT crm_member.family_of(unrelate_members.member_id)) AND r.other IN (SELECT crm_member.family_of(unrelate_members.other))
           OR r.relation = 'household' AND r.member_id IN (SELECT crm_member.family_of(unrelate_members.other))
              AND r.other IN (SELECT crm_member.family_of(unrelate_members.member_id)));
@@ -218,7 +225,7 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.unrelate_members(bigint, bigint, text) IS
-  'End a relation, also one that was noted for members merged with these; false where there was none';
+  'End a relation, also one that was noted for members merged with these; false where there was none. Error 22004 NULL';
 
 CREATE FUNCTION crm_member.set_consent(
   member_id bigint, channel text, purpose text, granted boolean, explicit boolean DEFAULT true, at timestamptz DEFAULT now(),
@@ -227,14 +234,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 AS $$
 #variable_conflict use_column
 DECLARE
-  said CONSTANT bigint := hashtextextended(concat_ws(':', set_consent.channel, set_consent.purpose, set_consent.granted, set_consent.explicit), 0);
+  said CONSTANT bigint := hashtextextended(concat_ws(':', set_consent.channel, set_consent.purpose, set_consent.granted, coalesce(set_consent.explicit, true)), 0);
   locked bigint;
   done bigint;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF set_consent.member_id IS NULL OR set_consent.channel IS NULL OR set_consent.purpose IS NULL OR set_consent.granted IS NULL
-     OR set_consent.explicit IS NULL OR set_consent.at IS NULL THEN
-    RAISE EXCEPTION 'member_id, channel, purpose, granted, explicit and at must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  set_consent.explicit := coalesce(set_consent.explicit, true);
+  set_consent.at := coalesce(set_consent.at, now());
+  IF set_consent.member_id IS NULL OR set_consent.channel IS NULL OR set_consent.purpose IS NULL OR set_consent.granted IS NULL THEN
+    RAISE EXCEPTION 'member_id, channel, purpose and granted must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   locked := crm_member.lock_member(set_consent.member_id, false);
   SELECT c.fingerprint INTO done FROM crm_member.family_of(locked) AS f
@@ -315,6 +323,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM crm_member.require_setup();
+  IF close_case.member_id IS NULL OR close_case.case_id IS NULL THEN
+    RAISE EXCEPTION 'member_id and case_id must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
   PERFORM crm_member.lock_member(close_case.member_id, false);
   UPDATE crm_member.member_case AS c SET closed_at = now(), outcome = close_case.outcome
    WHERE c.member_id IN (SELECT crm_member.family_of(close_case.member_id)) AND c.case_id = close_case.case_id AND c.closed_at IS NULL;
@@ -323,4 +334,4 @@ END
 $$;
 
 COMMENT ON FUNCTION crm_member.close_case(bigint, bigint, text, text) IS
-  'Close a case of a member; false where no such case is open. Error RM101 unknown member';
+  'Close a case of a member; false where no such case is open. Errors: 22004 NULL, RM101 unknown member';

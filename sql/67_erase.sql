@@ -23,7 +23,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_redact';
 
 COMMENT ON FUNCTION crm_member.redact(text, text, text, bigint[], text) IS
-  'Take what a pattern finds out of a column of a table of ours, also of a journal: how is text, json, clear, which empties a jsonb object, or ref, which puts a digest in its place that is the same wherever the reference stands. members NULL: of any row. Returns how many rows were changed';
+  'Take what a pattern finds out of a column of a table of ours, also of a journal: how is text, json, clear, which empties a jsonb object, or ref, which puts a digest in its place that is the same wherever the reference stands. members NULL: of any row. Returns how many rows were changed. Error 22004 NULL for what is required';
 
 -- The words of a person, as one pattern: names as they are, numbers however they are grouped.
 CREATE FUNCTION crm_member.person_pattern(members bigint[], elsewhere boolean) RETURNS text
@@ -89,8 +89,9 @@ DECLARE
   identities int;
 BEGIN
   PERFORM crm_member.require_setup();
-  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL OR erase_member.everywhere IS NULL THEN
-    RAISE EXCEPTION 'member_id, reason and everywhere must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+  erase_member.everywhere := coalesce(erase_member.everywhere, true);
+  IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
+    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   survivor := crm_member.lock_member(erase_member.member_id, false);
   SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family

@@ -147,7 +147,7 @@ CREATE FUNCTION crm_member.cron_call(database text, name text, schedule text, co
 LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
 AS 'MODULE_PATHNAME', 'crm_cron_call';
 COMMENT ON FUNCTION crm_member.cron_call(text, text, text, text) IS
-  'Schedule a command for this database with pg_cron in another, or (schedule NULL) unschedule it, as the current role and under its rights there, through a background worker. Errors: 3D000 no such database, 53000 no background worker is free, and what pg_cron raises';
+  'Schedule a command for this database with pg_cron in another, or (schedule NULL) unschedule it, as the current role and under its rights there, through a background worker. Errors: 22004 NULL for what is required, 3D000 no such database, 53000 no background worker is free, and what pg_cron raises';
 
 -- Only superusers may read the setting.
 CREATE FUNCTION crm_member.cron_database() RETURNS text

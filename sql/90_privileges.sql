@@ -37,7 +37,7 @@ AS $$
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
     compare_values,read_id_number,blind_value,
     canonical_member,family_of,counting_referral,judge_referral,referrer_of,may_contact,member_360,mask,may_see_person,card_expiry,
-    sale_document,evaluate_points,explain_points,simulate_rules,points_balance,stored_value_balance,verify_ledger,
+    sale_document,evaluate_points,explain_points,simulate_rules,rule_totals,points_balance,stored_value_balance,verify_ledger,
     rfm_score,r,f,m,rfm_from,rfm_grid%,rfm_path,segment_bars%,score_member,score_band,segment_of,unpack_scores,minor_to_money,rfm_scores,rfm_moves,tier_progress}'),
 
   -- what happens at a till
@@ -52,7 +52,7 @@ AS $$
   ('manager', 'select', '{person,identity,member_ref,member_event,member_fact,member_context,member_filter,card_batch,
     import,import_error,coupon,coupon_alias,coupon_event,member_case,golden_record,merged_debt,merged_coupon,match_model,match_record,match_relation,match_verdict,match_run,match_key,duplicate_%}'),
   ('manager', 'execute', '{unbind_identity,set_member_status,set_tier,review_tier,create_cards,cancel_card,import_members,settle_sales,
-    award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_timed_out,note_ledger_run,
+    award_points,adjust_points,reverse_points,transfer_points,close_stored_value,expire_points,expire_step,release_step,release_timed_out,note_ledger_run,
     generate_coupons,issue_coupon,import_coupon,void_coupon,review_tiers,begin_tier_review,review_step,note_tier_review,
     reward_referral,relate_members,unrelate_members,open_case,close_case,merge_members,unmerge,was_erased,mark_distinct,judge_pair,match_keys,connected_components,run_rfm,cuts_ascend,filter_sql,filter_members,filter_count,combined_members,combined_count,refresh_segments,find_duplicates}'),
   ('manager', 'insert', '{sale,sale_line}'),

@@ -80,7 +80,7 @@ COMMENT ON COLUMN crm_member.points_rule.max_points IS 'Most the rule gives for 
 COMMENT ON COLUMN crm_member.points_rule.brackets IS 'Steps of money paid and what they give, such as [{"from": 100, "points": 20}, {"from": 500, "points": 150}]: see is_brackets()';
 COMMENT ON COLUMN crm_member.points_rule.member_limit IS 'Most the rule gives to one member in a limit_period; the last sale gets what is left';
 COMMENT ON COLUMN crm_member.points_rule.limit_period IS 'day, week (from Monday), month or year of the business calendar, by the time of the sale; NULL: ever';
-COMMENT ON COLUMN crm_member.points_rule.budget IS 'Most the rule gives to all members together; the last sale gets what is left';
+COMMENT ON COLUMN crm_member.points_rule.budget IS 'Most the rule gives to all members together, what it gave before it had one included; the last sale gets what is left';
 COMMENT ON COLUMN crm_member.points_rule.stack_group IS 'Of the rules in one group that match, only the first in order gives points';
 COMMENT ON COLUMN crm_member.points_rule.stackable IS 'false: gives points only if no rule before it did, and then none after it does; base rules and multipliers apart';
 COMMENT ON COLUMN crm_member.points_rule.pending IS 'How long after the sale the points cannot be spent yet';
@@ -104,7 +104,7 @@ CREATE TABLE crm_member.points_rule_use (
   PRIMARY KEY (member_id, rule_code, period)
 ) WITH (fillfactor = 80);
 
-COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again. A row of a member is made when a sale first asks for it, from the journal';
+COMMENT ON TABLE crm_member.points_rule_use IS 'What rules with a member_limit or budget have given so far; what is taken back later is not given again. A row of a member is made when a sale first asks for it, that of a budget when the rule gets it, from the journal';
 COMMENT ON COLUMN crm_member.points_rule_use.rule_code IS 'The rule';
 COMMENT ON COLUMN crm_member.points_rule_use.points IS 'Points given in the period';
 COMMENT ON COLUMN crm_member.points_rule_use.member_id IS 'The member; 0: all members, for the budget';

@@ -91,24 +91,12 @@ COMMENT ON COLUMN crm_member.points_forecast.expected_spent IS 'remaining - expe
 COMMENT ON COLUMN crm_member.points_forecast.expected_money_value IS 'Money''s worth of expected_spent; NULL where the points type has none';
 
 CREATE VIEW crm_member.points_rule_effect AS
-WITH given AS (
-  SELECT r.rule_code, e.points_type, e.member_id, e.sale_id, sum(r.points) AS points, min(e.at) AS first_at, max(e.at) AS last_at
-  FROM crm_member.points_entry AS e CROSS JOIN LATERAL unnest(e.rules, e.rule_points) AS r (rule_code, points)
-  WHERE e.kind = 'earn'
-  GROUP BY 1, 2, 3, 4
-), effect AS (
-  SELECT g.rule_code, g.points_type, count(*) AS sales, count(DISTINCT coalesce(a.root, g.member_id)) AS members, sum(g.points) AS points,
-         min(g.first_at) AS first_at, max(g.last_at) AS last_at, sum(s.amount - s.discount) AS turnover
-  FROM given AS g LEFT JOIN crm_member.sale AS s ON s.member_id = g.member_id AND s.sale_id = g.sale_id
-  LEFT JOIN crm_member.member_root AS a ON a.member_id = g.member_id
-  GROUP BY 1, 2
-)
 SELECT coalesce(r.rule_code, e.rule_code) AS rule_code, r.name, r.active, coalesce(e.points_type, r.points_type) AS points_type,
        coalesce(e.sales, 0) AS sales, coalesce(e.members, 0) AS members, coalesce(e.points, 0) AS points,
        round(coalesce(e.points, 0) * t.money_value, (SELECT money_scale FROM crm_member.setting)) AS money_value,
        coalesce(e.turnover, 0) AS turnover, e.first_at, e.last_at, r.budget, r.budget - coalesce(u.points, 0) AS budget_left
 FROM crm_member.points_rule AS r
-FULL JOIN effect AS e ON e.rule_code = r.rule_code
+FULL JOIN crm_member.rule_totals() AS e ON e.rule_code = r.rule_code
 LEFT JOIN crm_member.points_rule_use AS u ON u.member_id = 0 AND u.rule_code = r.rule_code
 LEFT JOIN crm_member.points_type AS t ON t.points_type = coalesce(e.points_type, r.points_type);
 

@@ -274,20 +274,20 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 	char	   *ref = RequiredText(fcinfo, 1, "ref");
 	const CouponTemplate *template;
 	Interval	zero = {0};
+	Interval	quarter = {.time = 15 * USECS_PER_MINUTE};
+	Interval   *hold_for = PG_ARGISNULL(2) ? &quarter : PG_GETARG_INTERVAL_P(2);
 	TimestampTz until;
 	Datum		values[3];
 	Coupon		coupon;
 	bool		held;
 
-	if (PG_ARGISNULL(2))
-		RefuseNull("hold_for");
-	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(2),
+	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(hold_for),
 										  IntervalPGetDatum(&zero))) <= 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a coupon can only be held for some time"),
 						errhint("\"hold_for\" must be a positive interval.")));
 	RequireCoupon(presented, false, &coupon);
-	until = AddBusinessInterval(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(2));
+	until = AddBusinessInterval(GetCurrentTimestamp(), hold_for);
 	/* who can use it any number of times need not keep others from it */
 	template = FindTemplate(GetTemplateSet(), coupon.template_code);
 	if (template != NULL && template->uses == 0 && !coupon.voided)

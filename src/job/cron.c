@@ -141,14 +141,17 @@ PG_FUNCTION_INFO_V1(crm_cron_call);
 Datum
 crm_cron_call(PG_FUNCTION_ARGS)
 {
-	char	   *database = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *database = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char	   *timing = PG_ARGISNULL(2) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	char	   *command = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	dsm_segment *segment;
 	CronCall   *call;
 	CronCall	result;
 
+	if (database == NULL || name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("database and name must not be NULL")));
 	if (strlen(name) >= CRON_TEXT || strlen(timing) >= CRON_TEXT || strlen(command) >= CRON_TEXT)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("schedule is too long")));
 	segment = dsm_create(sizeof(CronCall), 0);

@@ -63,16 +63,20 @@ typedef struct PairList
 	uint64  size;
 } PairList;
 
+/* Room for more in a list that is full. */
+static void *
+Grow(void *items, uint64 *size, uint64 least, Size width)
+{
+	*size = Max(least, *size * 2);
+	return items == NULL ? palloc_extended(*size * width, MCXT_ALLOC_HUGE)
+						 : repalloc_huge(items, *size * width);
+}
+
 static void
 AddKeyRow(KeyRows *list, uint64 key, uint32 row, uint32 field)
 {
 	if (list->count == list->size)
-	{
-		list->size = Max(4096, list->size * 2);
-		list->rows = list->rows == NULL
-						 ? palloc_extended(list->size * sizeof(KeyRow), MCXT_ALLOC_HUGE)
-						 : repalloc_huge(list->rows, list->size * sizeof(KeyRow));
-	}
+		list->rows = Grow(list->rows, &list->size, 4096, sizeof(KeyRow));
 	list->rows[list->count++] = (KeyRow){key, row, field};
 }
 
@@ -99,12 +103,7 @@ AddPair(PairList *list, uint32 a, uint32 b)
 		if (list->size > 0)
 			MakeUnique(list);
 		if (list->count >= list->size / 2)
-		{
-			list->size = Max(65536, list->size * 2);
-			list->pairs = list->pairs == NULL
-							  ? palloc_extended(list->size * sizeof(uint64), MCXT_ALLOC_HUGE)
-							  : repalloc_huge(list->pairs, list->size * sizeof(uint64));
-		}
+			list->pairs = Grow(list->pairs, &list->size, 65536, sizeof(uint64));
 	}
 	list->pairs[list->count++] = a < b ? ((uint64) a << 32) | b : ((uint64) b << 32) | a;
 }
@@ -231,12 +230,7 @@ static void
 KeepPair(MatchPairs *result, uint32 left, uint32 right, uint64 pattern)
 {
 	if (result->count == result->size)
-	{
-		result->size = Max(4096, result->size * 2);
-		result->pairs = result->pairs == NULL
-							? palloc_extended(result->size * sizeof(MatchPair), MCXT_ALLOC_HUGE)
-							: repalloc_huge(result->pairs, result->size * sizeof(MatchPair));
-	}
+		result->pairs = Grow(result->pairs, &result->size, 4096, sizeof(MatchPair));
 	result->pairs[result->count++] = (MatchPair){left, right, pattern};
 }
 

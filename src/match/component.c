@@ -43,7 +43,7 @@ typedef struct Receiver
 	Slot         *slots; /* twice as many as there may be keys */
 	uint32        mask;
 	int           nwaiting;
-	int64         waiting[EDGES_AT_ONCE][2]; /* looked up together, so that memory can be asked ahead */
+	int64 waiting[EDGES_AT_ONCE][2]; /* looked up together, so that memory can be asked ahead */
 } Receiver;
 
 static void
@@ -152,7 +152,7 @@ JoinWaiting(Receiver *receiver)
 static inline int64
 KeyOf(Oid type, Datum value)
 {
-	return type == INT8OID	 ? DatumGetInt64(value)
+	return type == INT8OID   ? DatumGetInt64(value)
 		   : type == INT4OID ? DatumGetInt32(value)
 							 : DatumGetInt16(value);
 }

@@ -355,9 +355,7 @@ crm_find_duplicates(PG_FUNCTION_ARGS)
 	int            security;
 	MemoryContext  old;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("model must not be null")));
-	code = PG_GETARG_DATUM(0);
+	code = PG_ARGISNULL(0) ? CStringGetTextDatum("member") : PG_GETARG_DATUM(0);
 	owner = RelationOwner(CrmRelation("match_model"));
 	GetUserIdAndSecContext(&user, &security);
 	/* called from a block, see what the block has written */

@@ -79,8 +79,12 @@ PG_FUNCTION_INFO_V1(crm_usable_card);
 Datum
 crm_usable_card(PG_FUNCTION_ARGS)
 {
-	int64		holder = UsableCard(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_TIMESTAMPTZ(1));
+	int64		holder;
 
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	holder = UsableCard(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1));
 	SPI_connect();
 	holder = CanonicalMember(holder, true);
 	SPI_finish();

@@ -513,7 +513,7 @@ Datum
 crm_import_members(PG_FUNCTION_ARGS)
 {
 	char	   *source = TextArgument(fcinfo, 0);
-	char	   *on_conflict = TextArgument(fcinfo, 1);
+	char	   *on_conflict = PG_ARGISNULL(1) ? "reject" : TextArgument(fcinfo, 1);
 	char	   *ref = TextArgument(fcinfo, 2);
 	Import		import = {.actor = TextArgument(fcinfo, 3)};
 	TupleDesc	tupdesc;
@@ -526,9 +526,9 @@ crm_import_members(PG_FUNCTION_ARGS)
 	if (source == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("source must not be NULL")));
-	if (on_conflict != NULL && strcmp(on_conflict, "keep") == 0)
+	if (strcmp(on_conflict, "keep") == 0)
 		import.keep = true;
-	else if (on_conflict == NULL || strcmp(on_conflict, "reject") != 0)
+	else if (strcmp(on_conflict, "reject") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("on_conflict must be reject or keep")));
 

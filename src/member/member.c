@@ -16,7 +16,7 @@
 /* Longer than any chain that merging can make; a longer one is a cycle. */
 #define MAX_CHAIN 10000
 
-static void
+void
 UnknownMember(int64 member_id)
 {
 	ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),

@@ -64,6 +64,8 @@ extern int64 FindHolder(const char *kind, const char *value);
 
 /* member.c: all between SPI_connect and SPI_finish */
 
+extern void UnknownMember(int64 member_id) pg_attribute_noreturn();
+
 /*
  * The member it has been merged into, or itself; 0 where there is none.
  * read_only: as of the calling query, which is what a STABLE function is for.

@@ -24,8 +24,8 @@ ReadRequest(FunctionCallInfo fcinfo, int ref, int policy, int actor, MergeReques
 		request->ref = text_to_cstring(PG_GETARG_TEXT_PP(ref));
 	if (!PG_ARGISNULL(actor))
 		request->actor = text_to_cstring(PG_GETARG_TEXT_PP(actor));
-	if (!PG_ARGISNULL(policy))
-		request->policy = PG_GETARG_JSONB_P(policy);
+	request->policy = PG_ARGISNULL(policy)
+		? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(policy);
 }
 
 void

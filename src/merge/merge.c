@@ -25,9 +25,9 @@ ReadMembers(FunctionCallInfo fcinfo, MergeCall *call)
 	bool	   *nulls;
 	int			n;
 
-	if (PG_ARGISNULL(1) || PG_ARGISNULL(4))
+	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("others and dry_run must not be NULL")));
+						errmsg("others must not be NULL")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements,
 					  &nulls, &n);
 	call->named = palloc(sizeof(int64) * (n + 1));
@@ -35,7 +35,7 @@ ReadMembers(FunctionCallInfo fcinfo, MergeCall *call)
 	{
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("others and dry_run must not be NULL")));
+							errmsg("others must not be NULL")));
 		call->named[call->nnamed++] = DatumGetInt64(elements[i]);
 	}
 	call->named = SortIds(call->named, &call->nnamed);
@@ -55,9 +55,7 @@ NamedRoots(const MergeCall *call, int *n)
 	{
 		roots[*n] = CanonicalMember(call->named[*n], false);
 		if (roots[*n] == 0)
-			ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-							errmsg("member " INT64_FORMAT " is unknown", call->named[*n]),
-							errhint("member_id(kind, value) finds a member by mobile, card and so on.")));
+			UnknownMember(call->named[*n]);
 	}
 	return SortIds(roots, n);
 }
@@ -289,7 +287,7 @@ crm_merge_members(PG_FUNCTION_ARGS)
 	RequireSetup();
 	ReadMembers(fcinfo, &call);
 	ReadRequest(fcinfo, 2, 3, 5, &request);
-	request.dry_run = PG_GETARG_BOOL(4);
+	request.dry_run = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	CheckMergePolicy(request.policy);
 	call.override = PolicyFlag(request.policy, "override_distinct");
 

@@ -210,12 +210,12 @@ crm_unmerge(PG_FUNCTION_ARGS)
 	StringInfoData said;
 
 	RequireSetup();
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(4))
+	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("merge_id and dry_run must not be NULL")));
+						errmsg("merge_id must not be NULL")));
 	undone.merge_id = PG_GETARG_INT64(0);
 	ReadRequest(fcinfo, 1, 2, 3, &request);
-	request.dry_run = PG_GETARG_BOOL(4);
+	request.dry_run = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	CheckUnmergePolicy(request.policy);
 	initStringInfo(&said);
 	appendStringInfo(&said, "unmerge " INT64_FORMAT " ", undone.merge_id);

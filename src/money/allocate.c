@@ -97,11 +97,15 @@ ShareByRemainder(int64 magnitude, const int64 *weights, int n, int64 total, int6
 		for (; left > 0; left--)
 		{
 			int			largest = 0;
+			int64		most = rests[0];
 
+			/* without a branch, which nobody could foretell */
 			for (int i = 1; i < n; i++)
 			{
-				if (rests[i] > rests[largest])
-					largest = i;
+				bool		more = rests[i] > most;
+
+				most = more ? rests[i] : most;
+				largest = more ? i : largest;
 			}
 			shares[largest]++;
 			rests[largest] = -1;

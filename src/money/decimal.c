@@ -176,14 +176,14 @@ NumericText(Numeric value)
 }
 
 int64
-ExactMinor(Numeric value, int scale, const char *what)
+StoredMinor(Datum value, int scale, const char *what)
 {
 	char	   *text;
 	int64		units;
 
-	if (NumericUnits(NumericGetDatum(value), scale, &units) == UNITS_EXACT)
+	if (NumericUnits(value, scale, &units) == UNITS_EXACT)
 		return units;
-	text = NumericText(value);
+	text = NumericText(DatumGetNumeric(value));
 	units = TextToUnits(text, scale, ROUNDING_HALF_UP, what);
 	if (CountDecimals(text) > scale)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -193,6 +193,12 @@ ExactMinor(Numeric value, int scale, const char *what)
 						errhint("Round it first.")));
 	pfree(text);
 	return units;
+}
+
+int64
+ExactMinor(Numeric value, int scale, const char *what)
+{
+	return StoredMinor(NumericGetDatum(value), scale, what);
 }
 
 int64
@@ -208,14 +214,18 @@ RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what)
 Numeric
 MinorToNumeric(int64 units, int scale)
 {
+	Numeric		quick = (Numeric) UnitsNumeric(units, scale);
+
+	if (likely(quick != NULL))
+		return quick;
 	return scale == 0 ? int64_to_numeric(units) : int64_div_fast_to_numeric(units, scale);
 }
 
 bool
-QuickDecimal(Numeric value, Decimal *decimal)
+QuickDecimal(Datum value, Decimal *decimal)
 {
 	decimal->scale = 2;
-	if (NumericUnits(NumericGetDatum(value), decimal->scale, &decimal->units) != UNITS_EXACT)
+	if (NumericUnits(value, decimal->scale, &decimal->units) != UNITS_EXACT)
 		return false;
 	while (decimal->scale > 0 && decimal->units % 10 == 0)
 	{
@@ -231,7 +241,7 @@ NumericToDecimal(Numeric value, const char *what)
 	char	   *text;
 	Decimal		result;
 
-	if (QuickDecimal(value, &result))
+	if (QuickDecimal(NumericGetDatum(value), &result))
 		return result;
 	text = NumericText(value);
 	result.scale = CountDecimals(text);

@@ -50,13 +50,15 @@ extern void CheckScale(int scale);
  * by ExactMinor (22003 too) and rounded by RoundedMinor.
  */
 extern int64 ExactMinor(Numeric value, int scale, const char *what);
+/* The same of a numeric as it lies in a row, which need not be unpacked. */
+extern int64 StoredMinor(Datum value, int scale, const char *what);
 extern int64 RoundedMinor(Numeric value, int scale, Rounding rounding, const char *what);
 extern Numeric MinorToNumeric(int64 units, int scale);
 
 /* Keeps every decimal up to DECIMAL_MAX_SCALE (trailing zeros dropped); more is 22003. */
 extern Decimal NumericToDecimal(Numeric value, const char *what);
 /* The same for most numbers; false: for this one, ask the former. */
-extern bool QuickDecimal(Numeric value, Decimal *decimal);
+extern bool QuickDecimal(Datum value, Decimal *decimal);
 extern Numeric DecimalToNumeric(Decimal value);
 extern int	CompareDecimal(Decimal a, Decimal b);
 extern Decimal SubtractDecimal(Decimal a, Decimal b);

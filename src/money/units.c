@@ -1,15 +1,16 @@
 /*
- * units.c: stored numerics to integers of a decimal scale, fast.
+ * units.c: stored numerics to integers of a decimal scale and back, fast.
  *
  * A purchase's amount is read from the numeric as it lies in the table, since
  * arithmetic on numerics would cost several times what the rest of the scan
- * does.  The format is fixed by what is on disk:
+ * does; likewise the many small numbers of a ledger entry are written as they will
+ * lie there.  The format is fixed by what is on disk:
  *
  *	short	1 0 sign dscale(6) weight(7, two's complement)	then digits
  *	long	0 sign dscale(14), weight(16)					then digits
  *	special 1 1 ...
  *
- * with digits of base 10000, the first worth 10000^weight.
+ * with digits of base 10000, the first worth 10000^weight, neither first nor last 0.
  */
 #include "crm_member.h"
 #include "money/units.h"
@@ -25,8 +26,12 @@
 #define BASE		   10000
 #define BASE_DECIMALS  4
 #define FEW_DIGITS	   4
+#define SHORT_SCALES   63
+#define UNITS_DIGITS   6			/* an int64 has no more, wherever the point is */
 #define MAX_DIGITS	   9			/* so that 128 bits hold them */
 #define MAX_POWER	   36
+
+static const int64 powers[] = {1, 10, 100, 1000, 10000};
 
 UnitsResult
 NumericUnits(Datum value, int scale, int64 *units)
@@ -78,7 +83,6 @@ NumericUnits(Datum value, int scale, int64 *units)
 	/* amounts of everyday life need no more than 64 bits */
 	if (ndigits <= FEW_DIGITS && power <= 0 && power >= -BASE_DECIMALS)
 	{
-		static const int64 powers[] = {1, 10, 100, 1000, 10000};
 		int64		value = 0;
 
 		for (int i = 0; i < ndigits; i++)
@@ -132,4 +136,50 @@ NumericUnits(Datum value, int scale, int64 *units)
 		*units = (int64) quotient;
 		return cut ? UNITS_CUT : UNITS_EXACT;
 	}
+}
+
+struct varlena *
+UnitsNumeric(int64 units, int scale)
+{
+	int			pad = (BASE_DECIMALS - scale % BASE_DECIMALS) % BASE_DECIMALS;
+	int			weight = -(scale + pad) / BASE_DECIMALS - 1;
+	int16		digits[UNITS_DIGITS];
+	int			ndigits = 0;
+	uint16		header = FORM_SHORT;
+	uint64		rest = units;
+	struct varlena *result;
+	char	   *data;
+	Size		size;
+
+	if (scale < 0 || scale > SHORT_SCALES)
+		return NULL;
+	if (units < 0)
+	{
+		header |= SHORT_NEGATIVE;
+		rest = -rest;
+	}
+	if (rest > PG_UINT64_MAX / 1000)
+		return NULL;
+	rest *= powers[pad];
+	/* from the last digit to the first */
+	for (; rest != 0; rest /= BASE)
+	{
+		int16		digit = rest % BASE;
+
+		weight++;
+		if (ndigits > 0 || digit != 0)
+			digits[ndigits++] = digit;
+	}
+	if (ndigits == 0)
+		weight = 0;
+	header |= scale << 7 | (weight & 0x7F);
+
+	size = VARHDRSZ + sizeof(header) + ndigits * sizeof(int16);
+	result = palloc(size);
+	SET_VARSIZE(result, size);
+	data = VARDATA(result);
+	memcpy(data, &header, sizeof(header));
+	for (data += sizeof(header); ndigits > 0; data += sizeof(int16))
+		memcpy(data, &digits[--ndigits], sizeof(int16));
+	return result;
 }

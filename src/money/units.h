@@ -1,5 +1,5 @@
 /*
- * units.h: stored numerics to integers of a decimal scale, fast.
+ * units.h: stored numerics to integers of a decimal scale and back, fast.
  */
 #ifndef CRM_UNITS_H
 #define CRM_UNITS_H
@@ -15,5 +15,7 @@ typedef enum UnitsResult
 
 /* value * 10^scale, cut towards minus infinity where it is no integer. */
 extern UnitsResult NumericUnits(Datum value, int scale, int64 *units);
+/* units / 10^scale, a numeric; NULL where that takes more than this can do. */
+extern struct varlena *UnitsNumeric(int64 units, int scale);
 
 #endif

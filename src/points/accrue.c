@@ -30,10 +30,12 @@ typedef struct Deposit
 	int64		balance;		/* before the next entry */
 	int64		entry_no;
 	int64		debt;
+	TimestampTz hold_expires_at;	/* known where there is a debt */
 	TimestampTz expired_to;		/* lots that expire until here are booked as expired */
 	bool		merged;			/* its member is, perhaps while we waited: points go on to the survivor */
 	int64		swept;			/* points of such lots */
-	TimestampTz last_at;		/* of the entries */
+	TimestampTz first_at;		/* of the entries */
+	TimestampTz last_at;
 } Deposit;
 
 static int
@@ -78,10 +80,12 @@ SumAwards(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 				deposit->merged = sales[i].sale->member_id != sales[i].sale->member->member_id;
 				deposit->settles_at = DT_NOBEGIN;
 				deposit->expires_at = DT_NOEND;
+				deposit->first_at = DT_NOEND;
 				list = lappend(list, deposit);
 			}
 			deposit->points = AddMinor(deposit->points, award->points);
 			deposit->entries++;
+			deposit->first_at = Min(deposit->first_at, sales[i].sale->sold_at);
 			deposit->settles_at = Max(deposit->settles_at, award->available_at);
 			deposit->expires_at = Min(deposit->expires_at, award->expires_at);
 		}
@@ -92,12 +96,13 @@ SumAwards(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 
 /* The account after its deposits. */
 static void
-ReadDeposit(Deposit *deposit, int64 balance, int64 entry_no, int64 debt, TimestampTz expired_to,
-			bool closed)
+ReadDeposit(Deposit *deposit, int64 balance, int64 entry_no, int64 debt,
+			TimestampTz hold_expires_at, TimestampTz expired_to, bool closed)
 {
 	deposit->balance = balance - deposit->points;
 	deposit->entry_no = entry_no - deposit->entries;
 	deposit->debt = debt;
+	deposit->hold_expires_at = hold_expires_at;
 	deposit->expired_to = expired_to;
 	deposit->merged |= closed;
 	deposit->swept = 0;
@@ -140,7 +145,7 @@ MakeRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	values[ACCOUNT_CLOSED] = BoolGetDatum(false);
 	if (!ClaimRow(rows, values, nulls))
 		return false;
-	ReadDeposit(deposit, deposit->points, deposit->entries, 0, DT_NOBEGIN, false);
+	ReadDeposit(deposit, deposit->points, deposit->entries, 0, DT_NOEND, DT_NOBEGIN, false);
 	return true;
 }
 
@@ -161,8 +166,7 @@ AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	key[1] = PointerGetDatum(type->name_text);
 	if (!FindRow(rows, key))
 		return MakeRow(rows, deposit, kept);
-	balance = AddMinor(ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_BALANCE, &isnull)), type->decimals,
-								  "points"), deposit->points);
+	balance = AddMinor(StoredMinor(RowColumn(rows, ACCOUNT_BALANCE, &isnull), type->decimals, "points"), deposit->points);
 	entry_no = DatumGetInt64(RowColumn(rows, ACCOUNT_ENTRY_NO, &isnull)) + deposit->entries;
 	values[0] = PointsDatum(balance, type);
 	values[1] = Int64GetDatum(entry_no);
@@ -173,7 +177,8 @@ AddToRow(TableRows *rows, Deposit *deposit, const PointsType **kept)
 	if (!ChangeRow(rows, changed, lengthof(changed), values, NULL))
 		return false;
 	ReadDeposit(deposit, balance, entry_no,
-				ExactMinor(DatumGetNumeric(RowColumn(rows, ACCOUNT_DEBT, &isnull)), type->decimals, "points"),
+				StoredMinor(RowColumn(rows, ACCOUNT_DEBT, &isnull), type->decimals, "points"),
+				DatumGetTimestampTz(RowColumn(rows, ACCOUNT_HOLD_EXPIRES_AT, &isnull)),
 				DatumGetTimestampTz(RowColumn(rows, ACCOUNT_EXPIRED_TO, &isnull)),
 				DatumGetBool(RowColumn(rows, ACCOUNT_CLOSED, &isnull)));
 	return true;
@@ -194,7 +199,7 @@ AddByStatement(List *deposits, int from, int to)
 		"balance = a.balance + excluded.balance, entry_no = a.entry_no + excluded.entry_no, "
 		"settles_at = greatest(a.settles_at, excluded.settles_at), "
 		"expires_at = least(a.expires_at, excluded.expires_at) "
-		"RETURNING balance, entry_no, debt, expired_to, closed", 0};
+		"RETURNING balance, entry_no, debt, hold_expires_at, expired_to, closed", 0};
 	RowBatch   *batch = BeginBatch(columns, lengthof(columns));
 
 	for (int i = from; i < to; i++)
@@ -223,9 +228,34 @@ AddByStatement(List *deposits, int from, int to)
 					DatumGetInt64(QueryColumn(row, 2, &isnull)),
 					PointsColumn(row, 3, deposit->points_type),
 					DatumGetTimestampTz(QueryColumn(row, 4, &isnull)),
-					DatumGetBool(QueryColumn(row, 5, &isnull)));
+					DatumGetTimestampTz(QueryColumn(row, 5, &isnull)),
+					DatumGetBool(QueryColumn(row, 6, &isnull)));
 	}
 	EndBatch(batch);
+}
+
+/* A debt is paid by what holds that had timed out give back, before what is earned pays it. */
+static void
+ReleaseBefore(List *deposits)
+{
+	ListCell   *cell;
+
+	foreach(cell, deposits)
+	{
+		Deposit    *deposit = lfirst(cell);
+		const PointsType *type = deposit->points_type;
+		Account		account;
+
+		if (deposit->debt == 0 || deposit->hold_expires_at > deposit->first_at)
+			continue;
+		AddToAccount(deposit->member_id, type, -deposit->points, -deposit->entries, DT_NOBEGIN,
+					 DT_NOEND);
+		ReleaseTimedOut(deposit->member_id, type, deposit->first_at);
+		account = AddToAccount(deposit->member_id, type, deposit->points, deposit->entries,
+							   deposit->settles_at, deposit->expires_at);
+		ReadDeposit(deposit, account.balance, account.entry_no, account.debt,
+					account.hold_expires_at, account.expired_to, account.closed);
+	}
 }
 
 /* Post what each account gets, in order, and learn where its entries begin. */
@@ -392,6 +422,7 @@ PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 	{
 		SPI_connect();
 		PostDeposits(ordered);
+		ReleaseBefore(ordered);
 		InsertEntriesAndLots(deposits, set, sales, n);
 		KeepBuyersAlive(sales, n);
 		SettleDeposits(ordered);

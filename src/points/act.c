@@ -53,8 +53,16 @@ GrantLot(const Act *act)
 	Account		account = AddToAccount(act->member_id, act->type, act->points, 1, act->available_at,
 									   act->expires_at);
 	Entry		entry = EntryOf(act, act->points, NULL);
-	int64		balance = account.balance;
+	int64		balance;
 
+	if (DebtAwaitsHolds(&account, act->at))
+	{
+		AddToAccount(act->member_id, act->type, -act->points, -1, DT_NOBEGIN, DT_NOEND);
+		ReleaseTimedOut(act->member_id, act->type, act->at);
+		account = AddToAccount(act->member_id, act->type, act->points, 1, act->available_at,
+							   act->expires_at);
+	}
+	balance = account.balance;
 	if (DoneByKin(act, act->points) ||
 		!InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance))
 		return FirstResult(act, act->points);
@@ -97,7 +105,7 @@ TakeFromAccount(const Act *act, Account *account)
 		"UPDATE crm_member.points_account SET balance = balance - $3, "
 		"entry_no = entry_no + 1 "
 		"WHERE member_id = $1 AND points_type = $2 "
-		"AND balance >= $3 AND hold_expires_at > $4 RETURNING balance, entry_no, expired_to",
+		"AND balance >= $3 AND hold_expires_at > $4 RETURNING balance, entry_no, debt, expired_to",
 		4, {INT8OID, TEXTOID, NUMERICOID, TIMESTAMPTZOID}};
 	Datum		values[4];
 	bool		isnull;
@@ -112,8 +120,27 @@ TakeFromAccount(const Act *act, Account *account)
 		return false;
 	account->balance = PointsColumn(0, 1, act->type);
 	account->entry_no = DatumGetInt64(QueryColumn(0, 2, &isnull));
-	account->expired_to = DatumGetTimestampTz(QueryColumn(0, 3, &isnull));
+	account->debt = PointsColumn(0, 3, act->type);
+	account->expired_to = DatumGetTimestampTz(QueryColumn(0, 4, &isnull));
 	return true;
+}
+
+/*
+ * Lots to draw on; returns what they have.  What became available since a debt was
+ * made is owed, though it does not pay by itself.
+ */
+static int64
+ChooseUnowed(const Act *act, const Account *account, LotUse *use)
+{
+	if (account->debt > 0)
+	{
+		int64		unowed = SpendableLots(NULL, act->member_id, act->type,
+										   Max(act->at, account->expired_to)) - account->debt;
+
+		if (unowed < act->points)
+			return Max(unowed, 0);
+	}
+	return ChooseLots(act->member_id, act->type, account, act->points, act->at, false, use);
 }
 
 Account
@@ -139,7 +166,7 @@ TakePoints(Act *act, LotUse *use, bool *done)
 			Insufficient(act, SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false));
 		return account;
 	}
-	chosen = ChooseLots(act->member_id, act->type, &account, act->points, act->at, false, use);
+	chosen = ChooseUnowed(act, &account, use);
 	if (chosen < act->points)
 	{
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))

@@ -20,6 +20,8 @@
 
 #include "port/pg_bitutils.h"
 
+#define GRANTS_AT_ONCE 16
+
 /* Decimals that a chain of multipliers keeps of a point. */
 #define MAX_PRODUCT_SCALE 16
 
@@ -59,6 +61,8 @@ typedef struct Evaluation
 	int64	   *weights;
 	int64	   *shares;
 	List	   *awards;
+	Grant	   *grants;			/* room for the next ones */
+	int			ngrants;
 	List	  **explain;
 	const char *cap;			/* of the current rule: what it may give is limited by */
 } Evaluation;
@@ -241,7 +245,7 @@ static void
 GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64 points, bool add)
 {
 	Award	   *award = FindAward(eval, rule);
-	Grant	   *grant = palloc(sizeof(Grant));
+	Grant	   *grant;
 
 	if (eval->spread || state->earned != NULL)
 	{
@@ -257,6 +261,13 @@ GivePoints(Evaluation *eval, TypeState *state, const Rule *rule, int line, int64
 	award->points = AddMinor(award->points, points);
 	state->rounded = AddMinor(state->rounded, points);
 
+	if (eval->ngrants == 0)
+	{
+		eval->ngrants = GRANTS_AT_ONCE;
+		eval->grants = palloc(sizeof(Grant) * eval->ngrants);
+	}
+	eval->ngrants--;
+	grant = eval->grants++;
 	grant->rule = rule;
 	grant->line = line;
 	grant->points = points;
@@ -583,6 +594,7 @@ Evaluate(const RuleSet *set, const Sale *sale, RuleUse *use, bool spread, List *
 	eval.spread = spread;
 	eval.explain = explain;
 	eval.awards = NIL;
+	eval.ngrants = 0;
 	eval.nwords = ConditionIndexWords(set->index);
 	eval.matching = palloc(sizeof(bool) * n);
 	eval.weights = palloc(sizeof(int64) * n);

@@ -1,26 +1,62 @@
 /*
  * expire.c: a step of expire_points(): what expired, booked for many accounts.
  *
- * Accounts are read page by page without a lock, then their open lots, each
- * account's in one descent of the index: those that expired are summed up, and
- * the first that did not says when to look again.  No lot is written.  Whatever
- * changes lots of an account numbers an entry in it, so an account that is not as
- * it was read by the time it is written has changed meanwhile: it is left alone,
- * and the next pass over the table finds it.
+ * Accounts are read page by page without a lock, then their open lots: those that
+ * expired are summed up, and the first that did not says when to look again.  No
+ * lot is written.  Whatever changes lots of an account numbers an entry in it, so
+ * an account that is not as it was read by the time it is written has changed
+ * meanwhile: it is left alone, and the next pass over the table finds it.
+ *
+ * So steps can be done side by side: once there is something to do, background
+ * workers help, and each process takes pages that nobody has taken.  All of them
+ * lock accounts in the one order that everybody keeps, and the row of the run last.
  */
 #include "crm_member.h"
+#include "catalog.h"
+#include "job/crew.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "rfm/writer.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+
+/* Pages that are taken at least. */
+#define SHARE_MIN 32
+
+/* A pass over the accounts, as all processes see it that are at it. */
+typedef struct Pass
+{
+	int64		run_id;
+	TimestampTz as_of;
+	int			limit;			/* accounts a step */
+	int			processes;		/* 0: help has not been called for yet */
+	BlockNumber blocks;			/* of the table when it began */
+	pg_atomic_uint64 next;		/* the first that nobody has taken */
+	pg_atomic_uint64 due;		/* accounts found so far */
+	pg_atomic_uint64 steps;		/* and transactions that wrote */
+	bool		alone;			/* nobody else was writing when it began */
+	FullTransactionId before;	/* and the next to write was this one */
+} Pass;
+
+/* The one this process is at, and what it has taken and not looked at yet. */
+static Pass *pass = NULL;
+static BlockNumber share_from;
+static BlockNumber share_to;
+
+/* In the session that called for it. */
+static Pass own_pass;
+static Crew *crew = NULL;
 
 /* An account that may have something to expire. */
 typedef struct Due
@@ -111,10 +147,11 @@ static void
 AddDue(DueList *list, const RuleSet *set, const int *places, TupleTableSlot *slot, TimestampTz as_of)
 {
 	Due		   *due;
+	bool		isnull;
 
-	slot_getallattrs(slot);
-	if (DatumGetTimestampTz(slot->tts_values[places[PLACE_EXPIRES_AT]]) > as_of)
+	if (DatumGetTimestampTz(slot_getattr(slot, places[PLACE_EXPIRES_AT] + 1, &isnull)) > as_of)
 		return;
+	slot_getallattrs(slot);
 	if (list->n == list->max)
 	{
 		list->max = list->max == 0 ? 256 : list->max * 2;
@@ -147,68 +184,93 @@ CompareDues(const void *a, const void *b)
 }
 
 /*
- * Whole pages of accounts from a block on, until there are so many due; returns
- * the block to go on with, InvalidBlockNumber at the end.
+ * Take the next pages: the fewer are left the fewer at once, so that all processes
+ * come to the end together.  Whoever takes the last takes those that were added.
  */
-static BlockNumber
-LoadDue(Writer *accounts, BlockNumber block, TimestampTz as_of, int limit, DueList *list)
+static bool
+TakeShare(void)
+{
+	uint64		at = pg_atomic_read_u64(&pass->next);
+	uint64		size;
+
+	do
+	{
+		if (at >= pass->blocks)
+			return false;
+		size = pass->processes == 0 ? SHARE_MIN : Max((pass->blocks - at) / (2 * pass->processes), SHARE_MIN);
+	} while (!pg_atomic_compare_exchange_u64(&pass->next, &at, at + size));
+	share_from = at;
+	share_to = at + size >= pass->blocks ? MaxBlockNumber : at + size - 1;
+	return true;
+}
+
+/* Whole pages of the share until there are so many due; what is left of it is for the next step. */
+static void
+LoadShare(Writer *accounts, DueList *list)
 {
 	const RuleSet *set = GetRuleSet();
 	TupleTableSlot *slot = table_slot_create(accounts->rel, NULL);
-	BlockNumber next = InvalidBlockNumber;
+	BlockNumber block = share_from;
 	ItemPointerData from;
 	ItemPointerData to;
 	TableScanDesc scan;
 
-	ItemPointerSet(&from, block, FirstOffsetNumber);
-	ItemPointerSet(&to, MaxBlockNumber, MaxOffsetNumber);
+	ItemPointerSet(&from, share_from, FirstOffsetNumber);
+	ItemPointerSet(&to, share_to, MaxOffsetNumber);
+	share_from = InvalidBlockNumber;
 	scan = table_beginscan_tidrange(accounts->rel, GetActiveSnapshot(), &from, &to);
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
 	{
 		BlockNumber at = ItemPointerGetBlockNumber(&slot->tts_tid);
 
 		CHECK_FOR_INTERRUPTS();
-		if (list->n >= limit && at != block)
+		if (list->n >= pass->limit && at != block)
 		{
-			next = at;
+			share_from = at;
 			break;
 		}
 		block = at;
-		AddDue(list, set, accounts->places, slot, as_of);
+		AddDue(list, set, accounts->places, slot, pass->as_of);
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
-	if (list->n > 0)
-		qsort(list->items, list->n, sizeof(Due), CompareDues);
-	return next;
+}
+
+/* Accounts that are due; false: nothing is left to take. */
+static bool
+LoadDue(Writer *accounts, DueList *list)
+{
+	while (list->n == 0)
+	{
+		if (share_from == InvalidBlockNumber && !TakeShare())
+			return false;
+		LoadShare(accounts, list);
+	}
+	qsort(list->items, list->n, sizeof(Due), CompareDues);
+	return true;
+}
+
+static void
+AddExpired(void *dues, int account, int64 points)
+{
+	Due		   *due = &((DueList *) dues)->items[account];
+
+	due->points = AddMinor(due->points, points);
 }
 
 /* Sum up what expired until as_of. */
 static void
 SumLots(DueList *list, TimestampTz as_of)
 {
-	LotScan    *scan = OpenLotScan(NULL, true);
+	Sweep	   *sweep = BeginSweep();
 
-	for (int64 i = 0; i < list->n; i++)
+	for (int i = 0; i < list->n; i++)
 	{
 		Due		   *due = &list->items[i];
-		TimestampTz expires_at;
-		OpenLot		lot;
 
-		ScanLots(scan, due->member_id, due->type, due->expired_to);
-		while (NextLot(scan, &expires_at))
-		{
-			/* what a row says that is not there comes too soon at worst: then it is looked at again */
-			if (expires_at > as_of)
-			{
-				due->next = expires_at;
-				break;
-			}
-			if (FetchLot(scan, &lot))
-				due->points = AddMinor(due->points, lot.remaining);
-		}
+		due->next = SweepAccount(sweep, i, due->member_id, due->type, due->expired_to, as_of);
 	}
-	CloseLotScan(scan);
+	EndSweep(sweep, AddExpired, list);
 }
 
 /* Write the accounts that are as they were read; returns how many. */
@@ -281,64 +343,171 @@ SumPoints(const DueList *list)
 	return DatumGetNumeric(sum);
 }
 
-/* What is due in accounts from a block on; where to go on. */
-static BlockNumber
-ExpireAccounts(TimestampTz as_of, BlockNumber block, int limit, DueList *list, int64 *booked)
+/* For all sessions to see; the row stays locked until the end of the transaction. */
+static void
+NoteStep(int64 booked, Numeric points)
+{
+	static CrmQuery query = {
+		"SELECT crm_member.note_ledger_run($1, 'expire', NULL, $2, $3, $4, false)",
+		4, {INT8OID, TIMESTAMPTZOID, INT8OID, NUMERICOID}};
+	Datum		values[4];
+
+	values[0] = Int64GetDatum(pass->run_id);
+	values[1] = TimestampTzGetDatum(pass->as_of);
+	values[2] = Int64GetDatum(booked);
+	values[3] = NumericGetDatum(points);
+	RunQuery(&query, values, NULL, false, 0);
+}
+
+static void
+CallForHelp(void)
+{
+	int			workers = CrewSize(pass->blocks);
+
+	/* where fewer come, shares are smaller than need be */
+	pass->processes = 1 + workers;
+	pass = StartCrew(&crew, "expire_points", "CrmExpireWorker", workers, pass, sizeof(Pass));
+}
+
+/* One transaction's work; false: nothing is left to take. */
+static bool
+ExpireStep(void)
 {
 	Writer		accounts;
-	BlockNumber next;
+	DueList		list = {0};
+	int64		booked = 0;
+	bool		found;
 
+	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	OpenWriter(&accounts, "points_account", account_columns, PLACE_COLUMNS);
-	next = LoadDue(&accounts, block, as_of, limit, list);
-	SumLots(list, as_of);
-	*booked = PostAccounts(&accounts, list, as_of);
+	found = LoadDue(&accounts, &list);
+	if (found && pass->processes == 0)
+		CallForHelp();
+	if (found)
+	{
+		pg_atomic_fetch_add_u64(&pass->due, list.n);
+		pg_atomic_fetch_add_u64(&pass->steps, 1);
+		SumLots(&list, pass->as_of);
+		booked = PostAccounts(&accounts, &list, pass->as_of);
+	}
 	CloseWriter(&accounts);
 	PopActiveSnapshot();
-	PostEntries(list, as_of);
-	return next;
+	if (found)
+	{
+		PostEntries(&list, pass->as_of);
+		NoteStep(booked, SumPoints(&list));
+	}
+	SPI_finish();
+	return found;
+}
+
+/* A worker's. */
+static bool
+HelpToExpire(void *task)
+{
+	if (pass == NULL)
+		share_from = InvalidBlockNumber;
+	pass = task;
+	return ExpireStep();
+}
+
+PGDLLEXPORT void CrmExpireWorker(Datum argument);
+
+void
+CrmExpireWorker(Datum argument)
+{
+	WorkInCrew(argument, HelpToExpire);
+}
+
+static void
+ForgetPass(XactEvent event, void *arg)
+{
+	/* what was taken in a step that failed is not done */
+	if (event == XACT_EVENT_ABORT)
+		pass = NULL;
+}
+
+static void
+BeginPass(int64 run_id, TimestampTz as_of, int limit)
+{
+	static bool watching = false;
+	Relation	accounts;
+
+	if (!watching)
+		RegisterXactCallback(ForgetPass, NULL);
+	watching = true;
+	if (pass != NULL)
+		EndCrew(crew);			/* of a run that was given up */
+	crew = NULL;
+	accounts = table_open(CrmRelation("points_account"), AccessShareLock);
+	own_pass.blocks = RelationGetNumberOfBlocks(accounts);
+	table_close(accounts, AccessShareLock);
+	own_pass.run_id = run_id;
+	own_pass.as_of = as_of;
+	own_pass.limit = limit;
+	own_pass.processes = 0;
+	pg_atomic_init_u64(&own_pass.next, 0);
+	pg_atomic_init_u64(&own_pass.due, 0);
+	pg_atomic_init_u64(&own_pass.steps, 0);
+	own_pass.before = ReadNextFullTransactionId();
+	own_pass.alone = GetLatestSnapshot()->xcnt == 0;
+	share_from = InvalidBlockNumber;
+	pass = &own_pass;
 }
 
 /*
- * expire_step(as_of, block, accounts) -> (due, booked, points, next_block, holds)
- *
- * Where holds are released nothing else is done: those accounts stay locked until
- * the end of the transaction, and may come after others that are due in the order
- * that everybody locks them in.
+ * An account that somebody changed meanwhile, and whose row has moved, may lie
+ * where we had been already.  Nobody did if all who wrote since were of the pass.
+ */
+static bool
+MayHaveMissed(void)
+{
+	uint64		since = U64FromFullTransactionId(ReadNextFullTransactionId()) -
+		U64FromFullTransactionId(own_pass.before);
+
+	return !own_pass.alone || since != pg_atomic_read_u64(&own_pass.steps);
+}
+
+/*
+ * expire_step(run_id, as_of, accounts) -> accounts that were due in the pass, 0
+ * where it missed none, and NULL while it goes on
  */
 PG_FUNCTION_INFO_V1(crm_expire_step);
 Datum
 crm_expire_step(PG_FUNCTION_ARGS)
 {
-	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(0);
-	int64		block = PG_GETARG_INT64(1);
+	int64		run_id = PG_GETARG_INT64(0);
+	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(1);
 	int			limit = PG_GETARG_INT32(2);
-	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc	desc;
-	Datum		results[5];
-	bool		nulls[5] = {false};
-	DueList		list = {0};
-	BlockNumber next = block;
-	int64		booked = 0;
+
+	if (limit < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("accounts must be positive")));
+	if (pass == NULL || pass->run_id != run_id || pass->as_of != as_of || pass->limit != limit)
+		BeginPass(run_id, as_of, limit);
+	CheckCrew(crew);
+	if (ExpireStep())
+		PG_RETURN_NULL();
+	/* others may still find some */
+	EndCrew(crew);
+	pass = NULL;
+	PG_RETURN_INT64(MayHaveMissed() ? pg_atomic_read_u64(&own_pass.due) : 0);
+}
+
+/*
+ * release_step(as_of, holds) -> how many were found
+ *
+ * By itself: those accounts stay locked until the end of the transaction, and may
+ * come after others that are due in the order that everybody locks them in.
+ */
+PG_FUNCTION_INFO_V1(crm_release_step);
+Datum
+crm_release_step(PG_FUNCTION_ARGS)
+{
 	int64		holds;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	if (block < 0 || block > MaxBlockNumber)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("no such block")));
 	SPI_connect();
-	holds = ReleaseHolds(as_of, limit);
-	if (holds == 0)
-		next = ExpireAccounts(as_of, block, limit, &list, &booked);
-	results[0] = Int64GetDatum(list.n);
-	results[1] = Int64GetDatum(booked);
-	results[2] = NumericGetDatum(SumPoints(&list));
-	nulls[3] = next == InvalidBlockNumber;
-	results[3] = Int64GetDatum(next);
-	results[4] = Int64GetDatum(holds);
-
-	MemoryContextSwitchTo(caller);
-	results[0] = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), results, nulls));
+	holds = ReleaseHolds(PG_GETARG_TIMESTAMPTZ(0), PG_GETARG_INT32(1));
 	SPI_finish();
-	PG_RETURN_DATUM(results[0]);
+	PG_RETURN_INT64(holds);
 }

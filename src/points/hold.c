@@ -122,6 +122,20 @@ Captured(List *parts)
 	return captured;
 }
 
+bool
+DebtAwaitsHolds(const Account *account, TimestampTz at)
+{
+	return account->debt > 0 && account->hold_expires_at <= at;
+}
+
+bool
+LockForCredit(int64 member_id, const PointsType *type, TimestampTz at, Account *account)
+{
+	return LockAccount(member_id, type, account) &&
+		(!DebtAwaitsHolds(account, at) ||
+		 (ReleaseTimedOut(member_id, type, at) && LockAccount(member_id, type, account)));
+}
+
 /* Put points back; returns the balance after. */
 static int64
 ReleaseHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 points)
@@ -202,7 +216,7 @@ PostRelease(Act *act, const char *ref)
 		balance = part->balance;
 	else
 	{
-		LockAccount(act->member_id, entry->type, &account);
+		LockForCredit(act->member_id, entry->type, act->at, &account);
 		LoadHold(act->member_id, entry->type, entry->entry_no, &hold);
 		if (hold.held < act->points)
 			HoldClosed(ref, &hold, entry->type, false);
@@ -277,7 +291,7 @@ PostCapture(Act *act, const char *ref, bool release_rest)
 	{
 		List	   *parts;
 
-		LockAccount(act->member_id, entry->type, &account);
+		LockForCredit(act->member_id, entry->type, act->at, &account);
 		LoadHold(act->member_id, entry->type, entry->entry_no, &hold);
 		parts = LoadEntriesOf(act->member_id, entry->type, entry->entry_no);
 		part = hold.held == 0 ? OnlyCapture(act, parts) : NULL;

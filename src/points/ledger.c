@@ -167,6 +167,7 @@ TakeFromRow(int64 member_id, const PointsType *type, int64 points, TimestampTz a
 	{
 		account->entry_no = DatumGetInt64(RowColumn(rows, ACCOUNT_ENTRY_NO, &isnull)) + 1;
 		account->expired_to = TimeOfRow(rows, ACCOUNT_EXPIRED_TO);
+		account->debt = PointsOfRow(rows, ACCOUNT_DEBT, type);
 		values[0] = DirectFunctionCall2(numeric_sub, balance, taken);
 		values[1] = Int64GetDatum(account->entry_no);
 		account->balance = ExactMinor(DatumGetNumeric(values[0]), type->decimals, "points");

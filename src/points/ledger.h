@@ -98,7 +98,7 @@ extern bool ProbeBalance(int64 member_id, const PointsType *type, TimestampTz at
 						 int64 *balance);
 /*
  * Take points from an account that has them, and on which no hold timed out; sets
- * balance, entry_no and expired_to.  false: it has not, or somebody else is at it;
+ * balance, entry_no, debt and expired_to.  false: it has not, or somebody else is at it;
  * nothing was done, and a statement tells.
  */
 extern bool TakeFromRow(int64 member_id, const PointsType *type, int64 points, TimestampTz at,
@@ -160,6 +160,17 @@ extern int64 SpendableLots(Snapshot snapshot, int64 member_id, const PointsType 
 /* What lots have that expired after some moment, until another. */
 extern int64 ExpiredLots(Snapshot snapshot, int64 member_id, const PointsType *type,
 						 TimestampTz after, TimestampTz at);
+
+/*
+ * sweep.c: what expired after some moment until another, of many accounts: best in
+ * the order of the index.  SweepAccount tells when the first of the rest expires;
+ * EndSweep adds up what the lots have, with the numbers that accounts were given.
+ */
+typedef struct Sweep Sweep;
+extern Sweep *BeginSweep(void);
+extern TimestampTz SweepAccount(Sweep *sweep, int account, int64 member_id, const PointsType *type,
+								TimestampTz after, TimestampTz until);
+extern void EndSweep(Sweep *sweep, void (*add) (void *accounts, int account, int64 points), void *accounts);
 
 extern void AddUse(LotUse *use, int64 lot_no, int64 points);
 /*
@@ -234,6 +245,13 @@ extern void Insufficient(const Act *act, int64 available);
 /* hold.c */
 /* Book as released what timed out until then; false: there is no account. */
 extern bool ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz at);
+/*
+ * Before points come in: what holds that had timed out by then give back pays a
+ * debt first, as it does where the release was booked in time.
+ */
+extern bool DebtAwaitsHolds(const Account *account, TimestampTz at);
+/* Lock the account, with that done; false: there is none. */
+extern bool LockForCredit(int64 member_id, const PointsType *type, TimestampTz at, Account *account);
 
 /* reverse.c */
 /* For each line of an entry (or, without lines, as a whole) what was taken back of it so far. */

@@ -7,6 +7,7 @@
 #include "crm_member.h"
 #include "catalog.h"
 #include "points/ledger.h"
+#include "points/lot_scan.h"
 #include "query.h"
 
 #include "access/genam.h"
@@ -22,28 +23,6 @@
 
 /* How many pending lots are read at first, and draws are made room for. */
 #define LOTS_AT_FIRST 8
-
-/* Columns of points_lot and of its index. */
-enum
-{
-	LOT_NO = 3,
-	LOT_REMAINING = 5,
-	LOT_AVAILABLE_AT = 8,
-	LOT_COLUMNS = 12,
-	KEY_MEMBER_ID = 1,
-	KEY_POINTS_TYPE,
-	KEY_EXPIRES_AT
-};
-
-struct LotScan
-{
-	Relation	lots;
-	Relation	index;
-	Snapshot	snapshot;
-	IndexScanDesc scan;
-	TupleTableSlot *slot;
-	const PointsType *type;
-};
 
 LotScan *
 OpenLotScan(Snapshot snapshot, bool with_expiry)
@@ -101,16 +80,22 @@ NextLot(LotScan *scan, TimestampTz *expires_at)
 bool
 FetchLot(LotScan *scan, OpenLot *lot)
 {
-	bool		isnull;
-
 	if (!index_fetch_heap(scan->scan, scan->slot))
 		return false;
+	ReadLot(scan, lot);
+	return true;
+}
+
+void
+ReadLot(LotScan *scan, OpenLot *lot)
+{
+	bool		isnull;
+
 	lot->lot_no = DatumGetInt64(slot_getattr(scan->slot, LOT_NO, &isnull));
 	lot->remaining = ExactMinor(DatumGetNumeric(slot_getattr(scan->slot, LOT_REMAINING, &isnull)),
 								scan->type->decimals, "points");
 	lot->available_at = DatumGetTimestampTz(slot_getattr(scan->slot, LOT_AVAILABLE_AT, &isnull));
 	lot->place = scan->slot->tts_tid;
-	return true;
 }
 
 void

@@ -17,7 +17,8 @@
 static const PointsType *
 TypeArgument(FunctionCallInfo fcinfo, int n)
 {
-	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, n));
+	const PointsType *type = FindPointsType(GetRuleSet(),
+											PG_ARGISNULL(n) ? "points" : TextArgument(fcinfo, n));
 
 	if (type->stored_value)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_POINTS_TYPE),
@@ -43,7 +44,6 @@ ReadPoints(FunctionCallInfo fcinfo, Act *act, int points, int ref, int type)
 	RequireArgument(fcinfo, 0, "member_id");
 	RequireArgument(fcinfo, points, "points");
 	RequireText(fcinfo, ref, "ref");
-	RequireArgument(fcinfo, type, "points_type");
 	act->type = TypeArgument(fcinfo, type);
 	act->points = PointsArgument(fcinfo, points, act->type);
 }
@@ -187,11 +187,11 @@ crm_capture_points(PG_FUNCTION_ARGS)
 
 	RequireArgument(fcinfo, 0, "member_id");
 	RequireArgument(fcinfo, 1, "ref");
-	RequireArgument(fcinfo, 5, "release_rest");
 	type = EntryType(RequireMember(PG_GETARG_INT64(0), active_members), TextArgument(fcinfo, 1));
 	ReadPart(fcinfo, &act, 0, 2, type);
 	ReadAct(fcinfo, &act, 3, 4, 6, 7);
-	return Balance(PostCapture(&act, TextArgument(fcinfo, 1), PG_GETARG_BOOL(5)), type);
+	return Balance(PostCapture(&act, TextArgument(fcinfo, 1), PG_ARGISNULL(5) || PG_GETARG_BOOL(5)),
+				   type);
 }
 
 /*
@@ -205,7 +205,6 @@ crm_reverse_points(PG_FUNCTION_ARGS)
 	Act			act = {.kind = "reverse"};
 
 	RequireArgument(fcinfo, 1, "member_id");
-	RequireArgument(fcinfo, 5, "points_type");
 	if (PG_ARGISNULL(0) == PG_ARGISNULL(4))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("say either \"ref\" or \"sale_id\"")));
@@ -250,6 +249,7 @@ crm_convert_points(PG_FUNCTION_ARGS)
 	Act			act = {.kind = "convert_out"};
 	const PointsType *to_type;
 
+	RequireArgument(fcinfo, 2, "from_type");
 	RequireArgument(fcinfo, 3, "to_type");
 	ReadPoints(fcinfo, &act, 1, 4, 2);
 	ReadAct(fcinfo, &act, 5, 4, 6, 7);
@@ -276,11 +276,15 @@ PG_FUNCTION_INFO_V1(crm_points_balance);
 Datum
 crm_points_balance(PG_FUNCTION_ARGS)
 {
-	const PointsType *type = FindPointsType(GetRuleSet(), TextArgument(fcinfo, 1));
-	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(2);
-	TimestampTz known_at = PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	TimestampTz as_of = MomentArgument(fcinfo, 2, now);
+	TimestampTz known_at = MomentArgument(fcinfo, 3, now);
+	const PointsType *type;
 	int64		balance;
 
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	type = FindPointsType(GetRuleSet(), PG_ARGISNULL(1) ? "points" : TextArgument(fcinfo, 1));
 	if (!StoredBalance(PG_GETARG_INT64(0), type, as_of, known_at, &balance))
 		balance = SpendableBalance(RequireMember(PG_GETARG_INT64(0), all_members), type, as_of,
 								   known_at, true);

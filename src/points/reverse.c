@@ -213,7 +213,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	Account		account;
 	int64		left;
 
-	if (!LockAccount(entry->member_id, entry->type, &account))
+	if (!LockForCredit(entry->member_id, entry->type, act->at, &account))
 		elog(ERROR, "points account vanished");
 	if (points == 0)
 		return account.balance;

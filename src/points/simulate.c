@@ -416,7 +416,9 @@ crm_simulate_rules(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	if (!PG_ARGISNULL(3))
 		ReadDimensions(&simulation, PG_GETARG_ARRAYTYPE_P(3));
-	simulation.with_given = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	else
+		simulation.by[BY_RULE] = simulation.by[BY_MEMBER] = simulation.by[BY_STORE] = simulation.by[BY_DAY] = true;
+	simulation.with_given = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
 	simulation.set = PG_ARGISNULL(2) ? GetRuleSet() : DraftRuleSet(PG_GETARG_JSONB_P(2));
 
 	simulation.sale_context = AllocSetContextCreate(context, "crm_member simulation",

@@ -111,14 +111,12 @@ PG_FUNCTION_INFO_V1(crm_rfm_grid);
 Datum
 crm_rfm_grid(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(DrawPicture(DrawGrid, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	PG_RETURN_TEXT_P(DrawPicture(DrawGrid, fcinfo));
 }
 
 PG_FUNCTION_INFO_V1(crm_segment_bars);
 Datum
 crm_segment_bars(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(DrawPicture(DrawBars, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	PG_RETURN_TEXT_P(DrawPicture(DrawBars, fcinfo));
 }

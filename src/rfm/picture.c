@@ -99,9 +99,10 @@ ReadBars(const char *model, Language language, Bar **bars)
 }
 
 text *
-DrawPicture(DrawFunction draw, const char *model, const char *language)
+DrawPicture(DrawFunction draw, FunctionCallInfo fcinfo)
 {
-	Language	parsed = ParseLanguage(language);
+	const char *model = PG_ARGISNULL(0) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Language	parsed = PG_ARGISNULL(1) ? ParseLanguage("en") : ParseLanguage(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData out;
 	text	   *result;

@@ -46,6 +46,6 @@ extern int	DisplayWidth(const char *s);
 
 /* A function of (model, language) that returns what draw appends. */
 typedef void (*DrawFunction) (StringInfo out, const char *model, Language language);
-extern text *DrawPicture(DrawFunction draw, const char *model, const char *language);
+extern text *DrawPicture(DrawFunction draw, FunctionCallInfo fcinfo);
 
 #endif

@@ -93,14 +93,12 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 	const int64 *ranks;
 
 	RequireArgument(fcinfo, ARG_QUERY, "query");
-	RequireArgument(fcinfo, ARG_BINS, "bins");
-	RequireArgument(fcinfo, ARG_TIES, "ties");
 	as_of = PG_ARGISNULL(ARG_AS_OF) ? Today() : PG_GETARG_DATEADT(ARG_AS_OF);
 	if (DATE_NOT_FINITE(as_of))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("as_of must be a finite date")));
-	StartBanding(&banding, PG_GETARG_INT32(ARG_BINS),
-				 text_to_cstring(PG_GETARG_TEXT_PP(ARG_TIES)));
+	StartBanding(&banding, PG_ARGISNULL(ARG_BINS) ? 5 : PG_GETARG_INT32(ARG_BINS),
+				 PG_ARGISNULL(ARG_TIES) ? "split" : text_to_cstring(PG_GETARG_TEXT_PP(ARG_TIES)));
 	if (!PG_ARGISNULL(ARG_RECENCY_CUTS))
 		FixRecency(&banding, PG_GETARG_ARRAYTYPE_P(ARG_RECENCY_CUTS), as_of);
 	if (!PG_ARGISNULL(ARG_FREQUENCY_CUTS))

@@ -324,9 +324,6 @@ crm_run_rfm(PG_FUNCTION_ARGS)
 	DateADT		as_of;
 	Model		model;
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("model must not be null")));
 	as_of = PG_ARGISNULL(0) ? Today() : PG_GETARG_DATEADT(0);
 	if (DATE_NOT_FINITE(as_of))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
@@ -336,7 +333,7 @@ crm_run_rfm(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(work);
 	/* the snapshot of CALL may be older than what its procedure has done to the model */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	ReadModel(text_to_cstring(PG_GETARG_TEXT_PP(1)), as_of, &model);
+	ReadModel(PG_ARGISNULL(1) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(1)), as_of, &model);
 	PopActiveSnapshot();
 	LockModel(model.code);
 	LockChanges();

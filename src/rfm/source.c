@@ -5,8 +5,8 @@
  * the query may be as large as it likes.
  */
 #include "crm_member.h"
+#include "dictionary.h"
 #include "job/progress.h"
-#include "rfm/dictionary.h"
 #include "rfm/day.h"
 #include "rfm/source.h"
 #include "money/units.h"

@@ -197,14 +197,12 @@ PG_FUNCTION_INFO_V1(crm_rfm_grid_svg);
 Datum
 crm_rfm_grid_svg(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(DrawPicture(DrawGridSvg, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	PG_RETURN_TEXT_P(DrawPicture(DrawGridSvg, fcinfo));
 }
 
 PG_FUNCTION_INFO_V1(crm_segment_bars_svg);
 Datum
 crm_segment_bars_svg(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(DrawPicture(DrawBarsSvg, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								 text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	PG_RETURN_TEXT_P(DrawPicture(DrawBarsSvg, fcinfo));
 }

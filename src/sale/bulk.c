@@ -145,6 +145,14 @@ VisitSaleRow(void *reader, const Datum *values, const bool *nulls)
 		rows->visit(rows->reader, slot->sale, values + 2, nulls + 2);
 }
 
+bool
+ReadAsWhole(const char *relation, int n)
+{
+	double		rows = RelationRows(CrmRelation(relation));
+
+	return rows >= 0 && rows < (double) n * ROWS_FOR_SCAN;
+}
+
 void
 VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key, BulkQuery *whole,
 			  SaleRowVisitor visit, void *reader)
@@ -153,7 +161,6 @@ VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key
 	Datum	   *members = palloc(sizeof(Datum) * n);
 	Datum	   *numbers = palloc(sizeof(Datum) * n);
 	Datum		values[2];
-	double		estimate;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -164,8 +171,7 @@ VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key
 		members[i] = Int64GetDatum(key.member_id);
 		numbers[i] = Int64GetDatum(key.sale_id);
 	}
-	estimate = RelationRows(CrmRelation(relation));
-	if (estimate >= 0 && estimate < (double) n * ROWS_FOR_SCAN)
+	if (ReadAsWhole(relation, n))
 		VisitRows(whole, NULL, VisitSaleRow, &rows);
 	else
 	{

@@ -37,6 +37,9 @@ typedef void (*SaleRowVisitor) (void *reader, Sale *sale, const Datum *values, c
 extern void VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key,
 						  BulkQuery *whole, SaleRowVisitor visit, void *reader);
 
+/* Whether rows for n keys are rather found by reading the relation as a whole. */
+extern bool ReadAsWhole(const char *relation, int n);
+
 /* Add all lines of the sales, in order. */
 extern void LoadManyLines(Sale *const *sales, int n);
 

@@ -15,14 +15,6 @@
 #include "utils/memutils.h"
 
 static void
-UnknownMember(int64 member_id)
-{
-	ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_MEMBER),
-					errmsg("member " INT64_FORMAT " does not exist", member_id),
-					errhint("member_id() finds a member by mobile, card or another identity.")));
-}
-
-static void
 RefusedStatus(int64 member_id, const char *status)
 {
 	ereport(ERROR, (errcode(ERRCODE_CRM_MEMBER_STATUS),
@@ -159,19 +151,44 @@ QueryMember(int64 member_id, int64 *merged_into)
 	return member;
 }
 
-static Member *
-ReadMember(int64 member_id, int64 *merged_into)
+struct BuyerRows
 {
-	TableRows  *members = OpenRows(&member_table, ACL_SELECT);
-	TableRows  *holdings = members == NULL ? NULL : PeekRows(&holding_table);
-	Member	   *member;
+	TableRows  *members;		/* NULL: use statements, and so below */
+	TableRows  *holdings;
+};
 
-	if (holdings != NULL)
-		member = MemberFromRows(members, holdings, member_id, merged_into);
-	else
-		member = QueryMember(member_id, merged_into);
-	CloseRows(holdings);
-	CloseRows(members);
+BuyerRows *
+OpenBuyers(void)
+{
+	BuyerRows  *rows = palloc(sizeof(BuyerRows));
+
+	rows->members = OpenRows(&member_table, ACL_SELECT);
+	rows->holdings = rows->members == NULL ? NULL : PeekRows(&holding_table);
+	return rows;
+}
+
+void
+CloseBuyers(BuyerRows *rows)
+{
+	CloseRows(rows->holdings);
+	CloseRows(rows->members);
+	pfree(rows);
+}
+
+/* Follow merges to who the member is now; NULL where there is none. */
+static Member *
+FindMember(const BuyerRows *rows, int64 member_id)
+{
+	Member	   *member;
+	int64		next = member_id;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		member = rows->holdings != NULL
+			? MemberFromRows(rows->members, rows->holdings, next, &next)
+			: QueryMember(next, &next);
+	} while (member != NULL && next != CRM_GUEST);
 	return member;
 }
 
@@ -205,14 +222,10 @@ ReadPerson(Member *member)
 Member *
 LoadMember(int64 member_id)
 {
-	Member	   *member;
-	int64		next = member_id;
+	BuyerRows  *rows = OpenBuyers();
+	Member	   *member = FindMember(rows, member_id);
 
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		member = ReadMember(next, &next);
-	} while (member != NULL && next != CRM_GUEST);
+	CloseBuyers(rows);
 	return member;
 }
 
@@ -278,17 +291,28 @@ RequireMember(int64 member_id, const char *const *allowed)
 }
 
 Member *
-LoadBuyer(int64 member_id)
+BuyerFromRows(const BuyerRows *rows, int64 member_id)
 {
-	Member	   *member;
+	Member	   *member = FindMember(rows, member_id);
 
-	if (member_id == CRM_GUEST)
-		return NULL;
-	member = LoadMember(member_id);
 	if (member == NULL)
 		UnknownMember(member_id);
 	if (strcmp(member->status, "active") != 0)
 		RefusedStatus(member->member_id, member->status);
+	return member;
+}
+
+Member *
+LoadBuyer(int64 member_id)
+{
+	BuyerRows  *rows;
+	Member	   *member;
+
+	if (member_id == CRM_GUEST)
+		return NULL;
+	rows = OpenBuyers();
+	member = BuyerFromRows(rows, member_id);
+	CloseBuyers(rows);
 	return member;
 }
 

@@ -183,7 +183,7 @@ ReadDecimal(const JsonbValue *value, int64 limit, int scale, const Place *place,
 
 	if (value->type != jbvNumeric)
 		Malformed(place, key, "must be a number");
-	if (!QuickDecimal(value->val.numeric, &decimal))
+	if (!QuickDecimal(NumericGetDatum(value->val.numeric), &decimal))
 		decimal = NumericToDecimal(value->val.numeric,
 								   psprintf("\"%s\"", PlaceText(place, key, strlen(key))));
 	if (CompareDecimal(decimal, zero) < 0)

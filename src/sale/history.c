@@ -292,7 +292,6 @@ VisitLaterPurchase(void *reader, const Datum *values, const bool *nulls)
 }
 
 /* As in the books: the person's first sale is the one that was booked first. */
-/* As in the books: the person's first sale is the one that was booked first. */
 static void
 ReadFirstPurchases(History *history)
 {

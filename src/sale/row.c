@@ -254,14 +254,13 @@ TextCell(const Datum *values, const bool *nulls, int cell)
 static int64
 MoneyCell(const Datum *values, const bool *nulls, int cell)
 {
-	return nulls[cell] ? 0
-		: ExactMinor(DatumGetNumeric(values[cell]), GetSetting()->money_scale, "money");
+	return nulls[cell] ? 0 : StoredMinor(values[cell], GetSetting()->money_scale, "money");
 }
 
 static bool
 DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, const char *what)
 {
-	if (!nulls[cell])
+	if (!nulls[cell] && !QuickDecimal(values[cell], decimal))
 		*decimal = NumericToDecimal(DatumGetNumeric(values[cell]), what);
 	return !nulls[cell];
 }
@@ -270,9 +269,15 @@ DecimalCell(const Datum *values, const bool *nulls, int cell, Decimal *decimal, 
 static Jsonb *
 AttrsCell(Datum value)
 {
-	Jsonb	   *attrs = DatumGetJsonbP(value);
+	struct varlena *stored = (struct varlena *) DatumGetPointer(value);
+	Jsonb	   *attrs;
 	Jsonb	   *copy;
 
+	/* mostly a header alone, which need not be unpacked to be seen */
+	if (!VARATT_IS_EXTERNAL(stored) && !VARATT_IS_COMPRESSED(stored) &&
+		VARSIZE_ANY_EXHDR(stored) == sizeof(uint32))
+		return NULL;
+	attrs = DatumGetJsonbP(value);
 	if (JB_ROOT_COUNT(attrs) == 0)
 		return NULL;
 	copy = palloc(VARSIZE(attrs));

@@ -153,6 +153,12 @@ extern bool HoldAttribution(const SaleDocument *document, int64 named);
 extern void RecordAttribution(const Sale *sale);
 /* Likewise, for a purchase: NULL for a guest, an error where there is none or its status forbids it. */
 extern Member *LoadBuyer(int64 member_id);
+/* The same for many who are no guests, all as they were when they were opened. */
+typedef struct BuyerRows BuyerRows;
+
+extern BuyerRows *OpenBuyers(void);
+extern Member *BuyerFromRows(const BuyerRows *rows, int64 member_id);
+extern void CloseBuyers(BuyerRows *rows);
 
 /* checkout.c: the sale a document describes, with its buyer, who may be refused */
 extern Sale *PresentedSale(Jsonb *jsonb);

@@ -14,6 +14,7 @@
 #include "member/member.h"
 #include "points/points.h"
 #include "query.h"
+#include "sale/bulk.h"
 #include "sale/row.h"
 #include "table.h"
 #include "tier/tier.h"
@@ -23,8 +24,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #define FETCH_ROWS	 1000		/* rows read at a time */
+#define WINDOW_SALES 50000		/* sales whose lines and buyers are read together, if at all */
+#define CACHE_LINE	 64
 #define BATCH_SALES	 200		/* sales posted together */
 #define BATCH_MEMORY (2 * 1024 * 1024)	/* kept from one batch to the next */
 
@@ -81,6 +85,10 @@ static CrmQuery find_tampered = {
 typedef struct Settlement
 {
 	const RuleSet *set;
+	TableRows  *lines;
+	bool		lines_read;		/* of all sales of the window: else each looks up its own */
+	bool		judged_at_once; /* nobody is waited for before a batch is posted */
+	BuyerRows  *buyers;			/* as they are for the batch; NULL: none was looked for */
 	MemoryContext context;		/* of the sales, reset after each batch */
 	RuleUse    *use;			/* of limited rules, in the context too */
 	EarnedSale	sales[BATCH_SALES];
@@ -96,9 +104,22 @@ typedef struct Settlement
 static void
 ForgetBuyer(Settlement *settlement)
 {
+	if (settlement->buyers != NULL)
+		CloseBuyers(settlement->buyers);
+	settlement->buyers = NULL;
 	settlement->member_id = -1;
 	settlement->member = NULL;
 	settlement->standing = NULL;
+}
+
+static const Member *
+BuyerOf(Settlement *settlement, const Sale *sale)
+{
+	if (!settlement->judged_at_once || sale->member_id == CRM_GUEST)
+		return LoadBuyer(sale->member_id);
+	if (settlement->buyers == NULL)
+		settlement->buyers = OpenBuyers();
+	return BuyerFromRows(settlement->buyers, sale->member_id);
 }
 
 /* A sale is complete: judge it after those before it. */
@@ -111,7 +132,7 @@ JudgeSale(Settlement *settlement, int i)
 	CHECK_FOR_INTERRUPTS();
 	if (settlement->member_id != earned->sale->member_id)
 	{
-		const Member *member = LoadBuyer(earned->sale->member_id);
+		const Member *member = BuyerOf(settlement, earned->sale);
 
 		another = member == NULL || settlement->member == NULL ||
 			member->member_id != settlement->member->member_id;
@@ -207,29 +228,14 @@ PostBatch(Settlement *settlement)
 	settlement->use = BeginRuleUse(settlement->set, false, false);
 }
 
-/* A header that a query lists, with its lines; one without lines goes on waiting. */
+/* A sale that a query lists; one without lines goes on waiting. */
 static void
-TakeSale(Settlement *settlement, TableRows *lines, HeapTuple row, TupleDesc desc)
+TakeSale(Settlement *settlement, Sale *sale)
 {
-	Datum		values[SALE_HEADER_COUNT + 1];
-	bool		nulls[SALE_HEADER_COUNT + 1];
-	Sale		found = {0};
-	Sale	   *sale;
-
-	heap_deform_tuple(row, desc, values, nulls);
-	found.member_id = DatumGetInt64(values[0]);
-	found.sale_id = DatumGetInt64(values[1]);
-	LoadLines(lines, &found);
-	if (found.nlines == 0)
+	if (!settlement->lines_read)
+		LoadLines(settlement->lines, sale);
+	if (sale->nlines == 0)
 		return;
-	sale = palloc0(sizeof(Sale));
-	ReadSaleCells(values, nulls, sale);
-	sale->booking = true;
-	sale->tid = *(ItemPointer) DatumGetPointer(values[SALE_HEADER_COUNT]);
-	sale->nlines = found.nlines;
-	sale->lines = found.lines;
-	sale->amount = found.amount;
-	sale->discount = found.discount;
 	settlement->sales[settlement->n].sale = sale;
 	settlement->sales[settlement->n].awards = NIL;
 	JudgeSale(settlement, settlement->n++);
@@ -237,46 +243,117 @@ TakeSale(Settlement *settlement, TableRows *lines, HeapTuple row, TupleDesc desc
 		PostBatch(settlement);
 }
 
+static void
+Prefetch(const void *from, Size size)
+{
+	for (Size at = 0; at < size; at += CACHE_LINE)
+		__builtin_prefetch((const char *) from + at);
+}
+
+/* Sales lie in memory as they were found; what the next ones need is called for in time. */
+static void
+Approach(Sale *const *sales, int i, int n)
+{
+	if (i + 6 < n)
+		Prefetch(sales[i + 6], sizeof(Sale));
+	if (i + 4 < n)
+		Prefetch(sales[i + 4]->lines, sizeof(SaleLine) * sales[i + 4]->nlines);
+	if (i + 2 < n)
+	{
+		for (int l = 0; l < sales[i + 2]->nlines; l++)
+			Prefetch(sales[i + 2]->lines[l].category, 1);
+	}
+}
+
+static void
+ReadHeader(HeapTuple row, TupleDesc desc, Sale *sale)
+{
+	Datum		values[SALE_HEADER_COUNT + 1];
+	bool		nulls[SALE_HEADER_COUNT + 1];
+
+	heap_deform_tuple(row, desc, values, nulls);
+	ReadSaleCells(values, nulls, sale);
+	sale->booking = true;
+	sale->tid = *(ItemPointer) DatumGetPointer(values[SALE_HEADER_COUNT]);
+}
+
+/* The next headers and, where these are a good part of the table, all their lines. */
+static Sale **
+ReadWindow(Settlement *settlement, Portal portal, int *n)
+{
+	SPITupleTable *table;
+	MemoryContext old = CurrentMemoryContext;
+	Sale	   *headers;
+	Sale	  **sales;
+
+	SPI_cursor_fetch(portal, true, WINDOW_SALES);
+	MemoryContextSwitchTo(old); /* which SPI leaves */
+	table = SPI_tuptable;
+	*n = SPI_processed;
+	headers = MemoryContextAllocZero(old, sizeof(Sale) * Max(*n, 1));
+	sales = palloc(sizeof(Sale *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		sales[i] = &headers[i];
+		ReadHeader(table->vals[i], table->tupdesc, sales[i]);
+	}
+	SPI_freetuptable(table);
+
+	settlement->lines_read = *n > BATCH_SALES && ReadAsWhole("sale_line", *n);
+	if (settlement->lines_read)
+		LoadManyLines(sales, *n);
+	return sales;
+}
+
 /* Settle the sales whose headers a query lists. */
 static int64
 SettleSales(CrmQuery *query)
 {
 	Settlement *settlement = palloc0(sizeof(Settlement));
-	TableRows  *lines = OpenLines();
-	MemoryContext old;
+	MemoryContext window = AllocSetContextCreate(CurrentMemoryContext, "crm_member sales to settle",
+												 ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = CurrentMemoryContext;
 	Portal		portal;
+	int			n;
 
 	settlement->set = GetRuleSet();
 	settlement->query = query;
 	settlement->locked = !HasBudget(settlement->set);
+	/* raising tiers and telling first purchases lock the member */
+	settlement->judged_at_once = GetTierSet()->top_rank < 0 &&
+		!settlement->set->uses[MEMBER_FIRST_PURCHASE];
 	ForgetBuyer(settlement);
 	settlement->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member settlement",
 												ALLOCSET_DEFAULT_MINSIZE, BATCH_MEMORY,
 												ALLOCSET_DEFAULT_MAXSIZE);
-	/* by the snapshot that the lines are read by */
-	portal = OpenQuery(query, NULL, lines != NULL);
-	old = MemoryContextSwitchTo(settlement->context);
-	settlement->use = BeginRuleUse(settlement->set, false, false);
-	for (;;)
+	/* headers and lines are read by one snapshot */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	settlement->lines = OpenLines();
+	portal = OpenQuery(query, NULL, true);
+	do
 	{
-		SPITupleTable *table;
-		uint64		found;
+		Sale	  **sales;
 
-		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		MemoryContextSwitchTo(settlement->context); /* which SPI leaves */
-		table = SPI_tuptable;
-		found = SPI_processed;
-		if (found == 0)
-			break;
-		for (uint64 row = 0; row < found; row++)
-			TakeSale(settlement, lines, table->vals[row], table->tupdesc);
-		SPI_freetuptable(table);
-	}
-	PostBatch(settlement);
+		MemoryContextSwitchTo(window);
+		sales = ReadWindow(settlement, portal, &n);
+		MemoryContextSwitchTo(settlement->context);
+		settlement->use = BeginRuleUse(settlement->set, false, false);
+		for (int i = 0; i < n; i++)
+		{
+			if (settlement->lines_read)
+				Approach(sales, i, n);
+			TakeSale(settlement, sales[i]);
+		}
+		PostBatch(settlement);
+		MemoryContextReset(window);
+	} while (n > 0);
 	MemoryContextSwitchTo(old);
 	SPI_cursor_close(portal);
-	CloseRows(lines);
+	CloseRows(settlement->lines);
+	PopActiveSnapshot();
 	MemoryContextDelete(settlement->context);
+	MemoryContextDelete(window);
 	return settlement->count;
 }
 

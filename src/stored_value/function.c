@@ -112,12 +112,11 @@ crm_capture_stored_value(PG_FUNCTION_ARGS)
 
 	RequireArgument(fcinfo, 1, "ref");
 	RequireArgument(fcinfo, 4, "capture_ref");
-	RequireArgument(fcinfo, 5, "release_rest");
 	ReadValueAct(fcinfo, &act, 2, 3, 4, 6);
 	act.of_ref = TextArgument(fcinfo, 1);
 	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
 	SPI_connect();
-	CaptureValue(&act, PG_GETARG_BOOL(5));
+	CaptureValue(&act, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
 	SPI_finish();
 	return MoneyResult(act.balance);
 }

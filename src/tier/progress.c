@@ -45,14 +45,17 @@ crm_tier_progress(PG_FUNCTION_ARGS)
 {
 	static const char *const everybody[] = {"active", "inactive", "lost", "cancelled", NULL};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int64		member_id = RequireMember(PG_GETARG_INT64(0), everybody);
-	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(1);
-	bool		every_tier = PG_GETARG_BOOL(2);
+	int64		member_id;
+	TimestampTz as_of = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
+	bool		every_tier = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	MemoryContext context = CurrentMemoryContext;
 	Standing   *standing;
 	int			rank;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	member_id = RequireMember(PG_GETARG_INT64(0), everybody);
 	SPI_connect();
 	standing = LoadStanding(member_id, false, context);
 	if (standing == NULL)

@@ -240,15 +240,19 @@ crm_review_tier(PG_FUNCTION_ARGS)
 {
 	static const char *const living[] = {"active", "inactive", "lost", NULL};
 	MemoryContext context = CurrentMemoryContext;
-	int64		member_id = RequireMember(PG_GETARG_INT64(0), living);
+	TimestampTz as_of = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
+	int64		member_id;
 	Standing   *standing;
 	List	   *changes = NIL;
 
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	member_id = RequireMember(PG_GETARG_INT64(0), living);
 	SPI_connect();
 	standing = LoadStanding(member_id, true, context);
 	if (standing != NULL)
 	{
-		ReviewStanding(standing, PG_GETARG_TIMESTAMPTZ(1), &changes);
+		ReviewStanding(standing, as_of, &changes);
 		PostTierChanges(changes);
 	}
 	SPI_finish();

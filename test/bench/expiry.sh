@@ -48,7 +48,7 @@ DROP INDEX crm_member.points_lot_open;
 INSERT INTO crm_member.member (member_id) SELECT generate_series(1, :members);
 CREATE TABLE numbered AS SELECT member_id, row_number() OVER w AS lot_no, points, sum(points) OVER w AS balance, earned_at::timestamptz, expires_at::timestamptz
   FROM plain_lot WINDOW w AS (PARTITION BY member_id ORDER BY lot_id);
-INSERT INTO crm_member.points_account (member_id, points_type, balance, entry_no, expires_at) SELECT member_id, 'points', sum(points), count(*), min(expires_at) FROM numbered GROUP BY 1;
+INSERT INTO crm_member.points_account (member_id, points_type, balance, entry_no, expires_at) SELECT member_id, 'points', sum(points), count(*), min(expires_at) FROM numbered GROUP BY 1 ORDER BY 1;
 INSERT INTO crm_member.points_entry (member_id, points_type, entry_no, kind, points, balance, at) SELECT member_id, 'points', lot_no, 'award', points, balance, earned_at FROM numbered ORDER BY earned_at;
 INSERT INTO crm_member.points_lot (member_id, points_type, lot_no, points, remaining, earned_at, available_at, expires_at)
   SELECT member_id, 'points', lot_no, points, points, earned_at, earned_at, expires_at FROM numbered ORDER BY earned_at;

@@ -94,7 +94,7 @@ SELECT has_table_privilege('regress_crm_nobody', 'crm_member.setting', 'UPDATE')
 SET ROLE regress_crm_manager;
 INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('gold', 'Gold', 1);
 INSERT INTO crm_member.points_rule (rule_code, condition, award, points, expiry)
-VALUES ('base', 'sale.amount > 0', 'per_amount', 1, '12 months');
+VALUES ('base', 'sale.amount > 0', 'per_amount', 1, 'never');
 SET ROLE regress_crm_cashier;
 SELECT crm_member.register_member(name => '张伟', mobile => '13912345678', birthday => '1990-05-01', source => 'till', external_id => '1') > 0 AS registered;
 SELECT crm_member.member_id('external:till', '1') AS one \gset

@@ -98,7 +98,6 @@ SELECT validate_coupon(NULL, '{}'), validate_coupon('x', NULL);
 \set VERBOSITY sqlstate
 SELECT hold_coupon('market-1', NULL);
 SELECT hold_coupon('market-1', 'cart 1', '-1 second');
-SELECT hold_coupon('market-1', 'cart 1', NULL);
 SELECT hold_coupon('market-2', 'cart 1');
 SELECT hold_coupon('AAAA-AAAA-AAAB', 'cart 1');
 SELECT hold_coupon(code, 'cart 1') > now() AS held FROM coupon_alias WHERE alias = 'MARKET-1';

@@ -62,10 +62,8 @@ SELECT accounts, points FROM ledger_run WHERE act = 'clear' ORDER BY started_at;
 SELECT * FROM verify_ledger();
 
 \set VERBOSITY sqlstate
-CALL expire_points(NULL);
 CALL expire_points(batch => 0);
 CALL clear_points('none');
-CALL clear_points('points', NULL);
 BEGIN;
 CALL expire_points();
 ROLLBACK;

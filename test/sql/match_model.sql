@@ -67,8 +67,6 @@ SELECT model_code, records FROM crm_member.match_run WHERE model_code = 'member'
 
 CALL crm_member.find_duplicates('nobody');
 \echo :LAST_ERROR_SQLSTATE
-CALL crm_member.find_duplicates(NULL);
-\echo :LAST_ERROR_SQLSTATE
 -- what a model may not say
 CREATE PROCEDURE try(fields jsonb, source text DEFAULT 'customer', key text DEFAULT 'id') LANGUAGE plpgsql AS $$
 DECLARE

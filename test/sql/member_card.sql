@@ -24,7 +24,6 @@ SELECT create_cards('gold', 11, 'G', 990, 3);
 SELECT create_cards('gold', 0);
 SELECT create_cards('gold', NULL);
 SELECT create_cards('gold', 10000001);
-SELECT create_cards('gold', 1, NULL);
 SELECT create_cards('gold', 1, ' ');
 SELECT create_cards('gold', 1, 'X', -1);
 SELECT create_cards('gold', 1, 'X', 1, 19);

@@ -84,7 +84,6 @@ SELECT * FROM import_members('SELECT 1 AS name; SELECT 2 AS name');
 SELECT * FROM import_members('DELETE FROM legacy.customer');
 SELECT * FROM import_members('drop table legacy.customer');
 SELECT * FROM import_members('legacy.customer', 'overwrite');
-SELECT * FROM import_members('legacy.customer', NULL);
 SELECT * FROM import_members(NULL);
 SELECT * FROM import_members('SELECT 1 AS name', ref => 'm1');
 \set VERBOSITY default

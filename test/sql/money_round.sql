@@ -51,3 +51,11 @@ FROM (SELECT scale, unit, r AS rounding, round_decimal(value, scale, r) AS ours,
       FROM (SELECT *, value / unit AS q FROM round_case) AS c,
            unnest('{half_up,half_down,half_even,floor,ceil}'::text[]) AS r) AS checked
 GROUP BY rounding ORDER BY rounding;
+-- and byte for byte the numeric that the server would make, so that it is found, hashed and stored as that
+SELECT count(*) AS cases, count(*) FILTER (WHERE numeric_send(ours) <> numeric_send(theirs) OR pg_column_size(ours) <> pg_column_size(theirs)) AS different
+FROM (SELECT round_decimal(value, scale) AS ours, round(value, scale) AS theirs
+      FROM (SELECT value, scale FROM round_case UNION ALL
+            SELECT sign * (mantissa * 10::numeric ^ power) / 10::numeric ^ scale, scale
+            FROM unnest('{0,1,9,10,99,9999,10000,10001,99999999,100000000,123456789,922337203685477580}'::numeric[]) AS mantissa,
+                 unnest('{-1,1}'::numeric[]) AS sign, generate_series(0, 18) AS power, generate_series(0, 10) AS scale
+            WHERE mantissa * 10::numeric ^ power < 9223372036854775807) AS v) AS both_sides;

@@ -2,14 +2,10 @@
 -- More of what sales earn, from the rules' description alone: each figure was
 -- worked out by hand, from what the words say.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET timezone = 'UTC';
-SET search_path = crm_member, public;
 INSERT INTO points_type (points_type, name, decimals) VALUES ('growth', 'Growth', 0), ('fine', 'Fine', 4);
 UPDATE points_type SET money_value = 0.01 WHERE points_type = 'points';
 INSERT INTO tier (tier_code, name, rank, multiplier) VALUES ('silver', 'Silver', 1, NULL), ('gold', 'Gold', 2, NULL);

@@ -2,14 +2,9 @@
 -- A golden table: what a sale earns and what a return takes back, case by case,
 -- beside figures worked out by hand.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 INSERT INTO points_type (points_type, name, decimals) VALUES ('growth', 'Growth', 0), ('acme', 'Points of the brand acme', 2);
 UPDATE points_type SET money_value = 0.01 WHERE points_type = 'points';
 INSERT INTO member (member_id, kind, joined_at) VALUES (1, 'consumer', '2026-01-01'), (2, 'dealer', '2026-01-01'), (3, 'consumer', '2026-01-01');

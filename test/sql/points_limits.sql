@@ -2,14 +2,9 @@
 -- Limits that a rule is given later: what it gave before counts, in the period,
 -- for the person, whoever is merged.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 40) g;
 INSERT INTO points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1), ('other', 'fixed', 1000);
 -- what base gives: foretold and given
@@ -91,3 +86,27 @@ SELECT member_id, points FROM pg_temp.used WHERE member_id BETWEEN 13 AND 15;
 SELECT pg_temp.gives(13, '2026-06-04', 100) AS "79", pg_temp.gives(15, '2026-06-04', 100) AS "100 - 5 - 30 - 44";
 SELECT * FROM pg_temp.wrong;
 SELECT * FROM verify_ledger();
+
+-- a budget counts what the rule gave before it had one, and between two budgets; a return makes no room
+INSERT INTO points_rule (rule_code, award, points, condition) VALUES ('shop', 'per_amount', 1, 'sale.store = ''budget''');
+CREATE FUNCTION pg_temp.shop(member_id bigint, price numeric) RETURNS text LANGUAGE sql AS $$
+  SELECT coalesce(sum((r->>'points')::numeric), 0) FROM crm_member.checkout(jsonb_build_object('ref', gen_random_uuid(), 'member_id', member_id, 'store', 'budget', 'sold_at', '2026-06-01', 'lines', jsonb_build_array(jsonb_build_object('price', price)))) c,
+    jsonb_array_elements(c #> '{points,rules}') r WHERE r->>'rule_code' = 'shop' $$;
+CREATE VIEW pg_temp.budget AS SELECT e.points, e.budget, e.budget_left, u.points AS counted FROM points_rule_effect e JOIN points_rule_use u USING (rule_code) WHERE rule_code = 'shop' AND u.member_id = 0;
+SELECT pg_temp.shop(21, 30) AS "30", pg_temp.shop(22, 40) AS "40";
+SELECT refund(jsonb_build_object('ref', 'budget back', 'sale_ref', s.ref)) IS NOT NULL AS returned FROM sale s WHERE member_id = 21;
+UPDATE points_rule SET budget = 100 WHERE rule_code = 'shop';
+TABLE pg_temp.budget;
+SELECT pg_temp.shop(21, 20) AS "20";
+UPDATE points_rule SET budget = NULL WHERE rule_code = 'shop';
+SELECT pg_temp.shop(22, 5) AS "5";
+UPDATE points_rule SET budget = 100, name = 'Shop' WHERE rule_code = 'shop';
+SELECT pg_temp.shop(23, 20) AS "5", pg_temp.shop(21, 20) AS "0";
+UPDATE points_rule SET budget = 110 WHERE rule_code = 'shop';
+SELECT pg_temp.shop(23, 7) AS "7", pg_temp.shop(21, 20) AS "3";
+TABLE pg_temp.budget;
+-- the same rule, made anew with a budget that is used up
+DELETE FROM points_rule WHERE rule_code = 'shop';
+INSERT INTO points_rule (rule_code, award, points, condition, budget) VALUES ('shop', 'per_amount', 1, 'sale.store = ''budget''', 109), ('never used', 'per_amount', 1, 'sale.store = ''none''', 5);
+SELECT pg_temp.shop(24, 7) AS "0";
+SELECT rule_code, points FROM points_rule_use WHERE member_id = 0 ORDER BY 1;

@@ -1,14 +1,9 @@
 --
 -- Drafts that change what reaches a tier: members climb by what the draft gives.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 40) g;
 INSERT INTO tier (tier_code, name, rank) VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);

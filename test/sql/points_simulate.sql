@@ -2,14 +2,9 @@
 -- Drafts over recorded sales, beside what was given: the rules as they were give
 -- again what they gave, whatever is summed, however the rows are found.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 12) g;
 INSERT INTO points_type (points_type, name, decimals) VALUES ('growth', 'Growth', 2);
 INSERT INTO tier (tier_code, name, rank, at_once) VALUES ('silver', 'Silver', 1, false), ('gold', 'Gold', 2, true);

@@ -1,15 +1,11 @@
 --
 -- Reports of points, against figures worked out by hand and against the books.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
-SET search_path = crm_member, public;
 UPDATE points_type SET money_value = 0.01, deficit = 'allow';
 INSERT INTO points_type (points_type, name, decimals) VALUES ('miles', 'Miles', 1);
 INSERT INTO points_rule (rule_code, name, award, points, budget) VALUES ('base', 'Base', 'per_amount', 1, NULL), ('gift', 'Gift', 'fixed', 5, 12), ('idle', 'Idle', 'fixed', 1, NULL);

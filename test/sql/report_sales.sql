@@ -1,15 +1,10 @@
 --
 -- Reports of stores and members, against figures worked out by hand and against the sales.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET datestyle = 'ISO';
-SET search_path = crm_member, public;
 INSERT INTO member (member_id, store, joined_at) VALUES (1, 'S1', '2026-04-01 00:00'), (2, 'S1', '2026-04-30 23:59'), (3, NULL, '2026-04-01'), (4, 'S2', '2026-03-01'), (5, 'S2', '2026-03-01');
 CREATE FUNCTION pg_temp.buy(ref text, member_id bigint, store text, at text, lines text, shipping numeric DEFAULT 0) RETURNS text LANGUAGE sql AS $$
   SELECT crm_member.checkout(jsonb_strip_nulls(jsonb_build_object('ref', ref, 'member_id', member_id, 'store', store, 'sold_at', at, 'shipping', shipping, 'lines', lines::jsonb))) #>> '{payable}'

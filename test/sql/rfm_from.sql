@@ -113,8 +113,6 @@ SELECT count(*) FROM purchase;
 
 \set VERBOSITY sqlstate
 SELECT * FROM rfm_from(NULL);
-SELECT * FROM rfm_from('SELECT 1, current_date, 1', bins => NULL);
-SELECT * FROM rfm_from('SELECT 1, current_date, 1', ties => NULL);
 SELECT * FROM rfm_from('');
 SELECT * FROM rfm_from('SELECT 1, current_date');
 SELECT * FROM rfm_from('SELECT 1, current_date, 1, 1');

@@ -126,7 +126,6 @@ SELECT DISTINCT as_of FROM rfm WHERE model_code = 'fixed';
 
 \set VERBOSITY sqlstate
 CALL run_rfm('2026-01-01', 'nosuch');
-CALL run_rfm('2026-01-01', NULL);
 CALL run_rfm('infinity');
 -- amounts finer than money is, or none, and times without a day, whichever way they are read
 INSERT INTO rfm_model (model_code, name, frequency_of) VALUES ('days', 'Days', 'days');

@@ -1,15 +1,10 @@
 --
 -- Sales that come as rows leave the same tiers, history and points as the same sales rung up.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET datestyle = 'ISO';
-SET search_path = crm_member, public;
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 INSERT INTO tier (tier_code, name, rank, multiplier, at_once) VALUES ('basic', 'Basic', 0, NULL, false), ('silver', 'Silver', 1, 1.2, false),
   ('gold', 'Gold', 2, 1.5, true), ('platinum', 'Platinum', 3, 2, false);

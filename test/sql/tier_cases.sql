@@ -2,14 +2,10 @@
 -- Tiers, story after story: what a member holds after each act, worked out by
 -- hand from what the rules of tiers say.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET timezone = 'UTC';
-SET search_path = crm_member, public;
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 UPDATE points_type SET money_value = 1 WHERE points_type = 'points';
 INSERT INTO points_rule (rule_code, award, points, points_type, per) VALUES ('base', 'per_amount', 1, 'points', 1), ('growth', 'per_amount', 1, 'growth', 10);

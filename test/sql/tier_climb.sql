@@ -1,15 +1,10 @@
 --
 -- Sales, points given by hand and returns: which tier they leave a member with.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET timezone = 'Asia/Shanghai';
+\getenv tests PG_ABS_SRCDIR
+\set shanghai :tests '/sql/include/shanghai.sql'
+\i :shanghai
 SET datestyle = 'ISO';
-SET search_path = crm_member, public;
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01 00:00' FROM generate_series(1, 20) g;
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 INSERT INTO points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);

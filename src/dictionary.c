@@ -2,7 +2,7 @@
  * dictionary.c: values of any type numbered in the order they come.
  */
 #include "crm_member.h"
-#include "rfm/dictionary.h"
+#include "dictionary.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
