@@ -71,7 +71,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_evaluate_points';
 
 COMMENT ON FUNCTION crm_member.evaluate_points(jsonb) IS
-  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing. A sale that is in the books under this source and ref, with the same lines, is judged as it was when it was booked. Writes nothing; errors as quote()';
+  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing. Every document is taken for a new sale: explain_points() says what one in the books was given. Writes nothing; errors as quote()';
 
 CREATE FUNCTION crm_member.explain_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, verdict text, clause text, saw text, displaced_by text,

@@ -53,9 +53,8 @@ Datum
 crm_evaluate_points(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Sale	   *sale = JudgedSale(PG_GETARG_JSONB_P(0), GetRuleSet()->uses);
-	const RuleSet *set = GetRuleSet();
-	List	   *awards = EvaluateJudged(set, sale);
+	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	List	   *awards = EvaluateJudged(GetRuleSet(), sale);
 	ListCell   *cell;
 	ListCell   *inner;
 

@@ -167,7 +167,7 @@ extern Sale *AttributedSale(Jsonb *jsonb);
 /* the same with its coupons taken off */
 extern Sale *QuotedSale(Jsonb *jsonb);
 /*
- * To be judged by rules: a sale that is in the books as it was when it got there,
+ * To be explained: a sale that is in the books as it was when it got there,
  * with the tier its buyer held (it has a settled_at); any other as it is quoted.
  */
 extern Sale *JudgedSale(Jsonb *jsonb, const bool *uses);
