@@ -14,18 +14,36 @@ PointsNumeric(int64 points, const Rule *rule)
 	return NumericGetDatum(MinorToNumeric(points, rule->type->decimals));
 }
 
-/*
- * What checkout() would give for a sale now: where it reaches a tier by which it
- * earns itself, the buyer is left with that tier.
- */
-static List *
-EvaluateQuoted(const RuleSet *set, Sale *sale)
+static bool
+IsBooked(const Sale *sale)
+{
+	return sale->settled_at != 0;
+}
+
+static RuleUse *
+UseBefore(const RuleSet *set, const Sale *sale)
 {
 	RuleUse    *use = BeginRuleUse(set, false, true);
+
+	if (IsBooked(sale))
+		ForgetSale(use, sale);
+	return use;
+}
+
+/*
+ * What checkout() would give for a sale now: where it reaches a tier by which it
+ * earns itself, the buyer is left with that tier.  Of one that is in the books the
+ * buyer has it already.
+ */
+static List *
+EvaluateJudged(const RuleSet *set, Sale *sale)
+{
+	RuleUse    *use = UseBefore(set, sale);
 	EarnedSale	earned = {sale};
 
 	earned.awards = EvaluateTotals(set, sale, use);
-	ClimbTiers(set, use, BeginClimb(sale->member, sale->sold_at, false), &earned);
+	if (!IsBooked(sale))
+		ClimbTiers(set, use, BeginClimb(sale->member, sale->sold_at, false), &earned);
 	return earned.awards;
 }
 
@@ -36,7 +54,7 @@ crm_evaluate_points(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
-	List	   *awards = EvaluateQuoted(GetRuleSet(), sale);
+	List	   *awards = EvaluateJudged(GetRuleSet(), sale);
 	ListCell   *cell;
 	ListCell   *inner;
 
@@ -66,13 +84,13 @@ crm_explain_points(PG_FUNCTION_ARGS)
 {
 	static const char *const verdicts[] = {"matched", "unmatched", "not valid", "displaced", "capped"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Sale	   *sale = QuotedSale(PG_GETARG_JSONB_P(0));
+	Sale	   *sale = JudgedSale(PG_GETARG_JSONB_P(0), GetRuleSet()->uses);
 	const RuleSet *set = GetRuleSet();
 	List	   *explanations = NIL;
 	ListCell   *cell;
 
-	EvaluateQuoted(set, sale);
-	EvaluateSale(set, sale, BeginRuleUse(set, false, true), &explanations);
+	EvaluateJudged(set, sale);
+	EvaluateSale(set, sale, UseBefore(set, sale), &explanations);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, explanations)
 	{

@@ -46,6 +46,7 @@ struct RuleUse
 	HTAB	   *uses;
 	bool		from_zero;		/* as if nothing had been given yet */
 	bool		read_only;
+	const Sale *forgotten;		/* what it was given does not count; NULL: none */
 };
 
 RuleUse *
@@ -61,9 +62,17 @@ BeginRuleUse(const RuleSet *set, bool from_zero, bool read_only)
 	use->set = set;
 	use->from_zero = from_zero;
 	use->read_only = read_only;
+	use->forgotten = NULL;
 	use->uses = hash_create("crm_member rule use", 64, &control,
 							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return use;
+}
+
+void
+ForgetSale(RuleUse *use, const Sale *sale)
+{
+	if (use != NULL)
+		use->forgotten = sale;
 }
 
 /* First day of the period a sale falls into. */
@@ -121,6 +130,11 @@ ReadUse(const RuleUse *use, Use *one)
 	static CrmQuery given = {
 		GIVEN_TO_OWN "SELECT sum(points) FROM given",
 		4, {INT8OID, TEXTOID, DATEOID, TEXTOID}};
+	static CrmQuery forgotten = {
+		"SELECT coalesce(pg_catalog.sum(r.points), 0) FROM crm_member.points_entry e, "
+		"ROWS FROM (unnest(e.rules), unnest(e.rule_points)) r (rule_code, points) "
+		"WHERE e.member_id = $1 AND e.sale_id = $2 AND e.kind = 'earn' AND r.rule_code = $3",
+		3, {INT8OID, INT8OID, TEXTOID}};
 	Datum		values[4];
 	const char *nulls;
 
@@ -135,6 +149,14 @@ ReadUse(const RuleUse *use, Use *one)
 		RunQuery(&given, values, nulls, use->read_only, 1);
 	if (one->exists || one->key.member_id != 0)
 		one->recorded = PointsColumn(0, 1, one->rule->type);
+	if (use->forgotten != NULL && one->recorded > 0)
+	{
+		values[0] = Int64GetDatum(use->forgotten->member_id);
+		values[1] = Int64GetDatum(use->forgotten->sale_id);
+		values[2] = CStringGetTextDatum(one->rule->code);
+		RunQuery(&forgotten, values, NULL, use->read_only, 1);
+		one->recorded = Max(one->recorded - PointsColumn(0, 1, one->rule->type), 0);
+	}
 	SPI_finish();
 }
 

@@ -186,6 +186,8 @@ typedef struct RuleUse RuleUse;
  * if nothing had been given yet; read_only: as the calling statement sees it.
  */
 extern RuleUse *BeginRuleUse(const RuleSet *set, bool from_zero, bool read_only);
+/* As before this sale, which is in the books. */
+extern void ForgetSale(RuleUse *use, const Sale *sale);
 extern int64 RuleAllowance(RuleUse *use, const Rule *rule, const Sale *sale, const char **cap);
 extern void NoteRuleUse(RuleUse *use, const Rule *rule, const Sale *sale, int64 points);
 /* false: somebody else used up a limit meanwhile, nothing is recorded, evaluate again */

@@ -85,6 +85,8 @@ VisitRows(BulkQuery *query, const Datum *values, RowVisitor visit, void *reader)
 	options.dest = (DestReceiver *) &receiver;
 	if (SPI_execute_plan_extended(query->plan, &options) < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s", query->sql);
+	/* SPI leaves its own behind */
+	MemoryContextSwitchTo(receiver.context);
 }
 
 Datum

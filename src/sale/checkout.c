@@ -4,6 +4,7 @@
 #include "crm_member.h"
 #include "coupon/coupon.h"
 #include "points/points.h"
+#include "sale/history.h"
 #include "sale/row.h"
 #include "sale/tender.h"
 #include "tier/tier.h"
@@ -31,15 +32,19 @@ DocumentDigest(Jsonb *jsonb)
 											 Int64GetDatum(0)));
 }
 
-Sale *
-PresentedSale(Jsonb *jsonb)
+static Sale *
+Present(SaleDocument *document)
 {
-	SaleDocument *document = ReadSaleDocument(jsonb);
-
 	FindBuyer(document);
 	if (document->sale.ref == NULL)
 		document->sale.ref = pstrdup("");
 	return &document->sale;
+}
+
+Sale *
+PresentedSale(Jsonb *jsonb)
+{
+	return Present(ReadSaleDocument(jsonb));
 }
 
 Sale *
@@ -55,14 +60,66 @@ AttributedSale(Jsonb *jsonb)
 	return &document->sale;
 }
 
-Sale *
-QuotedSale(Jsonb *jsonb)
+static Sale *
+Quote(SaleDocument *document)
 {
-	Sale	   *sale = PresentedSale(jsonb);
+	Sale	   *sale = Present(document);
 
 	PriceSale(sale);
 	PlanTender(sale);
 	return sale;
+}
+
+Sale *
+QuotedSale(Jsonb *jsonb)
+{
+	return Quote(ReadSaleDocument(jsonb));
+}
+
+static int
+CompareLineNumbers(const void *a, const void *b)
+{
+	int			left = ((const SaleLine *) a)->line_no;
+	int			right = ((const SaleLine *) b)->line_no;
+
+	return (left > right) - (left < right);
+}
+
+static SaleLine *
+InOrder(const SaleLine *lines, int n)
+{
+	SaleLine   *ordered = palloc(sizeof(SaleLine) * n);
+
+	memcpy(ordered, lines, sizeof(SaleLine) * n);
+	qsort(ordered, n, sizeof(SaleLine), CompareLineNumbers);
+	return ordered;
+}
+
+/* Told by the lines' amounts. */
+static bool
+SameLines(const SaleLine *presented, int npresented, const Sale *sale)
+{
+	bool		same = npresented == sale->nlines;
+	SaleLine   *a = InOrder(presented, npresented);
+	SaleLine   *b = InOrder(sale->lines, sale->nlines);
+
+	for (int i = 0; same && i < npresented; i++)
+		same = a[i].line_no == b[i].line_no && a[i].amount == b[i].amount;
+	return same;
+}
+
+Sale *
+JudgedSale(Jsonb *jsonb, const bool *uses)
+{
+	SaleDocument *document = ReadSaleDocument(jsonb);
+	Sale	   *sale = &document->sale;
+	Sale	   *booked = NULL;
+	int64		member_id;
+	int64		sale_id;
+
+	if (sale->ref != NULL && LocateSale(sale->source, sale->ref, &member_id, &sale_id))
+		booked = RecallSale(member_id, sale_id, uses);
+	return booked != NULL && SameLines(sale->lines, sale->nlines, booked) ? booked : Quote(document);
 }
 
 PG_FUNCTION_INFO_V1(crm_quote);
@@ -80,24 +137,12 @@ crm_quote(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(SaleAnswer(sale, earned.awards, GetCurrentTransactionStartTimestamp()));
 }
 
-static int
-CompareLineNumbers(const void *a, const void *b)
-{
-	int			left = ((const SaleLine *) a)->line_no;
-	int			right = ((const SaleLine *) b)->line_no;
-
-	return (left > right) - (left < right);
-}
-
 /* A sale that came as rows is told from another by its lines' amounts and by who bought. */
 static void
 CompareWithRows(const SaleDocument *document, SaleLine *presented, int npresented, int64 buyer, const Sale *sale)
 {
-	bool		same = npresented == sale->nlines;
+	bool		same = SameLines(presented, npresented, sale);
 
-	qsort(presented, npresented, sizeof(SaleLine), CompareLineNumbers);
-	for (int i = 0; same && i < npresented; i++)
-		same = presented[i].line_no == sale->lines[i].line_no && presented[i].amount == sale->lines[i].amount;
 	if (same && document->identity_kind == NULL && buyer != sale->member_id)
 	{
 		const Member *member = buyer == CRM_GUEST ? NULL : LoadMember(buyer);

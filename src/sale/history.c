@@ -23,6 +23,7 @@
 typedef struct TierStep
 {
 	TimestampTz at;
+	TimestampTz booked_at;
 	int64		sale_id;		/* that reached it; 0: none */
 	const char *before;
 	const char *after;
@@ -46,6 +47,7 @@ struct History
 {
 	const bool *uses;
 	bool		with_given;
+	bool		as_booked;		/* what was in the books when it was settled counts, not when it happened */
 	Portal		portal;
 	MemoryContext context;		/* of the window */
 	RecordedSale *sales;
@@ -58,6 +60,18 @@ struct History
 
 /* ---- headers ---- */
 
+static History *
+MakeHistory(const bool *uses, bool with_given)
+{
+	History    *history = palloc0(sizeof(History));
+
+	history->uses = uses;
+	history->with_given = with_given;
+	history->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member history",
+											 ALLOCSET_DEFAULT_SIZES);
+	return history;
+}
+
 History *
 OpenHistory(TimestampTz from, TimestampTz to, const bool *uses, bool with_given)
 {
@@ -66,13 +80,9 @@ OpenHistory(TimestampTz from, TimestampTz to, const bool *uses, bool with_given)
 		"WHERE s.settled_at IS NOT NULL AND s.member_id > 0 AND s.sold_at >= $1 AND s.sold_at < $2 "
 		"ORDER BY s.sold_at, s.source COLLATE \"C\", s.ref COLLATE \"C\", s.member_id, s.sale_id",
 		2, {TIMESTAMPTZOID, TIMESTAMPTZOID}};
-	History    *history = palloc0(sizeof(History));
+	History    *history = MakeHistory(uses, with_given);
 	Datum		values[2];
 
-	history->uses = uses;
-	history->with_given = with_given;
-	history->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member history",
-											 ALLOCSET_DEFAULT_SIZES);
 	values[0] = TimestampTzGetDatum(from);
 	values[1] = TimestampTzGetDatum(to);
 	history->portal = OpenQuery(&query, values, true);
@@ -179,12 +189,13 @@ VisitTierStep(void *reader, const Datum *values, const bool *nulls)
 	step->after = nulls[4] ? NULL : TextDatumGetCString(values[4]);
 	step->beneath = nulls[5] ? NULL : TextDatumGetCString(values[5]);
 	step->lapses_at = nulls[6] ? DT_NOBEGIN : DatumGetTimestampTz(values[6]);
+	step->booked_at = DatumGetTimestampTz(values[7]);
 	holder->steps = lappend(holder->steps, step);
 }
 
 /* The tier that counted for a sale, by the history of the buyer. */
 static const Tier *
-TierThen(const TierSet *set, const List *steps, const Sale *sale)
+TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked)
 {
 	const char *code = ((TierStep *) linitial(steps))->before;
 	const char *beneath = NULL;
@@ -195,9 +206,11 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale)
 	{
 		const TierStep *step = lfirst(cell);
 		const Tier *reached = FindTier(set, step->beneath);
+		bool		later = as_booked && step->booked_at != sale->settled_at
+			? step->booked_at > sale->settled_at : step->at > sale->sold_at;
 
 		/* the very sale that reached it earns by it only where the tier says so */
-		if (step->sale_id == sale->sale_id ? reached == NULL || !reached->at_once : step->at > sale->sold_at)
+		if (step->sale_id == sale->sale_id ? reached == NULL || !reached->at_once : later)
 			continue;
 		code = step->after;
 		beneath = step->beneath;
@@ -207,17 +220,18 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale)
 	return FindTier(set, sale->sold_at >= lapses_at ? beneath : code);
 }
 
+#define TIER_STEPS \
+	"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, " \
+	"e.from_tier, e.to_tier, e.earned_to, " \
+	"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END, " \
+	"e.booked_at FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) " \
+	"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
+
 static void
 ReadTiers(History *history)
 {
-	static BulkQuery query = {
-		"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, "
-		"e.from_tier, e.to_tier, e.earned_to, "
-		"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END "
-		"FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) "
-		"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
-		"ORDER BY e.member_id, e.at, e.event_id",
-		1, {INT8ARRAYOID}};
+	static BulkQuery happened = {TIER_STEPS "ORDER BY e.member_id, e.at, e.event_id", 1, {INT8ARRAYOID}};
+	static BulkQuery booked = {TIER_STEPS "ORDER BY e.member_id, e.booked_at, e.at, e.event_id", 1, {INT8ARRAYOID}};
 	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Holder),
 						   .hcxt = history->context};
 	const TierSet *set = GetTierSet();
@@ -244,7 +258,7 @@ ReadTiers(History *history)
 		members[n++] = Int64GetDatum(member->member_id);
 	}
 	values[0] = ArrayOf(members, n, INT8OID);
-	VisitRows(&query, values, VisitTierStep, history);
+	VisitRows(history->as_booked ? &booked : &happened, values, VisitTierStep, history);
 
 	for (int i = 0; i < history->n; i++)
 	{
@@ -258,7 +272,7 @@ ReadTiers(History *history)
 		holder = hash_search(history->holders, &sale->member->member_id, HASH_FIND, NULL);
 		if (holder->steps == NIL)
 			continue;
-		tier = TierThen(set, holder->steps, sale);
+		tier = TierThen(set, holder->steps, sale, history->as_booked);
 		then = palloc(sizeof(Member));
 		*then = *sale->member;
 		then->tier = tier ? tier->code : NULL;
@@ -385,4 +399,25 @@ CloseHistory(History *history)
 {
 	SPI_cursor_close(history->portal);
 	MemoryContextDelete(history->context);
+}
+
+Sale *
+RecallSale(int64 member_id, int64 sale_id, const bool *uses)
+{
+	static CrmQuery query = {
+		"SELECT " SALE_HEADER_COLUMNS " FROM crm_member.sale s "
+		"WHERE s.settled_at IS NOT NULL AND s.member_id > 0 AND s.member_id = $1 AND s.sale_id = $2",
+		2, {INT8OID, INT8OID}};
+	Datum		values[2] = {Int64GetDatum(member_id), Int64GetDatum(sale_id)};
+	History    *history = MakeHistory(uses, false);
+	RecordedSale *sales;
+	Sale	   *sale;
+
+	history->as_booked = true;
+	SPI_connect();
+	history->portal = OpenQuery(&query, values, true);
+	sale = NextSales(history, &sales) > 0 ? &sales[0].sale : NULL;
+	SPI_cursor_close(history->portal);
+	SPI_finish();
+	return sale;
 }

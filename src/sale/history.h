@@ -32,5 +32,7 @@ extern History *OpenHistory(TimestampTz from, TimestampTz to, const bool *uses, 
 /* The next sales, good until the next call; their number, 0 at the end. */
 extern int	NextSales(History *history, RecordedSale **sales);
 extern void CloseHistory(History *history);
+/* One of them; NULL where it is none.  In the caller's context. */
+extern Sale *RecallSale(int64 member_id, int64 sale_id, const bool *uses);
 
 #endif

@@ -106,6 +106,19 @@ RefuseOtherContent(const Sale *sale)
 }
 
 bool
+LocateSale(const char *source, const char *ref, int64 *member_id, int64 *sale_id)
+{
+	Datum		key[2] = {CStringGetTextDatum(source), CStringGetTextDatum(ref)};
+	Registered	found;
+
+	if (!LookUpRef(key, &found))
+		return false;
+	*member_id = found.member_id;
+	*sale_id = found.sale_id;
+	return true;
+}
+
+bool
 FindSale(Sale *sale, int64 digest)
 {
 	Datum		key[2];

@@ -12,6 +12,8 @@
  * number.  Error RM001 where it was rung up from a document with another digest.
  */
 extern bool FindSale(Sale *sale, int64 digest);
+/* Where a sale of this source and ref is, whatever it says. */
+extern bool LocateSale(const char *source, const char *ref, int64 *member_id, int64 *sale_id);
 /* Take source and ref for a new sale; false: somebody else just did, found as by FindSale. */
 extern bool ClaimSale(Sale *sale, int64 digest);
 /* The error for that. */

@@ -166,6 +166,11 @@ extern Sale *PresentedSale(Jsonb *jsonb);
 extern Sale *AttributedSale(Jsonb *jsonb);
 /* the same with its coupons taken off */
 extern Sale *QuotedSale(Jsonb *jsonb);
+/*
+ * To be explained: a sale that is in the books as it was when it got there,
+ * with the tier its buyer held (it has a settled_at); any other as it is quoted.
+ */
+extern Sale *JudgedSale(Jsonb *jsonb, const bool *uses);
 /* Tells a repeated document from another with the same reference. */
 extern int64 DocumentDigest(Jsonb *jsonb);
 

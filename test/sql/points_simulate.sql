@@ -42,6 +42,13 @@ INSERT INTO sale (member_id, sale_id, ref, sold_at) VALUES (1, 1, 'waits', '2026
 -- the rules as they are: what was given is given again, to each sale by each rule
 SELECT count(*) > 1500 AS many, count(*) FILTER (WHERE points <> given) AS differ, sum(sales) = count(*) AS one_sale_each FROM simulate_rules('2026-01-01', '2027-01-01', by => '{rule,sale}');
 SELECT rule_code, points_type, sum(points) = sum(given) AS same, sum(given) = (SELECT sum(b.points) FROM points_by_rule b WHERE b.rule_code = s.rule_code) AS all_of_it FROM simulate_rules('2026-01-01', '2027-01-01') s GROUP BY 1, 2 ORDER BY 1;
+-- a sale in the books is explained as it was booked, whatever limits, purchases and tiers there have been since
+WITH sold AS (SELECT s.sale_id, sale_document(s.source, s.ref) AS d FROM sale s WHERE s.settled_at IS NOT NULL AND s.member_id > 0),
+told AS (SELECT s.sale_id, e.rule_code, sum(e.points) FROM sold s, explain_points(s.d) e WHERE e.points > 0 GROUP BY 1, 2),
+given AS (SELECT sale_id, rule_code, sum(points) FROM points_by_rule GROUP BY 1, 2)
+SELECT count(*) > 1000 AS many, (SELECT count(*) FROM (TABLE told EXCEPT ALL TABLE given) x) AS too_much, (SELECT count(*) FROM (TABLE given EXCEPT ALL TABLE told) x) AS too_little FROM given;
+-- with other lines it is another sale
+SELECT rule_code, verdict, points FROM explain_points(jsonb_set(sale_document('pos', 'big'), '{lines,0,price}', '10')) WHERE rule_code IN ('first', 'gold') ORDER BY 1;
 -- summed by any of what there is: the same totals, and each sale counted once
 CREATE TABLE public.fine AS SELECT * FROM simulate_rules('2026-01-01', '2027-01-01', by => '{day,store,sale,member,rule}');
 SELECT count(*) AS unlike FROM fine f LEFT JOIN sale s USING (sale_id) WHERE (f.member_id, f.store, f.day) IS DISTINCT FROM (s.member_id, s.store, s.sold_at::date);
