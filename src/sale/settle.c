@@ -7,6 +7,9 @@
  * ledger comes out as if every sale had been rung up when it happened, and two
  * loads lock accounts in the same order.
  *
+ * Buyers are read as they are when their batch begins, each anew where it may
+ * wait for somebody; whoever is merged until it is posted is seen by the account.
+ *
  * Rows that arrive settled are history (a restore, or checkout() itself); their
  * lines must add up to what the sale says.
  */

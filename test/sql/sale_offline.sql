@@ -97,6 +97,33 @@ SELECT ring_up('{"source": "till", "ref": "g1", "sold_at": "2026-08-03 10:00", "
 SELECT ring_up('{"source": "till", "ref": "g1", "member_id": 1, "sold_at": "2026-08-03 10:00", "lines": [{"price": 20}, {"price": 6}]}');
 SELECT ring_up('{"source": "till", "ref": "g1", "member_id": 1, "sold_at": "2026-08-03 10:00", "lines": [{"price": 20}]}');
 
+-- a load of many, whose lines are read together, gives what the same sales give one by one; lines lie about in any order, and headers without any go on waiting
+INSERT INTO crm_member.member (member_id, status) SELECT n, 'active' FROM generate_series(1001, 1150) n UNION ALL SELECT n, 'active' FROM generate_series(2001, 2150) n;
+CREATE TABLE sold AS SELECT n AS sale, n % 150 + 1 AS buyer, timestamptz '2026-06-20 09:00' + n * interval '37 minutes' AS sold_at, n % 5 AS lines FROM generate_series(1, 1201) n;
+ALTER TABLE crm_member.sale DISABLE TRIGGER settle_sale;
+ALTER TABLE crm_member.sale_line DISABLE TRIGGER settle_sale_line;
+INSERT INTO crm_member.sale (member_id, sale_id, source, ref, sold_at) SELECT 1000 + buyer, 10000 + sale, 'load', sale, sold_at FROM sold ORDER BY sale % 7;
+INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT 1000 + buyer, 10000 + sale, l, 3 * sale % 19 + l / 4.0 FROM sold, generate_series(1, lines) l ORDER BY l % 3, sale % 11, l DESC;
+ALTER TABLE crm_member.sale ENABLE TRIGGER settle_sale;
+ALTER TABLE crm_member.sale_line ENABLE TRIGGER settle_sale_line;
+BEGIN;
+SELECT crm_member.settle_sales(), (SELECT count(*) FROM sold WHERE lines > 0) AS with_lines;
+SELECT seq_scan > 0 AS lines_read_as_a_whole FROM pg_stat_xact_user_tables WHERE relid = 'crm_member.sale_line'::regclass;
+COMMIT;
+SELECT crm_member.settle_sales(), (SELECT count(*) FROM crm_member.sale WHERE settled_at IS NULL AND source = 'load') AS waiting;
+DO $$ DECLARE s record; BEGIN
+  FOR s IN SELECT * FROM sold WHERE lines > 0 ORDER BY sold_at LOOP
+    INSERT INTO crm_member.sale (member_id, sale_id, source, ref, sold_at) VALUES (2000 + s.buyer, 20000 + s.sale, 'each', s.sale, s.sold_at);
+    INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT 2000 + s.buyer, 20000 + s.sale, l, 3 * s.sale % 19 + l / 4.0 FROM generate_series(1, s.lines) l;
+  END LOOP; END $$;
+CREATE VIEW booked AS SELECT member_id / 1000 AS way, member_id % 1000 AS buyer, sale_id % 10000 AS sale, points, balance, at, rules, rule_points, line_nos, line_points, amount, payable, remaining
+FROM crm_member.points_entry JOIN crm_member.sale USING (member_id, sale_id) JOIN crm_member.points_lot l USING (member_id, points_type, points) WHERE l.lot_no = entry_no AND source IN ('load', 'each');
+SELECT count(*) AS entries, sum(points) AS points, (SELECT count(*) FROM (SELECT * FROM booked WHERE way = 1) a FULL JOIN (SELECT * FROM booked WHERE way = 2) b USING (sale)
+  WHERE (to_jsonb(a) - 'way') IS DISTINCT FROM (to_jsonb(b) - 'way')) AS different FROM booked WHERE way = 1;
+SELECT count(*) AS violations FROM crm_member.verify_ledger();
+DROP VIEW booked;
+DROP TABLE sold;
+
 SET client_min_messages = warning;
 DROP VIEW loaded;
 DROP FUNCTION ticket, earned, ring_up, load, big;
