@@ -99,7 +99,7 @@ INSERT INTO plain_balance SELECT member_id, 0 FROM crm_member.member;
 -- members have had points before, on both sides
 INSERT INTO crm_member.points_account (member_id, points_type) SELECT member_id, 'points' FROM crm_member.member;
 SQL
-run -c 'VACUUM (ANALYZE)'
+run -c 'VACUUM (ANALYZE)' -c CHECKPOINT
 
 # what each recorded sale would be given; and what each rule would give for it
 ours_sale="SELECT count(*), sum(points) FROM crm_member.simulate_rules('-infinity', 'infinity', NULL, '{sale}', false)"

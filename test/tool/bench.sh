@@ -9,7 +9,7 @@
 
 say 'Building'
 prepare
-start_server "shared_buffers = ${BUFFERS:-1GB}" 'work_mem = 128MB' 'maintenance_work_mem = 512MB' 'max_wal_size = 8GB' \
+start_server "shared_buffers = ${BUFFERS:-1GB}" 'work_mem = 128MB' 'maintenance_work_mem = 512MB' 'max_wal_size = 8GB' 'min_wal_size = 2GB' \
   'checkpoint_timeout = 30min' 'autovacuum = off' 'max_connections = 100' 'jit = off' 'random_page_cost = 1.1'
 export PATH=$bin:$PATH
 
