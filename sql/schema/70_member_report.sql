@@ -49,3 +49,8 @@ LEFT JOIN (
   GROUP BY mt.tier_code) AS held ON held.tier_code IS NOT DISTINCT FROM t.tier_code;
 
 COMMENT ON VIEW crm_member.tier_distribution IS 'Active members by tier; the row without a tier_code counts those without a tier. percent is of all active members, NULL while there are none';
+COMMENT ON COLUMN crm_member.tier_distribution.tier_code IS 'Tier; NULL: none';
+COMMENT ON COLUMN crm_member.tier_distribution.name IS 'Name of the tier';
+COMMENT ON COLUMN crm_member.tier_distribution.rank IS 'The higher the better';
+COMMENT ON COLUMN crm_member.tier_distribution.members IS 'Active members who hold it';
+COMMENT ON COLUMN crm_member.tier_distribution.percent IS 'Their part of all active members, percent with 2 decimals';

@@ -158,6 +158,18 @@ SELECT m.day, m.points_type, sum(m.entries)::bigint AS entries, sum(m.earned) AS
 FROM crm_member.points_movement AS m GROUP BY 1, 2;
 
 COMMENT ON VIEW crm_member.points_by_day IS 'points_movement by business day and points type';
+COMMENT ON COLUMN crm_member.points_by_day.day IS 'Business day it happened on';
+COMMENT ON COLUMN crm_member.points_by_day.points_type IS 'Points type';
+COMMENT ON COLUMN crm_member.points_by_day.entries IS 'Entries of the journal';
+COMMENT ON COLUMN crm_member.points_by_day.earned IS 'Points by rules, for sales';
+COMMENT ON COLUMN crm_member.points_by_day.by_hand IS 'Points given less those taken by hand';
+COMMENT ON COLUMN crm_member.points_by_day.spent IS 'Points spent';
+COMMENT ON COLUMN crm_member.points_by_day.taken_back IS 'Earned points taken back';
+COMMENT ON COLUMN crm_member.points_by_day.given_back IS 'Spent points given back';
+COMMENT ON COLUMN crm_member.points_by_day.expired IS 'Points booked as expired, or cleared';
+COMMENT ON COLUMN crm_member.points_by_day.moved IS 'Points from other members and points types, less those to them';
+COMMENT ON COLUMN crm_member.points_by_day.held IS 'Points set aside less those released; captured ones are released and spent';
+COMMENT ON COLUMN crm_member.points_by_day.net IS 'earned + by_hand - spent - taken_back + given_back - expired + moved - held, and debts paid from lots, which change no balance';
 
 CREATE VIEW crm_member.points_by_store AS
 SELECT m.store, m.points_type, sum(m.entries)::bigint AS entries, sum(m.earned) AS earned, sum(m.by_hand) AS by_hand, sum(m.spent) AS spent,
@@ -166,6 +178,18 @@ SELECT m.store, m.points_type, sum(m.entries)::bigint AS entries, sum(m.earned) 
 FROM crm_member.points_movement AS m GROUP BY 1, 2;
 
 COMMENT ON VIEW crm_member.points_by_store IS 'points_movement by store and points type; store NULL: behind it is no sale, or one without a store';
+COMMENT ON COLUMN crm_member.points_by_store.store IS 'Store of the sale behind it; NULL: none';
+COMMENT ON COLUMN crm_member.points_by_store.points_type IS 'Points type';
+COMMENT ON COLUMN crm_member.points_by_store.entries IS 'Entries of the journal';
+COMMENT ON COLUMN crm_member.points_by_store.earned IS 'Points by rules, for sales';
+COMMENT ON COLUMN crm_member.points_by_store.by_hand IS 'Points given less those taken by hand';
+COMMENT ON COLUMN crm_member.points_by_store.spent IS 'Points spent';
+COMMENT ON COLUMN crm_member.points_by_store.taken_back IS 'Earned points taken back';
+COMMENT ON COLUMN crm_member.points_by_store.given_back IS 'Spent points given back';
+COMMENT ON COLUMN crm_member.points_by_store.expired IS 'Points booked as expired, or cleared';
+COMMENT ON COLUMN crm_member.points_by_store.moved IS 'Points from other members and points types, less those to them';
+COMMENT ON COLUMN crm_member.points_by_store.held IS 'Points set aside less those released; captured ones are released and spent';
+COMMENT ON COLUMN crm_member.points_by_store.net IS 'earned + by_hand - spent - taken_back + given_back - expired + moved - held, and debts paid from lots, which change no balance';
 
 CREATE VIEW crm_member.store_performance AS
 WITH part AS (
