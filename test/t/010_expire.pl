@@ -170,7 +170,7 @@ for my $how ([ 'pg_terminate_backend', qr/57000: a background worker of expire_p
 	$run = client(q{SET application_name = 'job'; CALL crm_member.expire_points('2026-03-02', 2000);});
 	wait_for(qq{$worker AND wait_event_type = 'Lock'});
 	let_go(1);
-	wait_for(q{application_name = 'job' AND wait_event = 'BgWorkerShutdown'});
+	wait_for(q{application_name = 'job' AND lower(wait_event) = 'bgworkershutdown'});
 	$node->safe_psql('crm', "SELECT $how->[0](pid) FROM pg_stat_activity WHERE $worker AND wait_event_type = 'Lock'");
 	like(outcome($run), $how->[1], "a worker ended by $how->[0] is told of");
 	ok(all_gone(), 'and none is left');
