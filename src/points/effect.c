@@ -1,7 +1,7 @@
 /*
  * effect.c: what rules gave, summed by rule over the whole journal.
  *
- * The executor hands each entry that sales earned straight to the receiver: an
+ * The executor hands each entry that sales earned straight to VisitEntry(): an
  * entry names its rules and their points in arrays, and what would be a row for
  * each of them, sorted and grouped, is added up here as it comes.  A rule is in
  * one entry of a sale only, since all that it gives there expires at once; it may
@@ -10,8 +10,9 @@
  */
 #include "crm_member.h"
 #include "points/points.h"
-#include "query.h"
 #include "dictionary.h"
+#include "query.h"
+#include "sale/bulk.h"
 #include "setting.h"
 
 #include "catalog/pg_collation.h"
@@ -19,7 +20,6 @@
 #include "common/int.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -54,7 +54,6 @@ typedef struct TypeEffects
 
 typedef struct Receiver
 {
-	DestReceiver pub;
 	MemoryContext context;
 	MemoryContext entry_context;
 	Dictionary *types;
@@ -76,12 +75,12 @@ enum
 	OF_POINTS
 };
 
-static const char *const query =
-"SELECT e.points_type, coalesce(a.root, e.member_id), e.at, s.amount - s.discount, e.rules, e.rule_points "
-"FROM crm_member.points_entry AS e "
-"LEFT JOIN crm_member.sale AS s ON s.member_id = e.member_id AND s.sale_id = e.sale_id "
-"LEFT JOIN crm_member.member_root AS a ON a.member_id = e.member_id "
-"WHERE e.kind = 'earn' AND e.rules IS NOT NULL";
+static BulkQuery query = {
+	"SELECT e.points_type, coalesce(a.root, e.member_id), e.at, s.amount - s.discount, e.rules, e.rule_points "
+	"FROM crm_member.points_entry AS e "
+	"LEFT JOIN crm_member.sale AS s ON s.member_id = e.member_id AND s.sale_id = e.sale_id "
+	"LEFT JOIN crm_member.member_root AS a ON a.member_id = e.member_id "
+	"WHERE e.kind = 'earn' AND e.rules IS NOT NULL", 0};
 
 static Decimal
 AtScale(Decimal value, int scale)
@@ -158,10 +157,10 @@ AddMember(Receiver *receiver, Effect *effect, int64 member)
 	}
 }
 
-static bool
-ReceiveEntry(TupleTableSlot *slot, DestReceiver *self)
+static void
+VisitEntry(void *reader, const Datum *values, const bool *nulls)
 {
-	Receiver   *receiver = (Receiver *) self;
+	Receiver   *receiver = reader;
 	MemoryContext old = MemoryContextSwitchTo(receiver->entry_context);
 	int64		entry = ++receiver->entries;
 	int64		type;
@@ -172,13 +171,12 @@ ReceiveEntry(TupleTableSlot *slot, DestReceiver *self)
 	int			n;
 	int			npoints;
 
-	slot_getallattrs(slot);
-	type = DictionaryIndex(receiver->types, slot->tts_values[OF_TYPE]);
-	member = DictionaryIndex(receiver->members, slot->tts_values[OF_MEMBER]);
-	at = DatumGetTimestampTz(slot->tts_values[OF_TIME]);
-	deconstruct_array(DatumGetArrayTypeP(slot->tts_values[OF_RULES]), TEXTOID, -1, false, TYPALIGN_INT,
+	type = DictionaryIndex(receiver->types, values[OF_TYPE]);
+	member = DictionaryIndex(receiver->members, values[OF_MEMBER]);
+	at = DatumGetTimestampTz(values[OF_TIME]);
+	deconstruct_array(DatumGetArrayTypeP(values[OF_RULES]), TEXTOID, -1, false, TYPALIGN_INT,
 					  &rules, NULL, &n);
-	deconstruct_array(DatumGetArrayTypeP(slot->tts_values[OF_POINTS]), NUMERICOID, -1, false,
+	deconstruct_array(DatumGetArrayTypeP(values[OF_POINTS]), NUMERICOID, -1, false,
 					  TYPALIGN_INT, &points, NULL, &npoints);
 	for (int i = 0; i < Min(n, npoints); i++)
 	{
@@ -191,26 +189,15 @@ ReceiveEntry(TupleTableSlot *slot, DestReceiver *self)
 		effect->sales++;
 		effect->first_at = Min(effect->first_at, at);
 		effect->last_at = Max(effect->last_at, at);
-		if (!slot->tts_isnull[OF_TURNOVER])
+		if (!nulls[OF_TURNOVER])
 		{
-			AddTo(&effect->turnover, slot->tts_values[OF_TURNOVER]);
+			AddTo(&effect->turnover, values[OF_TURNOVER]);
 			effect->sold = true;
 		}
 		AddMember(receiver, effect, member);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(receiver->entry_context);
-	return true;
-}
-
-static void
-StartReceiver(DestReceiver *self, int operation, TupleDesc columns)
-{
-}
-
-static void
-EndReceiver(DestReceiver *self)
-{
 }
 
 /* rule_totals() */
@@ -222,14 +209,11 @@ crm_rule_totals(PG_FUNCTION_ARGS)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm_member rule totals",
 												  ALLOCSET_DEFAULT_SIZES);
 	Receiver   *receiver = MemoryContextAllocZero(context, sizeof(Receiver));
-	SPIExecuteOptions options = {.read_only = true, .dest = &receiver->pub};
 	int			money_scale = GetSetting()->money_scale;
 	Datum	   *types;
 	Datum	   *rules;
 	int64	   *ranks;
-	int			code;
 
-	receiver->pub = (DestReceiver) {ReceiveEntry, StartReceiver, EndReceiver, EndReceiver, DestNone};
 	receiver->context = context;
 	receiver->entry_context = AllocSetContextCreate(context, "entry", ALLOCSET_DEFAULT_SIZES);
 	receiver->types = CreateDictionary(TEXTOID, C_COLLATION_OID, context);
@@ -237,9 +221,7 @@ crm_rule_totals(PG_FUNCTION_ARGS)
 	receiver->members = CreateDictionary(INT8OID, InvalidOid, context);
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
-	code = SPI_execute_extended(query, &options);
-	if (code < 0)
-		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(code));
+	VisitRows(&query, NULL, VisitEntry, receiver);
 	SPI_finish();
 
 	DictionaryValues(receiver->types, &types, &ranks);
