@@ -248,11 +248,8 @@ ReleaseBefore(List *deposits)
 
 		if (deposit->debt == 0 || deposit->hold_expires_at > deposit->first_at)
 			continue;
-		AddToAccount(deposit->member_id, type, -deposit->points, -deposit->entries, DT_NOBEGIN,
-					 DT_NOEND);
-		ReleaseTimedOut(deposit->member_id, type, deposit->first_at);
-		account = AddToAccount(deposit->member_id, type, deposit->points, deposit->entries,
-							   deposit->settles_at, deposit->expires_at);
+		account = AddAfterHolds(deposit->member_id, type, deposit->points, deposit->entries,
+								deposit->settles_at, deposit->expires_at, deposit->first_at);
 		ReadDeposit(deposit, account.balance, account.entry_no, account.debt,
 					account.hold_expires_at, account.expired_to, account.closed);
 	}

@@ -56,12 +56,8 @@ GrantLot(const Act *act)
 	int64		balance;
 
 	if (DebtAwaitsHolds(&account, act->at))
-	{
-		AddToAccount(act->member_id, act->type, -act->points, -1, DT_NOBEGIN, DT_NOEND);
-		ReleaseTimedOut(act->member_id, act->type, act->at);
-		account = AddToAccount(act->member_id, act->type, act->points, 1, act->available_at,
-							   act->expires_at);
-	}
+		account = AddAfterHolds(act->member_id, act->type, act->points, 1, act->available_at,
+								act->expires_at, act->at);
 	balance = account.balance;
 	if (DoneByKin(act, act->points) ||
 		!InsertEntry(act->member_id, act->type, &entry, account.entry_no, account.balance))

@@ -128,6 +128,15 @@ DebtAwaitsHolds(const Account *account, TimestampTz at)
 	return account->debt > 0 && account->hold_expires_at <= at;
 }
 
+Account
+AddAfterHolds(int64 member_id, const PointsType *type, int64 points, int n,
+			  TimestampTz available_at, TimestampTz expires_at, TimestampTz at)
+{
+	AddToAccount(member_id, type, -points, -n, DT_NOBEGIN, DT_NOEND);
+	ReleaseTimedOut(member_id, type, at);
+	return AddToAccount(member_id, type, points, n, available_at, expires_at);
+}
+
 bool
 LockForCredit(int64 member_id, const PointsType *type, TimestampTz at, Account *account)
 {

@@ -250,6 +250,9 @@ extern bool ReleaseTimedOut(int64 member_id, const PointsType *type, TimestampTz
  * debt first, as it does where the release was booked in time.
  */
 extern bool DebtAwaitsHolds(const Account *account, TimestampTz at);
+/* AddToAccount() once more, of what was added before that: after the release, under the lock still held. */
+extern Account AddAfterHolds(int64 member_id, const PointsType *type, int64 points, int n,
+							 TimestampTz available_at, TimestampTz expires_at, TimestampTz at);
 /* Lock the account, with that done; false: there is none. */
 extern bool LockForCredit(int64 member_id, const PointsType *type, TimestampTz at, Account *account);
 
