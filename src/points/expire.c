@@ -162,8 +162,7 @@ AddDue(DueList *list, const RuleSet *set, const int *places, TupleTableSlot *slo
 	due->row = ExecCopySlotHeapTuple(slot);
 	due->member_id = DatumGetInt64(slot->tts_values[places[PLACE_MEMBER_ID]]);
 	due->type = FindPointsType(set, TextDatumGetCString(slot->tts_values[places[PLACE_POINTS_TYPE]]));
-	due->balance = ExactMinor(DatumGetNumeric(slot->tts_values[places[PLACE_BALANCE]]),
-							  due->type->decimals, "points");
+	due->balance = StoredMinor(slot->tts_values[places[PLACE_BALANCE]], due->type->decimals, "points");
 	due->entry_no = DatumGetInt64(slot->tts_values[places[PLACE_ENTRY_NO]]);
 	due->expired_to = DatumGetTimestampTz(slot->tts_values[places[PLACE_EXPIRED_TO]]);
 	due->points = 0;

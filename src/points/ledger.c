@@ -106,7 +106,7 @@ PointsOfRow(TableRows *rows, int column, const PointsType *type)
 {
 	bool		isnull;
 
-	return ExactMinor(DatumGetNumeric(RowColumn(rows, column, &isnull)), type->decimals, "points");
+	return StoredMinor(RowColumn(rows, column, &isnull), type->decimals, "points");
 }
 
 bool

@@ -92,8 +92,8 @@ ReadLot(LotScan *scan, OpenLot *lot)
 	bool		isnull;
 
 	lot->lot_no = DatumGetInt64(slot_getattr(scan->slot, LOT_NO, &isnull));
-	lot->remaining = ExactMinor(DatumGetNumeric(slot_getattr(scan->slot, LOT_REMAINING, &isnull)),
-								scan->type->decimals, "points");
+	lot->remaining = StoredMinor(slot_getattr(scan->slot, LOT_REMAINING, &isnull), scan->type->decimals,
+								 "points");
 	lot->available_at = DatumGetTimestampTz(slot_getattr(scan->slot, LOT_AVAILABLE_AT, &isnull));
 	lot->place = scan->slot->tts_tid;
 }

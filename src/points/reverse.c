@@ -6,9 +6,10 @@
  * exactly at zero.
  *
  * What is taken back comes from the lot of the grant first, where what is left
- * of it is harmless, and what was cleared of it is let go; then from what the member can spend, then from what is
- * pending; the rest is as the points type's deficit policy says.  What is given
- * back goes to the lots it came from, the last drawn first.
+ * of it is harmless, and what was cleared of it is let go; then from what the
+ * member can spend, then from what is pending; the rest is as the points type's
+ * deficit policy says.  What is given back goes to the lots it came from, the
+ * last drawn first.
  */
 #include "crm_member.h"
 #include "points/ledger.h"
@@ -79,7 +80,7 @@ static int64
 ClearedPart(const PastEntry *entry)
 {
 	static CrmQuery query = {
-		"SELECT coalesce(pg_catalog.sum(u.points) FILTER (WHERE e.kind = 'clear'), 0) "
+		"SELECT coalesce(pg_catalog.sum(u.points), 0) "
 		"- coalesce((SELECT pg_catalog.sum(r.shortfall) FROM crm_member.points_entry r WHERE r.member_id = $1 "
 		"AND r.points_type = $2 AND r.of_entry = $3 AND r.kind = 'reverse'), 0) "
 		"FROM crm_member.points_entry e, ROWS FROM (unnest(e.lot_nos), unnest(e.lot_points)) u (lot_no, points) "

@@ -30,7 +30,7 @@
 #include "utils/snapmgr.h"
 
 #define FETCH_ROWS	 1000		/* rows read at a time */
-#define WINDOW_SALES 50000		/* sales whose lines and buyers are read together, if at all */
+#define WINDOW_SALES 50000		/* sales whose lines are read together, if at all */
 #define CACHE_LINE	 64
 #define BATCH_SALES	 200		/* sales posted together */
 #define BATCH_MEMORY (2 * 1024 * 1024)	/* kept from one batch to the next */
