@@ -11,7 +11,7 @@ ALTER TABLE sale DISABLE TRIGGER settle_sale;
 
 INSERT INTO tier (tier_code, name, rank) VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);
 INSERT INTO member (member_id, store, channel, joined_at, tags, attrs)
-  SELECT g, 's' || g % 5, CASE WHEN g % 3 > 0 THEN 'web' END, now() - g * interval '1 day',
+  SELECT g, 's' || g % 5, CASE WHEN g % 3 > 0 THEN 'web' END, now() - g * interval '24 hours',
          CASE WHEN g % 10 = 0 THEN '{vip}' ELSE '{}' END::text[], jsonb_build_object('color', CASE g % 2 WHEN 0 THEN 'red' ELSE 'blue' END)
     FROM generate_series(1, 1000) g;
 INSERT INTO person (member_id, gender, birthday)
