@@ -75,25 +75,40 @@ CoverDeficit(const PointsType *type, int64 points, LotUse *use, Entry *entry)
 	}
 }
 
-/* What clear_points() took of the lot of a grant, and no reversal has let go yet. */
+/*
+ * Of so many points of a grant, those that clear_points() took and no reversal has
+ * let go yet, as far as its lots do not have them: its own lot, and where the
+ * account is closed, those that a merge made of it elsewhere.
+ */
 static int64
-ClearedPart(const PastEntry *entry)
+ClearedPart(const PastEntry *entry, bool closed, int64 points)
 {
 	static CrmQuery query = {
-		"SELECT coalesce(pg_catalog.sum(u.points), 0) "
-		"- coalesce((SELECT pg_catalog.sum(r.shortfall) FROM crm_member.points_entry r WHERE r.member_id = $1 "
-		"AND r.points_type = $2 AND r.of_entry = $3 AND r.kind = 'reverse'), 0) "
-		"FROM crm_member.points_entry e, ROWS FROM (unnest(e.lot_nos), unnest(e.lot_points)) u (lot_no, points) "
-		"WHERE e.member_id = $1 AND e.points_type = $2 AND e.entry_no > $3 AND e.kind = 'clear' AND u.lot_no = $3",
-		3, {INT8OID, TEXTOID, INT8OID}};
-	Datum		values[3] = {Int64GetDatum(entry->member_id), CStringGetTextDatum(entry->type->name),
-		Int64GetDatum(entry->entry_no)};
+		"WITH lot AS (SELECT member_id, lot_no, remaining FROM crm_member.points_lot "
+		"WHERE member_id = $1 AND points_type = $2 AND lot_no = $3 "
+		"UNION ALL SELECT l.member_id, l.lot_no, CASE WHEN $4 AND l.expires_at > now() THEN l.remaining ELSE 0 END "
+		"FROM crm_member.member_kin k "
+		"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.member_id <> k.member_id "
+		"JOIN crm_member.points_lot l ON l.member_id = o.member_id AND l.points_type = $2 "
+		"AND l.birth_member = $1 AND l.birth_lot = $3 WHERE k.member_id = $1) "
+		"SELECT (SELECT pg_catalog.sum(remaining) FROM lot), "
+		"(SELECT pg_catalog.sum(u.points) FROM lot JOIN crm_member.points_entry e ON e.member_id = lot.member_id "
+		"AND e.points_type = $2 AND e.entry_no > lot.lot_no AND e.kind = 'clear' "
+		"CROSS JOIN LATERAL ROWS FROM (unnest(e.lot_nos), unnest(e.lot_points)) u (lot_no, points) "
+		"WHERE u.lot_no = lot.lot_no), "
+		"(SELECT pg_catalog.sum(r.cleared) FROM crm_member.points_entry r WHERE r.member_id = $1 "
+		"AND r.points_type = $2 AND r.of_entry = $3 AND r.kind = 'reverse')",
+		4, {INT8OID, TEXTOID, INT8OID, BOOLOID}};
+	Datum		values[4] = {Int64GetDatum(entry->member_id), CStringGetTextDatum(entry->type->name),
+		Int64GetDatum(entry->entry_no), BoolGetDatum(closed)};
+	int64		gone;
 
 	/* stored value is cleared by closing its account only */
 	if (entry->type->stored_value)
 		return 0;
 	RunQuery(&query, values, NULL, false, 1);
-	return Max(PointsColumn(0, 1, entry->type), 0);
+	gone = PointsColumn(0, 2, entry->type) - PointsColumn(0, 3, entry->type);
+	return Max(0, Min(points - PointsColumn(0, 1, entry->type), gone));
 }
 
 int64
@@ -111,7 +126,6 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	Account		account;
 	Lot			lot;
 	int64		missing = total;
-	int64		let_go = 0;
 
 	if (!LockAccount(entry->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
@@ -120,21 +134,24 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	if (account.hold_expires_at <= at)
 		ReleaseTimedOut(entry->member_id, entry->type, at);
 
-	if (account.closed)
-		FetchPoints(entry->member_id, entry->type, entry->entry_no, total, at);
 	lot = LoadLot(entry->member_id, entry->type, entry->entry_no);
+	if (lot.remaining < total)
+		reversal.cleared = ClearedPart(entry, account.closed, total);
+	missing -= reversal.cleared;
+	if (account.closed)
+	{
+		FetchPoints(entry->member_id, entry->type, entry->entry_no, missing, at);
+		lot = LoadLot(entry->member_id, entry->type, entry->entry_no);
+	}
 	if (lot.remaining > 0)
 	{
-		int64		left = Min(lot.remaining, total);
+		int64		left = Min(lot.remaining, missing);
 
 		AddUse(&use, entry->entry_no, left);
 		missing -= left;
 		if (lot.expires_at <= account.expired_to)
 			BookExpired(entry->member_id, entry->type, -left, at, &account);
 	}
-	if (missing > 0)
-		let_go = Min(missing, ClearedPart(entry));
-	missing -= let_go;
 	missing -= ChooseLots(entry->member_id, entry->type, &account, missing, at, true, &use);
 	if (missing > 0)
 		CoverDeficit(entry->type, missing, &use, &reversal);
@@ -148,7 +165,7 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	}
 	reversal.nlines = nlines;
 	*shortfall += reversal.shortfall;
-	reversal.shortfall += let_go;
+	reversal.shortfall += reversal.cleared;
 	reversal.points = reversal.shortfall - total;
 	Book(entry->member_id, entry->type, &reversal, &account);
 	return Forwarded(entry->member_id, entry->type, &account, NULL, at);
