@@ -71,7 +71,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_evaluate_points';
 
 COMMENT ON FUNCTION crm_member.evaluate_points(jsonb) IS
-  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing. Every document is taken for a new sale: explain_points() says what one in the books was given. Writes nothing; errors as quote()';
+  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing, nor does a line of no units. Every document is taken for a new sale: explain_points() says what one in the books was given. Writes nothing; errors as quote()';
 
 CREATE FUNCTION crm_member.explain_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, verdict text, clause text, saw text, displaced_by text,
@@ -80,7 +80,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_explain_points';
 
 COMMENT ON FUNCTION crm_member.explain_points(jsonb) IS
-  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale, as clause and saw say), displaced (by displaced_by) or capped (clause is max_points, member_limit or budget, saw what was left of it); points were given, would_have is what would have been given for these goods without displacement and cap, had the rule been valid, and had member and sale been as an unmatched condition wants them. At line scope one row a line, but for a rule that fails for all of them alike. A sale that is in the books under this source and ref, with the same lines, is judged as it was when it was booked, by the rules of today. Writes nothing; errors as quote()';
+  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale, as clause and saw say), displaced (by displaced_by) or capped (clause is max_points, member_limit or budget, saw what was left of it); points were given, would_have is what would have been given for these goods without displacement and cap, had the rule been valid, and had member and sale been as an unmatched condition wants them. At line scope one row a line, but for a rule that fails for all of them alike; for a guest one row a rule, unmatched by member.id is not null. A line of no units is unmatched by quantity > 0. A sale that is in the books under this source and ref, with the same lines, is judged as it was when it was booked, by the rules of today. Writes nothing; errors as quote()';
 
 CREATE FUNCTION crm_member.simulate_rules("from" timestamptz, "to" timestamptz, rules jsonb DEFAULT NULL,
   by text[] DEFAULT '{rule,member,store,day}', compare boolean DEFAULT true)

@@ -46,6 +46,11 @@ SELECT name, rules::jsonb, sale::jsonb, expected FROM (VALUES
 ('0.5 kg at 10 points a kilogram', '[{"award": "per_unit", "points": 10}]', '{"lines": [{"price": 30, "quantity": 0.55}]}', 'a=5'),
 ('10 points for each 5 whole units of 14', '[{"award": "per_unit", "points": 10, "per": 5, "whole_multiples": true}]', '{"lines": [{"price": 1, "quantity": 14}]}', 'a=20'),
 ('10 points for 5 units, 14 in part', '[{"award": "per_unit", "points": 10, "per": 5}]', '{"lines": [{"price": 1, "quantity": 14}]}', 'a=28'),
+-- a line of no units was struck out: it matches nothing, and where nothing else was bought nothing is earned
+('nothing was bought', '[{"award": "fixed", "points": 7}, {"award": "fixed", "points": 7, "scope": "line"}, {"award": "per_unit"}, {"award": "brackets", "brackets": [{"from": 0, "points": 3}]}, {"award": "multiplier", "points": 3}]', '{"shipping": 5, "lines": [{"price": 9, "quantity": 0}, {"price": 1, "quantity": 0}]}', 'nothing'),
+('one of two lines was struck out', '[{"award": "fixed", "points": 7}, {"award": "fixed", "points": 7, "scope": "line"}, {"award": "multiplier", "points": 2, "condition": "line.category = ''a''"}]', '{"lines": [{"price": 9, "quantity": 0, "category": "a"}, {"price": 1, "quantity": 1}]}', 'a=7 b/2=7'),
+('what it is about was struck out', '[{"award": "fixed", "points": 7, "condition": "line.category = ''a''"}, {"award": "fixed", "points": 5, "condition": "line.category = ''a'' or sale.quantity = 1"}]', '{"lines": [{"price": 9, "quantity": 0, "category": "a"}, {"price": 1}]}', 'b=5'),
+('a given article is bought', '[{"award": "fixed", "points": 7}]', '{"lines": [{"price": 9, "quantity": 0}, {"price": 0, "quantity": 0.000001}]}', 'a=7'),
 -- brackets
 ('below the lowest step', '[{"award": "brackets", "brackets": [{"from": 100, "points": 20}, {"from": 500, "points": 150}]}]', '{"lines": [{"price": 99.99}]}', 'nothing'),
 ('the step itself', '[{"award": "brackets", "brackets": [{"from": 100, "points": 20}, {"from": 500, "points": 150}]}]', '{"lines": [{"price": 100}]}', 'a=20'),
@@ -233,6 +238,33 @@ SELECT rule_code, line_no, verdict, clause, saw, displaced_by, points, would_hav
   FROM explain_points('{"member_id": 1, "store": "S1", "sold_at": "2026-06-15 10:30", "lines": [{"price": 40, "brand": "x", "quantity": 2}, {"price": 5, "brand": "y", "quantity": 3}]}') ORDER BY 1, 2;
 SELECT rule_code, line_no, verdict, clause, saw, displaced_by, points, would_have
   FROM explain_points('{"member_id": 1, "sold_at": "2026-06-15 10:30", "lines": [{"price": 40, "brand": "x", "quantity": 3}]}') ORDER BY 1, 2;
+
+-- what was struck out is seen to be so
+SELECT pg_temp.set_rules('[{"award": "fixed", "points": 7}, {"award": "fixed", "points": 5, "condition": "line.brand = ''x''", "scope": "line"}, {"award": "fixed", "points": 3, "condition": "line.brand = ''y'' and line.quantity = 1"}, {"award": "per_amount", "condition": "sale.store = ''S9''"}]');
+SELECT rule_code, line_no, verdict, clause, saw, points, would_have
+  FROM explain_points('{"member_id": 1, "sold_at": "2026-06-15 10:30", "lines": [{"price": 40, "brand": "x", "quantity": 0}, {"price": 5, "brand": "x"}]}') ORDER BY 1, 2;
+SELECT rule_code, line_no, verdict, clause, saw, points, would_have
+  FROM explain_points('{"member_id": 1, "sold_at": "2026-06-15 10:30", "lines": [{"price": 40, "brand": "x", "quantity": 0}]}') ORDER BY 1, 2;
+-- by rows, document and draft alike, and all that is bought can come back
+INSERT INTO sale (member_id, sale_id, ref, sold_at, shipping) VALUES (3, 31, 'struck 1', '2026-06-15 02:30Z', 5), (3, 32, 'struck 2', '2026-06-15 02:30Z', 5);
+INSERT INTO sale_line (member_id, sale_id, line_no, price, quantity, brand) VALUES (3, 31, 1, 40, 0, 'x'), (3, 31, 2, 5, 0, 'x'), (3, 32, 1, 40, 0, 'x'), (3, 32, 2, 0, 2, 'x');
+SELECT checkout('{"ref": "struck 3", "member_id": 3, "sold_at": "2026-06-15 10:30", "lines": [{"price": 40, "brand": "x", "quantity": 0}, {"price": 0, "brand": "x", "quantity": 2}]}') #>> '{points,earned}' AS earned;
+SELECT s.ref, e.points, e.line_nos, e.line_points FROM sale s LEFT JOIN points_entry e USING (member_id, sale_id) WHERE s.ref LIKE 'struck%' ORDER BY 1;
+SELECT points = given AS same, count(*) FROM simulate_rules('2026-06-15 02:30Z', '2026-06-15 02:31Z', by => '{sale}') GROUP BY 1;
+SELECT ref, refund(jsonb_build_object('ref', ref || ' back', 'sale_ref', ref, 'lines', lines::jsonb)) #>> '{points,taken_back}' AS taken_back
+  FROM (VALUES ('struck 1', NULL), ('struck 2', '[{"line_no": 1, "quantity": 0}, {"line_no": 2, "quantity": 1}]'), ('struck 3', NULL)) v (ref, lines);
+SELECT refund('{"ref": "again", "sale_ref": "struck 1"}');
+SELECT ref, refund(jsonb_build_object('ref', 'rest of ' || ref, 'sale_ref', ref)) ->> 'complete' AS complete FROM (VALUES ('struck 2')) v (ref);
+SELECT s.ref, sum(e.points) AS left FROM sale s JOIN points_entry e USING (member_id, sale_id) WHERE s.ref LIKE 'struck%' GROUP BY 1 ORDER BY 1;
+
+-- a guest earns nothing by any rule; would_have says what a member would have been given
+SELECT pg_temp.set_rules('[{"award": "per_amount"}, {"award": "fixed", "points": 5, "condition": "line.brand = ''x'' and member.tier = ''gold''", "scope": "line"}, {"award": "fixed", "condition": "line.brand = ''y''"},
+  {"award": "per_amount", "valid_to": "2020-01-01"}, {"award": "fixed", "active": false}, {"award": "fixed", "points": 9, "condition": "member.first_purchase"}, {"award": "multiplier", "points": 2}]');
+SELECT rule_code, line_no, verdict, clause, saw, points, would_have
+  FROM explain_points('{"sold_at": "2026-06-15 10:30+08", "lines": [{"price": 40, "brand": "x", "quantity": 0}, {"price": 5, "brand": "x"}, {"price": 3.5}]}') ORDER BY 1, 2;
+SELECT * FROM evaluate_points('{"sold_at": "2026-06-15 10:30", "lines": [{"price": 40}]}');
+SELECT checkout('{"ref": "guest", "sold_at": "2026-06-15 10:30", "lines": [{"price": 8, "brand": "x"}]}') ->> 'payable' AS payable;
+SELECT rule_code, verdict, clause, points, would_have FROM explain_points(sale_document('pos', 'guest')) ORDER BY 1;
 
 -- what a rule would have given: on the lines it is about, whatever member and sale are; 60 and 20 of shoes, 40.50 of a hat
 SELECT pg_temp.set_rules('[{"condition": "member.tier = ''silver''", "award": "per_amount"},
