@@ -5,7 +5,14 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_is_expiry';
 
 COMMENT ON FUNCTION crm_member.is_expiry(text) IS
-  'Is this how points may expire: never; an interval with its units, such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. NULL for NULL';
+  'Is this how points may expire: never; an interval with its units, such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. No interval is longer than 1000 years, nor such that it could end before it began. NULL for NULL';
+
+CREATE FUNCTION crm_member.require_expiry(expiry text) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_require_expiry';
+
+COMMENT ON FUNCTION crm_member.require_expiry(text) IS
+  'true where is_expiry() is, for constraints; NULL for NULL. Error 23514, with what is wrong, where it is not';
 
 CREATE FUNCTION crm_member.is_brackets(brackets jsonb) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

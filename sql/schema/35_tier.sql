@@ -4,7 +4,7 @@ CREATE TABLE crm_member.tier (
   tier_code        text PRIMARY KEY CHECK (tier_code <> '' AND length(tier_code) <= 100),
   name             text NOT NULL,
   rank             smallint NOT NULL UNIQUE,
-  validity         text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(validity) AND validity !~* '^(\s*\d{4}-|inactive)'),
+  validity         text NOT NULL DEFAULT 'never' CHECK (crm_member.require_expiry(validity) AND validity !~* '^(\s*\d{4}-|inactive)'),
   grace_days       int NOT NULL DEFAULT 0 CHECK (grace_days BETWEEN 0 AND 3660),
   at_once          boolean NOT NULL DEFAULT false,
   on_return        text NOT NULL DEFAULT 'review' CHECK (on_return IN ('review', 'at_once')),

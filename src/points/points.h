@@ -33,7 +33,9 @@ typedef struct Expiry
 	DateADT		date;			/* EXPIRY_DATE */
 } Expiry;
 
-extern bool ParseExpiry(const char *text, Expiry *expiry);
+/* NULL, or what is wrong with it. */
+extern const char *ParseExpiry(const char *text, Expiry *expiry);
+extern void RefuseExpiry(int sqlstate, const char *text, const char *fault);
 extern TimestampTz ExpiresAt(const Expiry *expiry, TimestampTz from);
 
 /* what happens when more is taken back than there is */
