@@ -47,7 +47,6 @@ struct History
 {
 	const bool *uses;
 	bool		with_given;
-	bool		as_booked;		/* what was in the books when it was settled counts, not when it happened */
 	Portal		portal;
 	MemoryContext context;		/* of the window */
 	RecordedSale *sales;
@@ -193,9 +192,9 @@ VisitTierStep(void *reader, const Datum *values, const bool *nulls)
 	holder->steps = lappend(holder->steps, step);
 }
 
-/* The tier that counted for a sale, by the history of the buyer. */
+/* The tier that counted for a sale when it was booked, by the history of the buyer. */
 static const Tier *
-TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked)
+TierThen(const TierSet *set, const List *steps, const Sale *sale)
 {
 	const char *code = ((TierStep *) linitial(steps))->before;
 	const char *beneath = NULL;
@@ -206,7 +205,8 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked
 	{
 		const TierStep *step = lfirst(cell);
 		const Tier *reached = FindTier(set, step->beneath);
-		bool		later = as_booked && step->booked_at != sale->settled_at
+		/* of what was booked together, the times decide */
+		bool		later = step->booked_at != sale->settled_at
 			? step->booked_at > sale->settled_at : step->at > sale->sold_at;
 
 		/* the very sale that reached it earns by it only where the tier says so */
@@ -220,18 +220,16 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked
 	return FindTier(set, sale->sold_at >= lapses_at ? beneath : code);
 }
 
-#define TIER_STEPS \
-	"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, " \
-	"e.from_tier, e.to_tier, e.earned_to, " \
-	"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END, " \
-	"e.booked_at FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) " \
-	"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
-
 static void
 ReadTiers(History *history)
 {
-	static BulkQuery happened = {TIER_STEPS "ORDER BY e.member_id, e.at, e.event_id", 1, {INT8ARRAYOID}};
-	static BulkQuery booked = {TIER_STEPS "ORDER BY e.member_id, e.booked_at, e.at, e.event_id", 1, {INT8ARRAYOID}};
+	static BulkQuery query = {
+		"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, "
+		"e.from_tier, e.to_tier, e.earned_to, "
+		"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END, "
+		"e.booked_at FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) "
+		"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
+		"ORDER BY e.member_id, e.booked_at, e.at, e.event_id", 1, {INT8ARRAYOID}};
 	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Holder),
 						   .hcxt = history->context};
 	const TierSet *set = GetTierSet();
@@ -258,7 +256,7 @@ ReadTiers(History *history)
 		members[n++] = Int64GetDatum(member->member_id);
 	}
 	values[0] = ArrayOf(members, n, INT8OID);
-	VisitRows(history->as_booked ? &booked : &happened, values, VisitTierStep, history);
+	VisitRows(&query, values, VisitTierStep, history);
 
 	for (int i = 0; i < history->n; i++)
 	{
@@ -272,7 +270,7 @@ ReadTiers(History *history)
 		holder = hash_search(history->holders, &sale->member->member_id, HASH_FIND, NULL);
 		if (holder->steps == NIL)
 			continue;
-		tier = TierThen(set, holder->steps, sale, history->as_booked);
+		tier = TierThen(set, holder->steps, sale);
 		then = palloc(sizeof(Member));
 		*then = *sale->member;
 		then->tier = tier ? tier->code : NULL;
@@ -413,7 +411,6 @@ RecallSale(int64 member_id, int64 sale_id, const bool *uses)
 	RecordedSale *sales;
 	Sale	   *sale;
 
-	history->as_booked = true;
 	SPI_connect();
 	history->portal = OpenQuery(&query, values, true);
 	sale = NextSales(history, &sales) > 0 ? &sales[0].sale : NULL;
