@@ -181,6 +181,8 @@ typedef struct TierReplay TierReplay;
 extern TierReplay *BeginTierReplay(const RuleSet *set, TimestampTz from, TimestampTz to);
 /* Before a sale is evaluated: give its buyer the tier he would have held. */
 extern void ReplayBuyer(TierReplay *replay, Sale *sale);
+/* Does any of it come back later?  Then what its lines earn is to be known. */
+extern bool ReplayReturns(TierReplay *replay, const Sale *sale);
 /* And after it: count what it earned. */
 extern void ReplayClimb(TierReplay *replay, const RuleSet *set, RuleUse *use, EarnedSale *earned);
 
