@@ -11,6 +11,7 @@
  * came back, and with them a tier that is undone at once.
  */
 #include "crm_member.h"
+#include "points/ledger.h"
 #include "query.h"
 #include "tier/tier.h"
 
@@ -30,13 +31,14 @@ typedef enum TierCause
 	CAUSE_MANUAL,
 	CAUSE_LAPSE,
 	CAUSE_MERGE,
-	/* no events: points were, by hand; a line of a sale of the time that is simulated came back */
+	/* no events: points were, by hand; points given by hand or before the time that is simulated were taken back; a line of a sale came back */
 	CAUSE_GIVEN,
+	CAUSE_REVERSE,
 	CAUSE_REFUND
 } TierCause;
 
 static const char *const cause_names[] = {
-	"register", "sale", "points", "return", "review", "manual", "lapse", "merge", "given", "refund"};
+	"register", "sale", "points", "return", "review", "manual", "lapse", "merge", "given", "reverse", "refund"};
 
 /* A row of member_tier_event, or of the two others. */
 typedef struct TierStep
@@ -52,6 +54,10 @@ typedef struct TierStep
 	int			way;
 	int			line_no;
 	int64		quantity;		/* at QUANTITY_SCALE */
+	const char *points_type;	/* of what was taken back, and when that was given, and counted */
+	int64		points;
+	TimestampTz granted_at;
+	TimestampTz counts_from;
 } TierStep;
 
 /* Points of one sale in one series, as a draft gives them. */
@@ -98,6 +104,7 @@ typedef struct Replayed
 struct TierReplay
 {
 	MemoryContext context;
+	const RuleSet *rules;
 	TimestampTz from;
 	TimestampTz to;
 	TimestampTz reviewed_to;
@@ -133,6 +140,7 @@ BeginTierReplay(const RuleSet *set, TimestampTz from, TimestampTz to)
 	replay = palloc(sizeof(TierReplay));
 	replay->context = AllocSetContextCreate(CurrentMemoryContext, "crm_member tier replay",
 											ALLOCSET_DEFAULT_SIZES);
+	replay->rules = set;
 	replay->from = from;
 	replay->to = to;
 	RunQuery(&query, NULL, NULL, true, 1);
@@ -156,20 +164,28 @@ static void
 LoadSteps(TierReplay *replay, Replayed *replayed)
 {
 	static CrmQuery query = {
+		"WITH own AS (SELECT $1 AS member_id UNION ALL "
+		"SELECT a.member_id FROM crm_member.member_root a WHERE a.root = $1) "
 		"SELECT * FROM (SELECT at, cause, sale_id, earned_from, earned_to, to_tier, period_to, "
-		"manual_until, way, NULL::int, NULL::numeric, event_id "
+		"manual_until, way, NULL::int, NULL::numeric, NULL::text, NULL::timestamptz, NULL::timestamptz, event_id "
 		"FROM crm_member.member_tier_event WHERE member_id = $1 "
 		/* given by hand, whether or not anything was reached then */
-		"UNION ALL SELECT at, 'given', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 "
+		"UNION ALL SELECT at, 'given', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 "
 		"FROM crm_member.points_entry WHERE member_id = $1 AND kind IN ('award', 'adjust') "
 		"AND points > 0 AND at >= $2 "
+		"UNION ALL SELECT r.at, 'reverse', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
+		"coalesce(r.shortfall, 0) - r.points, r.points_type, e.at, coalesce(l.available_at, e.at), 0 "
+		"FROM own JOIN crm_member.points_entry r ON r.member_id = own.member_id AND r.kind = 'reverse' AND r.at >= $2 "
+		"JOIN crm_member.points_entry e ON e.member_id = r.member_id AND e.points_type = r.points_type "
+		"AND e.entry_no = r.of_entry AND (e.kind <> 'earn' OR e.at < $2 OR e.at >= $3) "
+		"LEFT JOIN crm_member.points_lot l ON l.member_id = e.member_id AND l.points_type = e.points_type "
+		"AND l.lot_no = e.entry_no "
 		"UNION ALL SELECT greatest(r.refunded_at, s.sold_at), 'refund', r.sale_id, NULL, NULL, NULL, NULL, "
-		"NULL, NULL, l.line_no, l.quantity, 0 FROM crm_member.sale s "
-		"JOIN crm_member.refund r ON r.member_id = s.member_id AND r.sale_id = s.sale_id "
+		"NULL, NULL, l.line_no, l.quantity, NULL, NULL, NULL, 1 FROM own "
+		"JOIN crm_member.refund r ON r.member_id = own.member_id "
+		"JOIN crm_member.sale s ON s.member_id = r.member_id AND s.sale_id = r.sale_id AND s.sold_at < $3 "
 		"JOIN crm_member.refund_line l ON l.member_id = r.member_id AND l.refund_id = r.refund_id "
-		"WHERE s.member_id = ANY (ARRAY(SELECT $1 UNION ALL "
-		"SELECT a.member_id FROM crm_member.member_root a WHERE a.root = $1)) "
-		"AND s.sold_at >= $2 AND s.sold_at < $3) e "
+		"WHERE greatest(r.refunded_at, s.sold_at) >= $2) e "
 		/* who came with a tier had it from the beginning, whenever that was entered */
 		"ORDER BY cause <> 'register', at, event_id, sale_id",
 		3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
@@ -199,10 +215,19 @@ LoadSteps(TierReplay *replay, Replayed *replayed)
 		step->manual_until = TimeOr(i, 8, DT_NOBEGIN);
 		value = QueryColumn(i, 9, &isnull);
 		step->way = isnull ? 0 : DatumGetInt16(value);
-		value = QueryColumn(i, 10, &isnull);
-		if (isnull)
+		if (step->cause == CAUSE_REVERSE)
+		{
+			const PointsType *type;
+
+			step->points_type = MemoryContextStrdup(replay->context, QueryText(i, 12));
+			type = FindPointsType(replay->rules, step->points_type);
+			step->points = PointsColumn(i, 11, type);
+			step->granted_at = TimeOr(i, 13, DT_NOBEGIN);
+			step->counts_from = TimeOr(i, 14, DT_NOBEGIN);
+		}
+		if (step->cause != CAUSE_REFUND)
 			continue;
-		step->line_no = DatumGetInt32(value);
+		step->line_no = DatumGetInt32(QueryColumn(i, 10, &isnull));
 		step->quantity = RoundedMinor(DatumGetNumeric(QueryColumn(i, 11, &isnull)), QUANTITY_SCALE,
 									  ROUNDING_FLOOR, "quantity");
 		replayed->refunds = true;
@@ -249,6 +274,19 @@ TakeBackGranted(Replayed *replayed, const TierStep *step)
 	returned->back[i] += step->quantity;
 }
 
+static void
+TakeBackGiven(Standing *standing, const TierStep *step)
+{
+	const TierSet *set = standing->set;
+
+	for (int s = 0; s < set->nseries; s++)
+	{
+		if (set->series[s].measure == MEASURE_POINTS &&
+			strcmp(set->series[s].points_type, step->points_type) == 0)
+			AddActivity(standing, s, step->granted_at, step->counts_from, -step->points);
+	}
+}
+
 /* The climb that gave the tier that is earned; NULL: none did. */
 static const Climb *
 LastClimb(const Replayed *replayed)
@@ -258,6 +296,18 @@ LastClimb(const Replayed *replayed)
 
 	return climb != NULL && climb->tier == holding->earned && climb->at == holding->period_from
 		? climb : NULL;
+}
+
+/* A tier is about to be reached by the points of a sale. */
+static void
+NoteClimb(TierReplay *replay, Replayed *replayed, const Tier *tier, TimestampTz at)
+{
+	MemoryContext old = MemoryContextSwitchTo(replay->context);
+	Climb	   *climb = palloc(sizeof(Climb));
+
+	*climb = (Climb) {tier, at, replayed->standing->holding};
+	replayed->climbs = lcons(climb, replayed->climbs);
+	MemoryContextSwitchTo(old);
 }
 
 /* Was the tier that a return undid reached by points? */
@@ -425,6 +475,9 @@ ReplayStep(Replayed *replayed, const TierStep *step)
 				!UndoesPoints(replayed, step))
 				TakeStep(holding, step);
 			break;
+		case CAUSE_REVERSE:
+			TakeBackGiven(standing, step);
+			break;
 		case CAUSE_REFUND:
 			TakeBackGranted(replayed, step);
 			/* judged when all lines are back */
@@ -458,6 +511,7 @@ LoadReplayed(TierReplay *replay, const Sale *sale)
 	bool		found;
 	Replayed   *replayed = hash_search(replay->members, &sale->member->member_id, HASH_ENTER, &found);
 	Standing   *standing;
+	TimestampTz first;
 	bool		begun = false;
 
 	if (found)
@@ -475,7 +529,7 @@ LoadReplayed(TierReplay *replay, const Sale *sale)
 	{
 		const TierStep *step = &replayed->steps[i];
 
-		if (step->cause == CAUSE_GIVEN || step->cause == CAUSE_REFUND)
+		if (step->cause >= CAUSE_GIVEN)
 			continue;
 		if (!begun)
 			BeginHolding(&standing->holding, step->earned_before);
@@ -484,6 +538,8 @@ LoadReplayed(TierReplay *replay, const Sale *sale)
 			replayed->reviewed_to = Max(replayed->reviewed_to, step->at);
 		if (step->at < replay->from || step->cause == CAUSE_REGISTER)
 		{
+			if (step->cause == CAUSE_SALE && AsksForPoints(standing->set, step->earned, step->way))
+				NoteClimb(replay, replayed, step->earned, step->at);
 			TakeStep(&standing->holding, step);
 			replayed->next = i + 1;
 		}
@@ -492,8 +548,11 @@ LoadReplayed(TierReplay *replay, const Sale *sale)
 	{
 		standing->replayed_from = replay->from;
 		standing->replayed_to = replay->to;
-		LoadActivity(standing, EarliestStart(standing->set, sale->sold_at, TierRank(NULL)),
-					 TierRank(NULL));
+		/* from the first moment that will be judged: a period is by its last one */
+		first = Min(sale->sold_at, standing->holding.period_to - 1);
+		if (replayed->next < replayed->nsteps)
+			first = Min(first, replayed->steps[replayed->next].at);
+		LoadActivity(standing, EarliestStart(standing->set, first, TierRank(NULL)), TierRank(NULL));
 	}
 	SPI_finish();
 	return replayed;
@@ -558,12 +617,7 @@ ReplayClimb(TierReplay *replay, const RuleSet *set, RuleUse *use, EarnedSale *ea
 						 TierRank(standing->holding.earned), &way);
 	if (tier != NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(replay->context);
-		Climb	   *climb = palloc(sizeof(Climb));
-
-		*climb = (Climb) {tier, sale->sold_at, standing->holding};
-		replayed->climbs = lcons(climb, replayed->climbs);
-		MemoryContextSwitchTo(old);
+		NoteClimb(replay, replayed, tier, sale->sold_at);
 		RaiseBuyer(set, use, standing, earned, tier, way, sale->sold_at);
 	}
 	if (ReplayReturns(replay, sale))

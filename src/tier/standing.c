@@ -154,7 +154,7 @@ LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 		"ON l.member_id = $1 AND l.points_type = $3 AND l.lot_no = e.entry_no "
 		"WHERE r.member_id = $1 AND r.points_type = $3 AND r.kind = 'reverse' "
 		"AND r.of_entry IS NOT NULL AND e.at >= $2 AND e.kind IN ('earn', 'award', 'adjust') "
-		"AND (e.kind <> 'earn' OR e.at < $4 OR e.at >= $5)",
+		"AND (e.kind <> 'earn' OR e.at < $4 OR e.at >= $5) AND (r.at < $4 OR $4 = $5)",
 		5, {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	static CrmQuery *const queries[] = {&spend, &sales, &points};	/* by TierMeasure */
 	const TierSeries *what = &standing->set->series[series];

@@ -122,7 +122,8 @@ typedef struct Standing
 	Holding		holding;
 	ActivityList *series;		/* as set->series */
 	TimestampTz latest;			/* activity known */
-	TimestampTz replayed_from;	/* what sales from then to before the other earned does not count */
+	/* where they differ: what sales of the time between them earned does not count, nor what was taken back since */
+	TimestampTz replayed_from;
 	TimestampTz replayed_to;
 } Standing;
 
