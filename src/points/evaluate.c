@@ -401,13 +401,6 @@ FactsOf(Evaluation *eval, int line)
 	return &eval->facts;
 }
 
-/* A line of no units was struck out: it earns nothing, as nothing of it can come back. */
-static bool
-IsBought(const Evaluation *eval, int line)
-{
-	return eval->sale->lines[line].quantity.units > 0;
-}
-
 /* The line that a unit's condition is explained by; -1: it has none that was bought. */
 static int
 LineToExplain(const Evaluation *eval, int line)
@@ -416,7 +409,7 @@ LineToExplain(const Evaluation *eval, int line)
 
 	for (int i = Max(line, 0); i < end; i++)
 	{
-		if (IsBought(eval, i))
+		if (IsBought(&eval->sale->lines[i]))
 			return i;
 	}
 	return -1;
@@ -443,7 +436,7 @@ WouldGive(Evaluation *eval, const Rule *rule, int line, bool as_wanted)
 	memset(eval->matching, 0, sizeof(bool) * eval->sale->nlines);
 	for (int i = 0; i < eval->sale->nlines; i++)
 	{
-		if ((line >= 0 && i != line) || !IsBought(eval, i) ||
+		if ((line >= 0 && i != line) || !IsBought(&eval->sale->lines[i]) ||
 			!(as_wanted && rule->condition != NULL ? HoldsForLine(rule->condition, FactsOf(eval, i))
 			  : Holds(eval, rule, i)))
 			continue;
@@ -504,7 +497,7 @@ LineMatches(Evaluation *eval, const Rule *rule, int line)
 	const uint64 *matches = eval->matches + (Size) line * eval->nwords;
 
 	if (eval->explain != NULL)
-		return IsBought(eval, line) && (!rule->uses_line || Holds(eval, rule, line));
+		return IsBought(&eval->sale->lines[line]) && (!rule->uses_line || Holds(eval, rule, line));
 	if ((matches[number / 64] >> (number % 64) & 1) == 0)
 		return false;
 	return !rule->undecided || !rule->uses_line || Holds(eval, rule, line);
@@ -579,7 +572,8 @@ EvaluateMatching(Evaluation *eval)
 	{
 		uint64	   *matches = eval->matches + (Size) i * nwords;
 
-		if (!IsBought(eval, i))
+		/* what earns nothing, as nothing of it can come back */
+		if (!IsBought(&eval->sale->lines[i]))
 		{
 			memset(matches, 0, sizeof(uint64) * nwords);
 			continue;

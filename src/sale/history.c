@@ -297,10 +297,12 @@ ReadFirstPurchases(History *history)
 		"WITH k AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY "
 		"AS k (member_id, settled_at, sold_at, source, ref, no)) "
 		"SELECT k.no FROM k WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = k.member_id "
-		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref)) "
+		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref) "
+		"AND " IS_PURCHASE("s") ") "
 		"UNION ALL SELECT k.no FROM k JOIN crm_member.member_root a ON a.root = k.member_id "
 		"WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = a.member_id "
-		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref))",
+		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref) "
+		"AND " IS_PURCHASE("s") ")",
 		5, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
 	static const Oid types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
 	Datum	   *columns[lengthof(types)];

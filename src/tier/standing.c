@@ -135,10 +135,10 @@ LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 		2, {INT8OID, TIMESTAMPTZOID}};
 	static CrmQuery sales = {
 		"SELECT s.sold_at, s.sold_at, 1::numeric FROM crm_member.sale s "
-		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL "
+		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL AND " IS_PURCHASE("s") " "
 		"UNION ALL SELECT s.sold_at, s.sold_at, -1 "
 		"FROM crm_member.refund r JOIN crm_member.sale s ON s.member_id = $1 AND s.sale_id = r.sale_id "
-		"WHERE r.member_id = $1 AND r.complete AND s.sold_at >= $2",
+		"WHERE r.member_id = $1 AND r.complete AND s.sold_at >= $2 AND " IS_PURCHASE("s"),
 		2, {INT8OID, TIMESTAMPTZOID}};
 	static CrmQuery points = {
 		"SELECT e.at, coalesce(l.available_at, e.at), e.points "

@@ -257,6 +257,25 @@ SELECT refund('{"ref": "again", "sale_ref": "struck 1"}');
 SELECT ref, refund(jsonb_build_object('ref', 'rest of ' || ref, 'sale_ref', ref)) ->> 'complete' AS complete FROM (VALUES ('struck 2')) v (ref);
 SELECT s.ref, sum(e.points) AS left FROM sale s JOIN points_entry e USING (member_id, sale_id) WHERE s.ref LIKE 'struck%' GROUP BY 1 ORDER BY 1;
 
+-- it is no purchase: the first one comes after it, and a tier by the number of sales does not count it; by document, by rows, in one load
+SELECT pg_temp.set_rules('[{"award": "fixed", "points": 50, "condition": "member.first_purchase"}]');
+INSERT INTO tier (tier_code, name, rank) VALUES ('twice', 'Twice', 9);
+INSERT INTO tier_rule (tier_code, measure, threshold) VALUES ('twice', 'sales', 2);
+INSERT INTO member (member_id, joined_at) VALUES (91, '2026-01-01'), (92, '2026-01-01'), (93, '2026-01-01');
+SELECT checkout(jsonb_build_object('ref', 'twice ' || n, 'member_id', 91, 'shipping', 5, 'sold_at', '2026-06-01T00:00:00Z'::timestamptz + n * interval '1 day', 'lines', jsonb_build_array(jsonb_build_object('price', 9, 'quantity', q)))) #>> '{points,earned}' AS earned
+  FROM (VALUES (1, 0), (2, 1), (3, 0), (4, 1)) v (n, q);
+INSERT INTO sale (member_id, sale_id, ref, sold_at) VALUES (92, 921, 'twice 5', '2026-06-02Z'), (92, 922, 'twice 6', '2026-06-03Z'), (92, 923, 'twice 7', '2026-06-04Z'), (92, 924, 'twice 8', '2026-06-05Z'), (93, 931, 'twice 9', '2026-06-05Z');
+INSERT INTO sale_line (member_id, sale_id, line_no, price, quantity) VALUES (92, 921, 1, 9, 0), (92, 922, 1, 0, 1), (92, 923, 1, 9, 0), (92, 924, 1, 9, 1), (93, 931, 1, 9, 0);
+SELECT s.ref, e.points FROM sale s LEFT JOIN points_entry e USING (member_id, sale_id) WHERE s.ref LIKE 'twice%' ORDER BY 1;
+SELECT member_id, (SELECT s.ref FROM sale s WHERE s.sale_id = e.sale_id) AS reached_by FROM member_tier_event e WHERE to_tier = 'twice' ORDER BY 1;
+SELECT member_id, first_purchase FROM member_fact WHERE member_id IN (91, 92, 93) ORDER BY 1;
+SELECT s.ref, x.points, x.given FROM simulate_rules('2026-06-01', '2026-06-10', by => '{sale}') x JOIN sale s USING (sale_id) WHERE s.ref LIKE 'twice%' ORDER BY 1;
+SELECT refund(jsonb_build_object('ref', 'twice ' || n || ' back', 'sale_ref', 'twice ' || n)) ->> 'complete' AS complete FROM generate_series(1, 3) n;
+SELECT rule_code, verdict, saw FROM explain_points('{"member_id": 93, "lines": [{"price": 1}]}');
+DELETE FROM member_tier WHERE member_id = 91;
+SELECT reached FROM tier_progress(91, '2026-06-30', true) WHERE tier_code = 'twice';
+DELETE FROM tier_rule WHERE tier_code = 'twice';
+
 -- a guest earns nothing by any rule; would_have says what a member would have been given
 SELECT pg_temp.set_rules('[{"award": "per_amount"}, {"award": "fixed", "points": 5, "condition": "line.brand = ''x'' and member.tier = ''gold''", "scope": "line"}, {"award": "fixed", "condition": "line.brand = ''y''"},
   {"award": "per_amount", "valid_to": "2020-01-01"}, {"award": "fixed", "active": false}, {"award": "fixed", "points": 9, "condition": "member.first_purchase"}, {"award": "multiplier", "points": 2}]');
