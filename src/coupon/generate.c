@@ -14,9 +14,10 @@
  *	+----+-----------------------------------------+---------------+
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
-#include "coupon/argument.h"
 #include "coupon/code.h"
+#include "coupon/life.h"
 #include "coupon/use.h"
 #include "query.h"
 
@@ -295,7 +296,7 @@ Datum
 crm_generate_coupons(PG_FUNCTION_ARGS)
 {
 	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
-	char	   *ref = OptionalText(fcinfo, 2);
+	char	   *ref = TextArgument(fcinfo, 2);
 	int64		n;
 	int64		event_code;
 	int64	   *codes;
@@ -303,8 +304,7 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 	int64		part;
 	Relation	relation;
 
-	if (PG_ARGISNULL(1))
-		RefuseNull("n");
+	RequireArgument(fcinfo, 1, "n");
 	n = PG_GETARG_INT64(1);
 	if (n < 0 || n > MAX_CODES)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -317,7 +317,7 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 	if (FindCouponEvent(CRM_GUEST, "generate", template->code, n, ref, &event_code))
 		PG_RETURN_INT64(n);
 	if (!RecordCouponEvent(CRM_GUEST, "generate", -1, template->code, n, ref, NULL,
-						   OptionalText(fcinfo, 3)))
+						   TextArgument(fcinfo, 3)))
 	{
 		if (!FindCouponEvent(CRM_GUEST, "generate", template->code, n, ref, &event_code))
 			elog(ERROR, "generation with reference \"%s\" vanished", ref);

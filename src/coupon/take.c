@@ -12,7 +12,6 @@
  * exactly, and spreads what is left anew, near the end over fewer and fewer.
  */
 #include "crm_member.h"
-#include "coupon/argument.h"
 #include "coupon/row.h"
 #include "member/member.h"
 #include "query.h"

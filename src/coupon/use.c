@@ -2,9 +2,9 @@
  * use.c: redemptions as rows, with what a return needs to know.
  */
 #include "crm_member.h"
-#include "coupon/argument.h"
 #include "coupon/code.h"
 #include "coupon/coupon.h"
+#include "coupon/life.h"
 #include "coupon/row.h"
 #include "coupon/use.h"
 #include "query.h"

@@ -6,6 +6,7 @@
  * same role and under its rights, makes the one call and ends.
  */
 #include "crm_member.h"
+#include "argument.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -141,17 +142,14 @@ PG_FUNCTION_INFO_V1(crm_cron_call);
 Datum
 crm_cron_call(PG_FUNCTION_ARGS)
 {
-	char	   *database = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *timing = PG_ARGISNULL(2) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	char	   *command = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	char	   *database = RequiredText(fcinfo, 0, "database");
+	char	   *name = RequiredText(fcinfo, 1, "name");
+	char	   *timing = PG_ARGISNULL(2) ? "" : TextArgument(fcinfo, 2);
+	char	   *command = PG_ARGISNULL(3) ? "" : TextArgument(fcinfo, 3);
 	dsm_segment *segment;
 	CronCall   *call;
 	CronCall	result;
 
-	if (database == NULL || name == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("database and name must not be NULL")));
 	if (strlen(name) >= CRON_TEXT || strlen(timing) >= CRON_TEXT || strlen(command) >= CRON_TEXT)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("schedule is too long")));
 	segment = dsm_create(sizeof(CronCall), 0);

@@ -2,6 +2,7 @@
  * act.c: what merge_members() and unmerge() have in common as calls.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
 #include "merge/act.h"
 #include "query.h"
@@ -20,10 +21,8 @@ RequireSetup(void)
 void
 ReadRequest(FunctionCallInfo fcinfo, int ref, int policy, int actor, MergeRequest *request)
 {
-	if (!PG_ARGISNULL(ref))
-		request->ref = text_to_cstring(PG_GETARG_TEXT_PP(ref));
-	if (!PG_ARGISNULL(actor))
-		request->actor = text_to_cstring(PG_GETARG_TEXT_PP(actor));
+	request->ref = TextArgument(fcinfo, ref);
+	request->actor = TextArgument(fcinfo, actor);
 	request->policy = PG_ARGISNULL(policy)
 		? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(policy);
 }

@@ -2,6 +2,7 @@
  * merge.c: merge_members().
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "member/member.h"
 #include "merge/act.h"
 #include "query.h"
@@ -25,9 +26,7 @@ ReadMembers(FunctionCallInfo fcinfo, MergeCall *call)
 	bool	   *nulls;
 	int			n;
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("others must not be NULL")));
+	RequireArgument(fcinfo, 1, "others");
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements,
 					  &nulls, &n);
 	call->named = palloc(sizeof(int64) * (n + 1));
@@ -35,7 +34,7 @@ ReadMembers(FunctionCallInfo fcinfo, MergeCall *call)
 	{
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("others must not be NULL")));
+							errmsg("argument \"others\" must not hold null")));
 		call->named[call->nnamed++] = DatumGetInt64(elements[i]);
 	}
 	call->named = SortIds(call->named, &call->nnamed);

@@ -6,6 +6,7 @@
  * with: so it goes back with it, or stays.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "merge/act.h"
 #include "query.h"
 
@@ -210,9 +211,7 @@ crm_unmerge(PG_FUNCTION_ARGS)
 	StringInfoData said;
 
 	RequireSetup();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("merge_id must not be NULL")));
+	RequireArgument(fcinfo, 0, "merge_id");
 	undone.merge_id = PG_GETARG_INT64(0);
 	ReadRequest(fcinfo, 1, 2, 3, &request);
 	request.dry_run = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);

@@ -7,6 +7,7 @@
 #define CRM_POINTS_H
 
 #include "postgres.h"
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
@@ -317,7 +318,13 @@ extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);
 
-/* points.c: erase_member() takes a person's words out of journals */
+/* points.c: arguments of functions that move points or stored value */
+/* Positive, and not absurd. */
+extern int64 PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type);
+/* When it happened: a moment, now by default. */
+extern TimestampTz ActMoment(FunctionCallInfo fcinfo, int n);
+
+/* points.c: while erase_member() takes a person's words out of journals */
 extern bool redacting_journals;
 
 #endif

@@ -2,6 +2,7 @@
  * run.c: a run of an RFM model.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
 #include "job/progress.h"
 #include "query.h"
@@ -333,7 +334,7 @@ crm_run_rfm(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(work);
 	/* the snapshot of CALL may be older than what its procedure has done to the model */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	ReadModel(PG_ARGISNULL(1) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(1)), as_of, &model);
+	ReadModel(PG_ARGISNULL(1) ? "default" : TextArgument(fcinfo, 1), as_of, &model);
 	PopActiveSnapshot();
 	LockModel(model.code);
 	LockChanges();

@@ -51,6 +51,7 @@ SELECT generate_coupons('TEN', 5, 'batch 1');
 SELECT generate_coupons('TEN', 6, 'batch 1');
 SELECT generate_coupons('TEN', 0);
 SELECT issue_coupon('TEN', 11);
+SELECT issue_coupon('TEN', 11, '');
 SELECT issue_coupon('TEN', 99, 'i1');
 SELECT issue_coupon('NONE', 11, 'i1');
 SELECT issue_coupon('AUTO', 11, 'i1');
