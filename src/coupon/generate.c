@@ -33,7 +33,6 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -278,13 +277,7 @@ InsertBySql(const CouponTemplate *template, const int64 *codes, int64 n)
 	SPI_connect();
 	for (int64 done = 0; done < n; done += BATCH)
 	{
-		int			rows = Min(n - done, BATCH);
-		Datum	   *elements = palloc(sizeof(Datum) * rows);
-
-		for (int i = 0; i < rows; i++)
-			elements[i] = Int64GetDatum(codes[done + i]);
-		values[0] = PointerGetDatum(construct_array(elements, rows, INT8OID, 8, FLOAT8PASSBYVAL,
-													TYPALIGN_DOUBLE));
+		values[0] = IdArray(codes + done, Min(n - done, BATCH));
 		RunQuery(&query, values, nulls, false, 0);
 	}
 	SPI_finish();

@@ -270,7 +270,7 @@ RecordAct(const MergeRequest *request, int64 merge_id, const char *act, int64 of
 	values[1] = CStringGetTextDatum(act);
 	values[2] = Int64GetDatum(of_merge);
 	values[3] = Int64GetDatum(survivor);
-	values[4] = IdArrayDatum(others, nothers);
+	values[4] = IdArray(others, nothers);
 	values[5] = NullableText(request->ref, &nulls[5]);
 	values[6] = Int64GetDatum(request->fingerprint);
 	values[7] = JsonbPGetDatum(request->policy);
@@ -281,7 +281,7 @@ RecordAct(const MergeRequest *request, int64 merge_id, const char *act, int64 of
 		ReusedReference(request);
 	memcpy(members, others, sizeof(int64) * nothers);
 	members[nothers] = survivor;
-	values[0] = IdArrayDatum(members, nothers + 1);
+	values[0] = IdArray(members, nothers + 1);
 	values[1] = CStringGetTextDatum(act);
 	values[2] = CStringGetTextDatum(event);
 	values[3] = NullableText(request->actor, &nulls[3]);

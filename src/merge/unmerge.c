@@ -11,7 +11,6 @@
 #include "query.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -89,7 +88,7 @@ JudgeNegative(const Kin *kin, const MergeRequest *request, const MergeAct *act)
 		if (member->root == member->member_id && member->old_root != member->root)
 			away[n++] = member->member_id;
 	}
-	value = IdArrayDatum(away, n);
+	value = IdArray(away, n);
 	found = RunQuery(&query, &value, NULL, false, 0);
 	table = SPI_tuptable;
 	initStringInfo(&list);

@@ -159,16 +159,6 @@ ChangedMembers(const Model *model, DateADT as_of, const LastRun *last, const Cha
 	return *nmembers <= nstored / FULL_SHARE + 1000;
 }
 
-static ArrayType *
-MembersArray(const int64 *members, size_t n)
-{
-	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
-
-	for (size_t i = 0; i < n; i++)
-		values[i] = Int64GetDatum(members[i]);
-	return construct_array(values, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE);
-}
-
 /*
  * What is stored, without the members measured anew (ascending), together with
  * their tallies (ascending): ascending.
@@ -292,7 +282,7 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 					   &nmembers))
 	{
 		query.sql = model->source_of;
-		query.members = MembersArray(members, nmembers);
+		query.members = DatumGetArrayTypeP(IdArray(members, nmembers));
 		CollectNet(model, &query, &purchases);
 		ntallies = MergeTallies(stored, nstored, members, nmembers, purchases.tallies,
 								purchases.ntallies, &tallies);
