@@ -284,10 +284,10 @@ extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz a
 extern int64 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
 							  TimestampTz known_at, bool read_only);
 
-/* hold.c; points 0 in a release or capture: all that is held.  hold: reference of the hold */
+/* hold.c; points 0 in a release or capture: all that is held.  ref: of the hold */
 extern int64 PostHold(Act *act);
-extern int64 PostRelease(Act *act, const char *hold);
-extern int64 PostCapture(Act *act, const char *hold, bool release_rest);
+extern int64 PostRelease(Act *act, const char *ref);
+extern int64 PostCapture(Act *act, const char *ref, bool release_rest);
 
 /* transfer.c; balance of the account given from */
 extern int64 PostTransfer(Act *act, int64 to_member);
