@@ -64,7 +64,7 @@ OBJS += src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o 
 	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
-OBJS += src/job/progress.o src/job/cron.o src/job/crew.o
+OBJS += src/job/progress.o src/job/worker.o src/job/cron.o src/job/crew.o
 
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
