@@ -1,19 +1,19 @@
 -- Jobs: run by hand or by pg_cron, never twice at once, with a record of every run.
 
-CREATE FUNCTION crm_member.known_job(OUT job text, OUT description text, OUT available boolean, OUT commits boolean) RETURNS SETOF record
+CREATE FUNCTION crm_member.known_job(OUT job text, OUT description text, OUT commits boolean) RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT j.job, j.description, p.oid IS NOT NULL, p.prokind = 'p' AND p.proconfig IS NULL
+  SELECT j.job, j.description, p.prokind = 'p' AND p.proconfig IS NULL
     FROM (VALUES
       ('run_rfm',          'Score the members by every RFM model'),
       ('refresh_segments', 'Keep the tags that filters name'),
       ('expire_points',    'Expire points that are past their time'),
       ('review_tiers',     'Review the tiers of members'),
       ('find_duplicates',  'Look for duplicate members')) j (job, description)
-    LEFT JOIN pg_proc p ON p.proname = j.job AND p.pronamespace = 'crm_member'::regnamespace
+    JOIN pg_proc p ON p.proname = j.job AND p.pronamespace = 'crm_member'::regnamespace
 $$;
 COMMENT ON FUNCTION crm_member.known_job() IS
-  'The jobs there are; available: this release has it; commits: it commits as it goes, so an error in it is recorded at the job''s next run';
+  'The jobs there are; commits: it commits as it goes, so an error in it is recorded at the job''s next run';
 
 CREATE FUNCTION crm_member.begin_job(job text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -22,7 +22,7 @@ DECLARE
   running record;
   id bigint;
 BEGIN
-  IF NOT EXISTS (SELECT FROM crm_member.known_job() k WHERE k.job = begin_job.job AND k.available) THEN
+  IF NOT EXISTS (SELECT FROM crm_member.known_job() k WHERE k.job = begin_job.job) THEN
     RAISE EXCEPTION 'job "%" does not exist', begin_job.job
       USING ERRCODE = 'RM504', HINT = 'SELECT job FROM crm_member.job lists them.';
   END IF;
@@ -181,9 +181,6 @@ BEGIN
     RAISE EXCEPTION 'job "%" does not exist', schedule.job
       USING ERRCODE = 'RM504', HINT = 'SELECT job FROM crm_member.job lists them.';
   END IF;
-  IF NOT EXISTS (SELECT FROM crm_member.known_job() k WHERE k.job = schedule.job AND k.available) THEN
-    RAISE EXCEPTION 'job "%" is not available in this release', schedule.job USING ERRCODE = 'feature_not_supported';
-  END IF;
   cron := crm_member.cron_database();
   IF cron = current_database() THEN
     PERFORM cron.schedule_in_database(name, schedule.schedule, command, cron);
@@ -193,7 +190,7 @@ BEGIN
   PERFORM crm_member.note_schedule(schedule.job, schedule.schedule);
 END $$;
 COMMENT ON FUNCTION crm_member.schedule(text, text) IS
-  'Have pg_cron run a job at the times of a cron expression (in the time zone of cron.timezone, by default GMT), such as 30 2 * * *; scheduling it again replaces the times. Works in any database of the server. NULL for NULL. Errors: RM504 unknown job, 0A000 where there is no pg_cron or the job is not in this release, 22023 a schedule that pg_cron does not understand, 42501 without rights to pg_cron';
+  'Have pg_cron run a job at the times of a cron expression (in the time zone of cron.timezone, by default GMT), such as 30 2 * * *; scheduling it again replaces the times. Works in any database of the server. NULL for NULL. Errors: RM504 unknown job, 0A000 where there is no pg_cron, 22023 a schedule that pg_cron does not understand, 42501 without rights to pg_cron';
 
 CREATE FUNCTION crm_member.unschedule(job text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

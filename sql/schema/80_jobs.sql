@@ -45,7 +45,7 @@ COMMENT ON COLUMN crm_member.job_run.pid IS 'Session that ran it';
 COMMENT ON COLUMN crm_member.job_run.statement_at IS 'When that session began the statement, by which it is known again';
 
 CREATE VIEW crm_member.job AS
-  SELECT k.job, k.description, k.available, s.schedule, s.scheduled_by,
+  SELECT k.job, k.description, s.schedule, s.scheduled_by,
          r.status = 'running' AND crm_member.is_running(r.pid, r.statement_at) AS running,
          r.status AS last_status, r.started_at AS last_started_at, r.finished_at AS last_finished_at,
          r.duration AS last_duration, r.rows AS last_rows, r.sqlstate AS last_sqlstate, r.error AS last_error

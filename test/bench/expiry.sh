@@ -96,6 +96,9 @@ printf '%s\n' "\\set m random(1, $members)" "SELECT crm_member.spend_points(:m, 
 printf '%s\n' "\\set m random(1, $members)" 'UPDATE plain_member SET balance = balance - 1 WHERE member_id = :m;' >"$work/bare.sql"
 duel "$work/plain.sql" "$work/ours.sql" 'spend 15 points, earliest expiry first, durable, 4 clients'
 duel "$work/bare.sql" "$work/ours.sql" '  the same beside a bare UPDATE of a balance'
+# what bounds both: the least that keeps a journal, with no lot, no check and no reference
+printf '%s\n' "\\set m random(1, $members)" "WITH m AS (UPDATE plain_member SET balance = balance - 15 WHERE member_id = :m RETURNING member_id) INSERT INTO plain_entry (lot_id, member_id, points, at) SELECT 0, member_id, -15, '2026-06-30' FROM m;" >"$work/journal.sql"
+duel "$work/plain.sql" "$work/journal.sql" '  one statement for a balance and an entry alone, beside the loop'
 
 # members with a long history: thousands of lots, nearly all of them spent or expired
 run <<'SQL' >/dev/null

@@ -8,7 +8,6 @@ RESET client_min_messages;
 SET search_path = public, crm_member;
 
 SELECT job, description FROM job ORDER BY job;
-SELECT count(*) FROM job WHERE available AND job IN ('run_rfm', 'refresh_segments');
 INSERT INTO sale (member_id, sale_id, ref, sold_at, payable, settled_at) VALUES (1, 1, '1', '2025-01-01', 5, now()), (2, 2, '2', '2025-01-01', 5, now());
 INSERT INTO rfm_model (model_code, name) VALUES ('also', 'Also');
 CALL run_job('run_rfm');
