@@ -1,14 +1,8 @@
 --
 -- Points set aside: what holds bind, capture and release, in parts and in time.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup();
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SELECT register_member(source => 'test', external_id => '1') AS one \gset
 SELECT award_points(:one, 100, 'soon', 'a1', at => '2026-01-01', expires_at => '2026-03-01');
 SELECT award_points(:one, 50, 'late', 'a2', at => '2026-01-01', expires_at => '2026-06-01');

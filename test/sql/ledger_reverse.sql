@@ -2,14 +2,8 @@
 -- Points taken back and given back: whole, in parts, by line, with every policy
 -- for what is not there any more.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_type (points_type, name, deficit, money_value, reinstatement) VALUES
   ('clamp', 'Clamp', 'clamp', NULL, NULL), ('refuse', 'Refuse', 'refuse', NULL, NULL),
   ('charge', 'Charge', 'charge', 0.01, NULL), ('anew', 'Reinstated', 'allow', NULL, '30 days');

@@ -1,14 +1,8 @@
 --
 -- Points between members and between points types.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_type (points_type, name, decimals, expiry) VALUES ('miles', 'Miles', 1, 'end of year');
 INSERT INTO points_conversion (from_type, to_type, rate) VALUES ('points', 'miles', 0.25), ('miles', 'points', 3);
 INSERT INTO points_conversion (from_type, to_type, rate) VALUES ('miles', 'miles', 1);
