@@ -159,7 +159,7 @@ TakePoints(Act *act, LotUse *use, bool *done)
 		}
 		/* perhaps because this very act was done while we waited */
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
-			Insufficient(act, SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false));
+			Insufficient(act, Max(0, DrawableBalance(act->member_id, act->type, act->at, false)));
 		return account;
 	}
 	chosen = ChooseUnowed(act, &account, use);

@@ -285,6 +285,8 @@ extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz a
  */
 extern int64 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
 							  TimestampTz known_at, bool read_only);
+/* What an act of that moment can draw on, of what is left now; negative: owed. */
+extern int64 DrawableBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only);
 
 /* hold.c; points 0 in a release or capture: all that is held.  ref: of the hold */
 extern int64 PostHold(Act *act);
