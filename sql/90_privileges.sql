@@ -17,7 +17,7 @@ END
 $$;
 
 -- The one place that says which level an object asks for. Levels hold what the
--- levels before them hold.
+-- levels before them hold; % in a name stands for anything.
 CREATE FUNCTION crm_member.access_rule(
   OUT level text, OUT privilege text, OUT names text[]) RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -115,7 +115,7 @@ BEGIN
            OR EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
            OR granted >= (SELECT coalesce(min(array_position(levels, r.level)), 4)
                           FROM crm_member.access_rule() r
-                          WHERE r.privilege = 'execute' AND p.proname LIKE ANY (r.names)))
+                          WHERE r.privilege = 'execute' AND p.proname ~ format('^(%s)$', replace(array_to_string(r.names, '|'), '%', '.*'))))
     UNION ALL
     SELECT format('GRANT %s ON TABLE %s TO %%1$I', v.rights, c.oid::regclass)
     FROM pg_class c
@@ -124,7 +124,7 @@ BEGIN
       AND (v.privilege = 'select' OR c.relkind IN ('r', 'p'))
       AND granted >= (SELECT coalesce(min(array_position(levels, r.level)), v.unnamed)
                       FROM crm_member.access_rule() r
-                      WHERE r.privilege = v.privilege AND c.relname LIKE ANY (r.names))
+                      WHERE r.privilege = v.privilege AND c.relname ~ format('^(%s)$', replace(array_to_string(r.names, '|'), '%', '.*')))
   LOOP
     EXECUTE format(statement, grant_access.role);
   END LOOP;
