@@ -17,7 +17,7 @@ END
 $$;
 
 -- The one place that says which level an object asks for. Levels hold what the
--- levels before them hold.
+-- levels before them hold; % in a name stands for anything.
 CREATE FUNCTION crm_member.access_rule(
   OUT level text, OUT privilege text, OUT names text[]) RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
