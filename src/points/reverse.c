@@ -172,9 +172,11 @@ GivenBack(const PastEntry *entry)
 
 /* Back into a lot, or where that has expired, anew if the points type says so. */
 static void
-GiveToLot(const Act *act, const PointsType *type, const Account *account, int64 lot_no, int64 points,
-		  LotUse *use, Entry *entry)
+GiveToLot(const PastEntry *spent, const Account *account, int64 lot_no, int64 points, LotUse *use,
+		  Entry *entry)
 {
+	const PointsType *type = spent->type;
+
 	if (lot_no == DEBT_LOT)
 	{
 		/* what was overdrawn may have been paid since */
@@ -190,12 +192,12 @@ GiveToLot(const Act *act, const PointsType *type, const Account *account, int64 
 		return;
 	}
 	if (type->reinstatement != NULL &&
-		LoadLot(act->member_id, type, lot_no).expires_at <= Max(act->at, account->expired_to))
+		LoadLot(spent->member_id, type, lot_no).expires_at <= Max(entry->at, account->expired_to))
 	{
 		Expiry		after = {.kind = EXPIRY_AFTER, .after = *type->reinstatement};
 
 		entry->granted += points;
-		entry->expires_at = ExpiresAt(&after, act->at);
+		entry->expires_at = ExpiresAt(&after, entry->at);
 		return;
 	}
 	AddUse(use, lot_no, -points);
@@ -207,14 +209,15 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	LotUse		drawn = {0};
 	LotUse		use = {0};
 	LotUse		lots = {0};
-	Entry		give = {.kind = "return", .points = points, .at = act->at, .ref = act->ref,
+	TimestampTz at = act->at;
+	Entry		give = {.kind = "return", .points = points, .at = at, .ref = act->ref,
 		.reason = act->reason, .actor = act->actor, .use = &use, .refills = true,
-		.earned_at = act->at, .available_at = act->at, .sale_id = entry->sale_id,
+		.earned_at = at, .available_at = at, .sale_id = entry->sale_id,
 		.of_entry = entry->entry_no};
 	Account		account;
 	int64		left;
 
-	if (!LockForCredit(entry->member_id, entry->type, act->at, &account))
+	if (!LockForCredit(entry->member_id, entry->type, at, &account))
 		elog(ERROR, "points account vanished");
 	if (points == 0)
 		return account.balance;
@@ -225,19 +228,19 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	SliceUse(&entry->use, left - points, left, 1, &drawn);
 	ReviveLots(entry->member_id, entry->type, &drawn);
 	for (int i = drawn.n - 1; i >= 0; i--)
-		GiveToLot(act, entry->type, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
+		GiveToLot(entry, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
 	for (int i = 0; i < use.n; i++)
 	{
 		if (use.lot_nos[i] != DEBT_LOT)
 			AddUse(&lots, use.lot_nos[i], use.points[i]);
 	}
 	BookExpired(entry->member_id, entry->type,
-				SweptPart(entry->member_id, entry->type, &account, &lots, &give.soonest), act->at,
+				SweptPart(entry->member_id, entry->type, &account, &lots, &give.soonest), at,
 				&account);
 	Book(entry->member_id, entry->type, &give, &account);
 	if (account.debt > 0)
-		SettleCredit(entry->member_id, entry->type, 0, act->at);
-	return Forwarded(entry->member_id, entry->type, &account, &lots, act->at);
+		SettleCredit(entry->member_id, entry->type, 0, at);
+	return Forwarded(entry->member_id, entry->type, &account, &lots, at);
 }
 
 /* What is left to take back of the lines of an entry, or of one of them. */
