@@ -170,7 +170,10 @@ ReleaseHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 poin
 	return Forwarded(act->member_id, entry->type, &account, &use, act->at);
 }
 
-/* It may have been made by a member that is merged with this one: then the act goes on there. */
+/*
+ * It may have been made by a member that is merged with this one: then the act goes
+ * on there.  What becomes of a hold is not before it.
+ */
 static const PastEntry *
 FindHold(Act *act, const char *ref)
 {
@@ -180,6 +183,7 @@ FindHold(Act *act, const char *ref)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_ENTRY),
 						errmsg("the member has no hold with reference \"%s\"", ref)));
 	act->member_id = entry->member_id;
+	act->at = Max(act->at, entry->at);
 	return entry;
 }
 

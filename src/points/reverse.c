@@ -209,7 +209,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	LotUse		drawn = {0};
 	LotUse		use = {0};
 	LotUse		lots = {0};
-	TimestampTz at = act->at;
+	TimestampTz at = Max(act->at, entry->at);
 	Entry		give = {.kind = "return", .points = points, .at = at, .ref = act->ref,
 		.reason = act->reason, .actor = act->actor, .use = &use, .refills = true,
 		.earned_at = at, .available_at = at, .sale_id = entry->sale_id,

@@ -154,4 +154,8 @@ SELECT hold_points(:two, 60, 'too much', 's5');
 SELECT adjust_points(:two, 0, 'nothing', 'j6', actor => 'ann');
 SELECT adjust_points(:two, 1, 'nobody', 'j6', actor => '');
 SELECT award_points(:two, 1, 'no ref', '');
+-- nothing is given back before it was spent
+SELECT spend_points(:two, 5, 'spent', 's6', at => '2026-03-02'), reverse_points('s6', :two, at => '2026-02-20');
+SELECT kind, points, at FROM points_entry WHERE of_entry = (SELECT entry_no FROM points_entry WHERE ref = 's6');
+SELECT points_balance(:two, as_of => '2026-02-25'), points_balance(:two, as_of => '2026-03-03');
 SELECT * FROM verify_ledger();
