@@ -292,6 +292,9 @@ extern int64 PostCapture(Act *act, const char *hold, bool release_rest);
 extern int64 PostTransfer(Act *act, int64 to_member);
 extern int64 PostConversion(Act *act, const PointsType *to_type);
 
+/* points.c: error 22023 where what is to be given expires before it is available. */
+extern void CheckExpiry(const Act *act);
+
 /* reverse.c */
 /*
  * Take back what an act or a line of a sale was granted, or give back what was

@@ -93,6 +93,7 @@ PostConversion(Act *act, const PointsType *to_type)
 		in.ref = NULL;
 		in.earned_at = in.available_at = act->at;
 		in.expires_at = ExpiresAt(&to_type->expiry, act->at);
+		CheckExpiry(&in);
 		AddToAccount(act->member_id, first ? act->type : to_type, 0, 0, DT_NOBEGIN, DT_NOEND);
 		AddToAccount(act->member_id, first ? to_type : act->type, 0, 0, DT_NOBEGIN, DT_NOEND);
 		balance = TakePoints(act, &use, &done).balance;
