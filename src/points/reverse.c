@@ -216,6 +216,7 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 		.of_entry = entry->entry_no};
 	Account		account;
 	int64		left;
+	int64		swept;
 
 	if (!LockForCredit(entry->member_id, entry->type, at, &account))
 		elog(ERROR, "points account vanished");
@@ -238,8 +239,10 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 				SweptPart(entry->member_id, entry->type, &account, &lots, &give.soonest), at,
 				&account);
 	Book(entry->member_id, entry->type, &give, &account);
-	if (account.debt > 0)
-		SettleCredit(entry->member_id, entry->type, 0, at);
+	/* one that comes late may be over, and its expiry booked, for what it gave anew too */
+	swept = give.expires_at <= account.expired_to ? give.granted : 0;
+	if (account.debt > 0 || swept > 0)
+		SettleCredit(entry->member_id, entry->type, swept, at);
 	return Forwarded(entry->member_id, entry->type, &account, &lots, at);
 }
 
