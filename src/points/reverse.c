@@ -308,26 +308,63 @@ EntriesToReverse(const Act *act, const char *ref)
 	return entries;
 }
 
-/* The entry that the act's own reference made before; NULL: none did. */
-static const PastEntry *
-FindReversal(const Act *act, List *entries)
+/*
+ * One entry carries the act's reference, the first.  What the same act reversed of
+ * another stands behind it without one, booked at the same time.
+ */
+static void
+AddPart(const PastEntry *first, const PastEntry *entry, int64 *points, int64 *balance)
+{
+	static CrmQuery query = {
+		"SELECT pg_catalog.abs(r.points) + coalesce(r.shortfall, 0), r.balance FROM crm_member.points_entry f "
+		"JOIN crm_member.points_entry r ON r.booked_at = f.booked_at "
+		"AND (r.entry_no > f.entry_no OR r.member_id <> f.member_id) "
+		"WHERE f.member_id = $1 AND f.points_type = $2 AND f.entry_no = $3 AND r.member_id = $4 "
+		"AND r.points_type = $2 AND r.of_entry = $5 AND r.kind = $6 AND r.ref IS NULL ORDER BY r.entry_no",
+		6, {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID}};
+	Datum		values[6];
+
+	values[0] = Int64GetDatum(first->member_id);
+	values[1] = CStringGetTextDatum(first->type->name);
+	values[2] = Int64GetDatum(first->entry_no);
+	values[3] = Int64GetDatum(entry->member_id);
+	values[4] = Int64GetDatum(entry->entry_no);
+	values[5] = CStringGetTextDatum(IsGrant(entry) ? "reverse" : "return");
+	if (RunQuery(&query, values, NULL, false, 1) == 0)
+		return;
+	*points = AddMinor(*points, PointsColumn(0, 1, entry->type));
+	*balance = PointsColumn(0, 2, entry->type);
+}
+
+/* Whether the act's own reference reversed before what is asked, and the balance then. */
+static bool
+FindReversal(const Act *act, List *entries, int line_no, int64 *balance)
 {
 	const PastEntry *past = act->ref == NULL ? NULL : FindEntry(act->member_id, act->ref);
+	bool		found = false;
+	int64		points = 0;
 	ListCell   *cell;
 
 	if (past == NULL)
-		return NULL;
+		return false;
 	foreach(cell, entries)
 	{
 		const PastEntry *entry = lfirst(cell);
 
-		if (entry->entry_no == past->of_entry && entry->type == past->type &&
-			strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
-			(act->points == 0 || act->points == llabs(past->points) + past->shortfall))
-			return past;
+		if (found && points != act->points)
+			AddPart(past, entry, &points, balance);
+		else if (!found && entry->entry_no == past->of_entry && entry->type == past->type &&
+				 strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
+				 (line_no == 0 || (past->nlines == 1 && past->line_nos[0] == line_no)))
+		{
+			found = true;
+			points = llabs(past->points) + past->shortfall;
+			*balance = past->balance;
+		}
 	}
-	ReferenceReused(act->ref);
-	return NULL;
+	if (!found || (act->points != 0 && act->points != points))
+		ReferenceReused(act->ref);
+	return true;
 }
 
 /* For each entry what is to be reversed of each of its lines; the sum. */
@@ -368,11 +405,11 @@ PostReversal(const Act *act, const char *ref, int line_no)
 {
 	Act			step = *act;
 	Account		account;
-	const PastEntry *past;
 	List	   *entries;
 	ListCell   *cell;
 	int64	  **left;
 	int64		balance;
+	bool		done;
 	int64		reversed = 0;
 	int64		shortfall = 0;
 
@@ -383,16 +420,16 @@ PostReversal(const Act *act, const char *ref, int line_no)
 	step.member_id = ((PastEntry *) linitial(entries))->member_id;
 	if (!LockAccount(step.member_id, step.type, &account))
 		elog(ERROR, "points account vanished");
-	past = FindReversal(&step, entries);
-	balance = past != NULL ? past->balance : account.balance;
-	if (past == NULL)
+	balance = account.balance;
+	done = FindReversal(&step, entries, line_no, &balance);
+	if (!done)
 		reversed = WhatToReverse(act, entries, line_no, left);
-	if (past == NULL && reversed < act->points)
+	if (!done && reversed < act->points)
 		ereport(ERROR, (errcode(ERRCODE_CRM_NOT_REVERSIBLE),
 						errmsg("no so many points are left to reverse"),
 						errdetail("%s are left, not %s.", PointsText(reversed, step.type),
 								  PointsText(act->points, step.type))));
-	foreach(cell, past == NULL ? entries : NIL)
+	foreach(cell, done ? NIL : entries)
 	{
 		const PastEntry *entry = lfirst(cell);
 		const int64 *points = left[foreach_current_index(cell)];
