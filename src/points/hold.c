@@ -194,7 +194,7 @@ FindPart(const Act *act, const char *kind, const PastEntry *hold)
 	const PastEntry *part = act->ref == NULL ? NULL : FindEntry(act->member_id, act->ref);
 
 	if (part != NULL &&
-		(strcmp(part->kind, kind) != 0 || part->type != hold->type ||
+		(strcmp(part->kind, kind) != 0 || !SameType(part->type, hold->type) ||
 		 part->of_entry != hold->entry_no || (act->points != 0 && llabs(part->points) != act->points)))
 		ReferenceReused(act->ref);
 	return part;

@@ -169,6 +169,12 @@ typedef struct RuleSet
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
 extern const RuleSet *GetRuleSet(void);
 extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
+/* Found in two sets, the same points type lies at two places. */
+static inline bool
+SameType(const PointsType *a, const PointsType *b)
+{
+	return a == b || strcmp(a->name, b->name) == 0;
+}
 /* As people write them, for messages. */
 extern char *PointsText(int64 points, const PointsType *type);
 /* A set from an array of objects like rows of points_rule, in a context below the current one. */

@@ -281,7 +281,7 @@ EntriesToReverse(const Act *act, const char *ref)
 	{
 		foreach(cell, LoadSaleEntries(act->member_id, act->sale_id))
 		{
-			if (((PastEntry *) lfirst(cell))->type == act->type)
+			if (SameType(((PastEntry *) lfirst(cell))->type, act->type))
 				entries = lappend(entries, lfirst(cell));
 		}
 		if (entries == NIL)
@@ -353,7 +353,7 @@ FindReversal(const Act *act, List *entries, int line_no, int64 *balance)
 
 		if (found && points != act->points)
 			AddPart(past, entry, &points, balance);
-		else if (!found && entry->entry_no == past->of_entry && entry->type == past->type &&
+		else if (!found && entry->entry_no == past->of_entry && SameType(entry->type, past->type) &&
 				 strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
 				 (line_no == 0 || (past->nlines == 1 && past->line_nos[0] == line_no)))
 		{

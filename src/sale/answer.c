@@ -18,7 +18,7 @@ LinePoints(List *awards, int line, const PointsType *type)
 	{
 		const Award *award = lfirst(cell);
 
-		if (award->type == type)
+		if (SameType(award->type, type))
 			points += award->line_points[line];
 	}
 	return points;
