@@ -172,6 +172,12 @@ typedef struct RuleSet
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
 extern const RuleSet *GetRuleSet(void);
 extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
+/* Found in two sets, the same points type lies at two places. */
+static inline bool
+SameType(const PointsType *a, const PointsType *b)
+{
+	return a == b || strcmp(a->name, b->name) == 0;
+}
 /* As people write them, for messages. */
 extern char *PointsText(int64 points, const PointsType *type);
 /* A set from an array of objects like rows of points_rule, in a context below the current one. */
@@ -296,6 +302,9 @@ extern int64 PostCapture(Act *act, const char *ref, bool release_rest);
 /* transfer.c; balance of the account given from */
 extern int64 PostTransfer(Act *act, int64 to_member);
 extern int64 PostConversion(Act *act, const PointsType *to_type);
+
+/* points.c: error 22023 where what is to be given expires before it is available. */
+extern void CheckExpiry(const Act *act);
 
 /* reverse.c */
 /*
