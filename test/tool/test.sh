@@ -136,6 +136,8 @@ for layer in regress isolation tap; do
 done
 
 stop_server
+# a server that went down fails whatever ran then: why stands in its log
+grep -hE -B 5 'was terminated by signal|exited with exit code [^01]|PANIC' "$work/server/log" || true
 if [ -n "${KEEP:-}" ]; then say "kept: $work"; fi
 if [ -n "${TESTS:-}" ]; then
   [ $((passed + failed)) -gt 0 ] || { say "no test is named: $TESTS"; failed=1; }
