@@ -166,14 +166,15 @@ NullableText(const char *text, char *null)
 }
 
 Datum
-ArrayOf(Datum *values, int n, Oid type)
+ArrayOf(Datum *values, bool *nulls, int n, Oid type)
 {
+	int			lower = 1;
 	int16		length;
 	bool		by_value;
 	char		align;
 
 	get_typlenbyvalalign(type, &length, &by_value, &align);
-	return PointerGetDatum(construct_array(values, n, type, length, by_value, align));
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, length, by_value, align));
 }
 
 Datum
@@ -184,7 +185,7 @@ IdArray(const int64 *ids, int n)
 
 	for (int i = 0; i < n; i++)
 		elements[i] = Int64GetDatum(ids[i]);
-	array = ArrayOf(elements, n, INT8OID);
+	array = ArrayOf(elements, NULL, n, INT8OID);
 	pfree(elements);
 	return array;
 }

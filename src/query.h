@@ -63,8 +63,8 @@ extern Portal OpenQuery(CrmQuery *query, Datum *values, bool read_only);
 /* A text, or NULL with *isnull set: for rows; and with *null 'n': for the nulls of RunQuery. */
 extern Datum TextOrNull(const char *text, bool *isnull);
 extern Datum NullableText(const char *text, char *null);
-/* For a parameter; without nulls. */
-extern Datum ArrayOf(Datum *values, int n, Oid type);
+/* For a parameter; nulls NULL: none is. */
+extern Datum ArrayOf(Datum *values, bool *nulls, int n, Oid type);
 extern Datum IdArray(const int64 *ids, int n);
 
 /* Column of a row as text in the current context; NULL where it is null. */

@@ -22,7 +22,6 @@ ReadPolicies(const Kin *kin, Datum *values)
 	int64	   *members = palloc(sizeof(int64) * kin->n);
 	int64	   *roots = palloc(sizeof(int64) * kin->n);
 	Datum	   *cards = palloc(sizeof(Datum) * kin->n);
-	int			one = 1;
 	bool		any = false;
 
 	for (int i = 0; i < kin->n; i++)
@@ -41,9 +40,8 @@ ReadPolicies(const Kin *kin, Datum *values)
 	}
 	values[0] = IdArray(members, kin->n);
 	values[1] = IdArray(roots, kin->n);
-	values[2] = ArrayOf(cards, kin->n, BOOLOID);
-	values[3] = PointerGetDatum(construct_md_array(texts, nulls, 1, (int *) &kin->n, &one, TEXTOID, -1, false,
-												   TYPALIGN_INT));
+	values[2] = ArrayOf(cards, NULL, kin->n, BOOLOID);
+	values[3] = ArrayOf(texts, nulls, kin->n, TEXTOID);
 	return any;
 }
 

@@ -297,7 +297,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		points[n++] = grant->points;
 	}
 	values[0] = PlainArray(codes, n, TEXTOID);
-	values[1] = ArrayOf(lines, n, INT4OID);
+	values[1] = ArrayOf(lines, NULL, n, INT4OID);
 	values[2] = NumericArray(points, n, award->type);
 
 	n = 0;
@@ -308,7 +308,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		lines[n] = Int32GetDatum(sale->lines[i].line_no);
 		points[n++] = award->line_points[i];
 	}
-	values[3] = ArrayOf(lines, n, INT4OID);
+	values[3] = ArrayOf(lines, NULL, n, INT4OID);
 	values[4] = NumericArray(points, n, award->type);
 }
 
