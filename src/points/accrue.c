@@ -316,7 +316,7 @@ static void
 InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 {
 	static CrmTable entry_table = {
-		"points_entry", NULL, NULL, NULL, NULL, 14, {
+		"points_entry", .ncolumns = 14, .columns = {
 			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"entry_no", INT8OID},
 			{"kind", TEXTOID}, {"points", NUMERICOID}, {"balance", NUMERICOID},
 			{"at", TIMESTAMPTZOID}, {"sale_id", INT8OID}, {"actor", TEXTOID},
@@ -324,7 +324,7 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 			{"rule_points", NUMERICARRAYOID}, {"line_nos", INT4ARRAYOID},
 			{"line_points", NUMERICARRAYOID}}};
 	static CrmTable lot_table = {
-		"points_lot", NULL, NULL, NULL, NULL, 8, {
+		"points_lot", .ncolumns = 8, .columns = {
 			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"lot_no", INT8OID},
 			{"points", NUMERICOID}, {"remaining", NUMERICOID}, {"earned_at", TIMESTAMPTZOID},
 			{"available_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}}};
@@ -428,6 +428,7 @@ PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 	hash_destroy(deposits);
 }
 
+/* -1: there is no such line */
 static int
 LineIndex(const Sale *sale, int line_no)
 {
@@ -505,8 +506,13 @@ LoadAwards(const Sale *sale)
 		ReadArray(row, 6, INT4OID, &lines, &n);
 		ReadArray(row, 7, NUMERICOID, &points, &n);
 		for (int i = 0; i < n; i++)
-			award->line_points[LineIndex(sale, DatumGetInt32(lines[i]))] =
-				ExactMinor(DatumGetNumeric(points[i]), award->type->decimals, "points");
+		{
+			int			line = LineIndex(sale, DatumGetInt32(lines[i]));
+
+			if (line < 0)
+				elog(ERROR, "line %d of sale " INT64_FORMAT " vanished", DatumGetInt32(lines[i]), sale->sale_id);
+			award->line_points[line] = ExactMinor(DatumGetNumeric(points[i]), award->type->decimals, "points");
+		}
 		awards = lappend(awards, award);
 		MemoryContextSwitchTo(old);
 	}

@@ -2,6 +2,7 @@
  * entry.c: entries of the journal, read back.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "points/ledger.h"
 #include "query.h"
 
@@ -179,12 +180,7 @@ LoadSaleEntries(int64 member_id, int64 sale_id)
 void
 ReferenceReused(const char *ref)
 {
-	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-					errmsg("reference \"%s\" was used for something else", ref),
-					errdetail("The member has an entry with this reference, but of another kind, "
-							  "points type or amount."),
-					errhint("A retry must send what the first call sent; another act needs "
-							"another reference.")));
+	RefuseReference(ref, "The member has an entry with this reference, but of another kind, points type or amount.");
 }
 
 bool
