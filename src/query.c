@@ -204,3 +204,21 @@ QueryText(uint64 row, int column)
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
+
+int
+QueryArray(uint64 row, int column, Oid type, Datum **elements)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			n;
+
+	*elements = NULL;
+	if (isnull)
+		return 0;
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(DatumGetArrayTypePCopy(value), type, length, by_value, align, elements, NULL, &n);
+	return n;
+}

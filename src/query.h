@@ -70,6 +70,9 @@ extern Datum IdArray(const int64 *ids, int n);
 /* Column of a row as text in the current context; NULL where it is null. */
 extern char *QueryText(uint64 row, int column);
 
+/* Elements of an array in a column, in the current context, and how many; NULL where it is null. */
+extern int	QueryArray(uint64 row, int column, Oid type, Datum **elements);
+
 /* Column of a row of SPI_tuptable; the Datum lives as long as the SPI result. */
 extern Datum QueryColumn(uint64 row, int column, bool *isnull);
 

@@ -12,10 +12,8 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 
 /* What the sales add to one account. */
 typedef struct Deposit
@@ -440,22 +438,6 @@ LineIndex(const Sale *sale, int line_no)
 	return -1;
 }
 
-static void
-ReadArray(uint64 row, int column, Oid type, Datum **elements, int *n)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-	int16		length;
-	bool		byval;
-	char		align;
-
-	*n = 0;
-	if (isnull)
-		return;
-	get_typlenbyvalalign(type, &length, &byval, &align);
-	deconstruct_array(DatumGetArrayTypePCopy(value), type, length, byval, align, elements, NULL, n);
-}
-
 List *
 LoadAwards(const Sale *sale)
 {
@@ -487,9 +469,9 @@ LoadAwards(const Sale *sale)
 
 		award->type = FindPointsType(set, TextDatumGetCString(QueryColumn(row, 1, &isnull)));
 		award->points = PointsColumn(row, 2, award->type);
-		ReadArray(row, 3, TEXTOID, &codes, &n);
-		ReadArray(row, 4, INT4OID, &lines, &n);
-		ReadArray(row, 5, NUMERICOID, &points, &n);
+		QueryArray(row, 3, TEXTOID, &codes);
+		QueryArray(row, 4, INT4OID, &lines);
+		n = QueryArray(row, 5, NUMERICOID, &points);
 		for (int i = 0; i < n; i++)
 		{
 			Grant	   *grant = palloc(sizeof(Grant));
@@ -503,8 +485,8 @@ LoadAwards(const Sale *sale)
 			award->grants = lappend(award->grants, grant);
 		}
 		award->line_points = palloc0(sizeof(int64) * sale->nlines);
-		ReadArray(row, 6, INT4OID, &lines, &n);
-		ReadArray(row, 7, NUMERICOID, &points, &n);
+		QueryArray(row, 6, INT4OID, &lines);
+		n = QueryArray(row, 7, NUMERICOID, &points);
 		for (int i = 0; i < n; i++)
 		{
 			int			line = LineIndex(sale, DatumGetInt32(lines[i]));
