@@ -181,7 +181,7 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 		if (FindUse(sale->member_id, ref, digest, values))
 			return RecordDatum(fcinfo, values, nulls);
 		ereport(ERROR, (errcode(coupon->sqlstate == 0 ? ERRCODE_INTERNAL_ERROR : coupon->sqlstate),
-						errmsg("coupon \"%.40s\" is refused", code),
+						errmsg("coupon \"%s\" is refused", ShownCode(code)),
 						errdetail("%s", coupon->reason == NULL ? "Its redemption vanished."
 								  : coupon->reason)));
 	}

@@ -12,11 +12,13 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
 #define CRON_TEXT 1024
@@ -140,4 +142,26 @@ crm_cron_call(PG_FUNCTION_ARGS)
 						   "The background worker ended without an answer; see the server's log."),
 				 report.hint[0] != '\0' ? errhint("%s", report.hint) : 0));
 	PG_RETURN_VOID();
+}
+
+/* cron_database(): only superusers may read the setting, which is no secret. */
+PG_FUNCTION_INFO_V1(crm_cron_database);
+Datum
+crm_cron_database(PG_FUNCTION_ARGS)
+{
+	const char *database = GetConfigOption("cron.database_name", true, false);
+
+	if (database == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("pg_cron is not loaded in this server"),
+						errhint("Install pg_cron (Debian: postgresql-15-cron), add it to "
+								"shared_preload_libraries, restart, and run CREATE EXTENSION pg_cron "
+								"in the database that cron.database_name names. CALL "
+								"crm_member.run_job() runs a job by hand or from any other scheduler.")));
+	if (strcmp(database, get_database_name(MyDatabaseId)) == 0 &&
+		!OidIsValid(get_extension_oid("pg_cron", true)))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("extension pg_cron does not exist in this database"),
+						errhint("Run CREATE EXTENSION pg_cron.")));
+	PG_RETURN_TEXT_P(cstring_to_text(database));
 }

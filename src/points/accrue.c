@@ -445,7 +445,7 @@ LoadAwards(const Sale *sale)
 		"SELECT points_type, points, rules, rule_lines, rule_points, line_nos, line_points "
 		"FROM crm_member.points_entry WHERE member_id = $1 "
 		"AND sale_id = $2 AND kind = 'earn' "
-		"ORDER BY points_type, entry_no",
+		"ORDER BY points_type COLLATE \"C\", entry_no",
 		2, {INT8OID, INT8OID}};
 	const RuleSet *set = GetRuleSet();
 	MemoryContext caller = CurrentMemoryContext;

@@ -86,7 +86,7 @@ Balance(int64 balance, const PointsType *type)
 	return NumericGetDatum(MinorToNumeric(balance, type->decimals));
 }
 
-static void
+void
 CheckExpiry(const Act *act)
 {
 	if (act->expires_at <= act->available_at)

@@ -108,6 +108,13 @@ typedef struct Sale
 #define LineEarning(line) (LinePayable(line) - (line)->points_paid)
 /* in units of 10^-QUANTITY_SCALE */
 extern int64 QuantityUnits(const SaleLine *line);
+/* Lines of no units were struck out; a sale of such lines only is no purchase. */
+#define IsBought(line) ((line)->quantity.units > 0)
+extern bool IsPurchase(const Sale *sale);
+/* The same of a settled sale in a statement. */
+#define IS_PURCHASE(s) \
+	"(" s ".amount > 0 OR EXISTS (SELECT FROM crm_member.sale_line l WHERE l.member_id = " s ".member_id " \
+	"AND l.sale_id = " s ".sale_id AND l.quantity > 0))"
 
 #define SalePayable(sale) ((sale)->amount - (sale)->discount + (sale)->shipping)
 

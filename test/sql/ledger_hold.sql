@@ -84,5 +84,9 @@ UPDATE points_type SET hold_period = '2 days' WHERE points_type = 'points';
 SELECT hold_points(:one, 1, 'cart', 'h7', at => '2026-03-25 10:00+00');
 SELECT expires_at FROM points_hold WHERE ref = 'h7';
 
+-- what is said to be earlier than the hold is booked with it, so that no day had more than was granted
+SELECT hold_points(:one, 2, 'cart', 'h8', at => '2026-03-28'), capture_points(:one, 'h8', 1, release_rest => false, at => '2026-03-26'), release_points(:one, 'h8', at => '2026-03-26');
+SELECT kind, points, at FROM points_entry WHERE of_entry = (SELECT hold_no FROM points_hold WHERE ref = 'h8') ORDER BY entry_no;
+
 -- each lot's held points stand in its entry, and every balance is explained
 SELECT * FROM verify_ledger();

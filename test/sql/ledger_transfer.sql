@@ -32,6 +32,12 @@ SELECT reverse_points('a1', :one, at => '2026-02-03');
 SELECT transfer_points(:two, :one, 2, 'back', 't2', at => '2026-02-04');
 SELECT balance, debt FROM points_account WHERE member_id = :one;
 
+-- not into points that would have expired already; once it is done, a retry is told so whatever became of their type
+UPDATE points_type SET expiry = '2026-01-31' WHERE points_type = 'miles';
+SELECT convert_points(:two, 1, 'points', 'miles', 'late', at => '2026-02-04');
+SELECT convert_points(:two, 13, 'points', 'miles', 'c1', at => '2026-02-02');
+UPDATE points_type SET expiry = 'end of year' WHERE points_type = 'miles';
+
 \set VERBOSITY sqlstate
 SELECT transfer_points(:one, :two, 1, 'none left', 't3', at => '2026-02-05');
 SELECT transfer_points(:two, :two, 1, 'self', 't3');
@@ -47,6 +53,10 @@ SELECT convert_points(:two, 1, 'points', 'points', 'c3');
 SELECT convert_points(:two, 0.1, 'miles', 'points', 'c3', at => '2026-02-05');
 SELECT convert_points(:two, 1000, 'points', 'miles', 'c3');
 SELECT convert_points(:two, 12, 'points', 'miles', 'c1');
+INSERT INTO points_type (points_type, name) VALUES ('other', 'Other');
+INSERT INTO points_conversion (from_type, to_type, rate) VALUES ('points', 'other', 1);
+SELECT convert_points(:two, 13, 'points', 'other', 'c1', at => '2026-02-02');
+SELECT convert_points(:two, 13, 'points', 'miles', 'c1', at => '2026-02-02') = 2 AS first;
 SELECT set_member_status(:one, 'lost', 'test');
 SELECT transfer_points(:two, :one, 1, 'lost', 't4', at => '2026-02-05');
 SELECT transfer_points(:one, :two, 1, 'lost', 't4', at => '2026-02-05');
