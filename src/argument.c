@@ -46,3 +46,12 @@ MomentArgument(FunctionCallInfo fcinfo, int n, TimestampTz otherwise)
 {
 	return PG_ARGISNULL(n) ? otherwise : PG_GETARG_TIMESTAMPTZ(n);
 }
+
+void
+RefuseReference(const char *ref, const char *detail)
+{
+	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+					errmsg("reference \"%s\" was used for something else", ref),
+					detail != NULL ? errdetail("%s", detail) : 0,
+					errhint("A retry must send what the first call sent; another act needs another reference.")));
+}

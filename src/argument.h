@@ -17,4 +17,7 @@ extern char *FilledText(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *TextArgument(FunctionCallInfo fcinfo, int n);
 extern TimestampTz MomentArgument(FunctionCallInfo fcinfo, int n, TimestampTz otherwise);
 
+/* RM001: a reference comes again, with something else; detail may be NULL */
+extern void RefuseReference(const char *ref, const char *detail) pg_attribute_noreturn();
+
 #endif

@@ -166,14 +166,15 @@ NullableText(const char *text, char *null)
 }
 
 Datum
-ArrayOf(Datum *values, int n, Oid type)
+ArrayOf(Datum *values, bool *nulls, int n, Oid type)
 {
+	int			lower = 1;
 	int16		length;
 	bool		by_value;
 	char		align;
 
 	get_typlenbyvalalign(type, &length, &by_value, &align);
-	return PointerGetDatum(construct_array(values, n, type, length, by_value, align));
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, length, by_value, align));
 }
 
 Datum
@@ -184,7 +185,7 @@ IdArray(const int64 *ids, int n)
 
 	for (int i = 0; i < n; i++)
 		elements[i] = Int64GetDatum(ids[i]);
-	array = ArrayOf(elements, n, INT8OID);
+	array = ArrayOf(elements, NULL, n, INT8OID);
 	pfree(elements);
 	return array;
 }
@@ -202,4 +203,22 @@ QueryText(uint64 row, int column)
 	Datum		value = QueryColumn(row, column, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+int
+QueryArray(uint64 row, int column, Oid type, Datum **elements)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			n;
+
+	*elements = NULL;
+	if (isnull)
+		return 0;
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(DatumGetArrayTypePCopy(value), type, length, by_value, align, elements, NULL, &n);
+	return n;
 }

@@ -63,12 +63,15 @@ extern Portal OpenQuery(CrmQuery *query, Datum *values, bool read_only);
 /* A text, or NULL with *isnull set: for rows; and with *null 'n': for the nulls of RunQuery. */
 extern Datum TextOrNull(const char *text, bool *isnull);
 extern Datum NullableText(const char *text, char *null);
-/* For a parameter; without nulls. */
-extern Datum ArrayOf(Datum *values, int n, Oid type);
+/* For a parameter; nulls NULL: none is. */
+extern Datum ArrayOf(Datum *values, bool *nulls, int n, Oid type);
 extern Datum IdArray(const int64 *ids, int n);
 
 /* Column of a row as text in the current context; NULL where it is null. */
 extern char *QueryText(uint64 row, int column);
+
+/* Elements of an array in a column, in the current context, and how many; NULL where it is null. */
+extern int	QueryArray(uint64 row, int column, Oid type, Datum **elements);
 
 /* Column of a row of SPI_tuptable; the Datum lives as long as the SPI result. */
 extern Datum QueryColumn(uint64 row, int column, bool *isnull);

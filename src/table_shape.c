@@ -72,7 +72,7 @@ ChecksReference(const Trigger *trigger, const char *referenced)
 		trigger->tgconstrrelid == CrmRelation(referenced);
 }
 
-/* Who truncates on other servers too keeps the rows there, not here. */
+/* A truncate trigger not ours tells of a distributed engine, whose rows lie on other servers. */
 static void
 LookAtTriggers(CrmTable *table, Relation rel, TableShape *shape)
 {

@@ -48,15 +48,6 @@ RecordCouponEvent(int64 member_id, const char *act, int64 code, const char *temp
 	return inserted;
 }
 
-void
-RefuseReference(const char *ref)
-{
-	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-					errmsg("reference \"%s\" was used for something else", ref),
-					errhint("A retry must send what the first call sent; another act needs another "
-							"reference.")));
-}
-
 bool
 FindCouponEvent(int64 member_id, const char *act, const char *template_code, int64 codes,
 				const char *ref, int64 *code)
@@ -86,7 +77,7 @@ FindCouponEvent(int64 member_id, const char *act, const char *template_code, int
 		if (strcmp(TextDatumGetCString(QueryColumn(0, 1, &isnull)), act) != 0 ||
 			strcmp(TextDatumGetCString(QueryColumn(0, 2, &isnull)), template_code) != 0 ||
 			DatumGetInt64(QueryColumn(0, 3, &isnull)) != codes)
-			RefuseReference(ref);
+			RefuseReference(ref, NULL);
 		value = QueryColumn(0, 4, &isnull);
 		*code = isnull ? -1 : DatumGetInt64(value);
 	}

@@ -23,7 +23,6 @@ extern bool RecordCouponEvent(int64 member_id, const char *act, int64 code,
  */
 extern bool FindCouponEvent(int64 member_id, const char *act, const char *template_code,
 							int64 codes, const char *ref, int64 *code);
-extern void RefuseReference(const char *ref) pg_attribute_noreturn();
 /* The last day on which a coupon issued now can be used. */
 extern DateADT LastDay(const CouponTemplate *template);
 

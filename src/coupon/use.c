@@ -96,8 +96,8 @@ InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 dig
 						   : NormalizeAlias(coupon->code), &nulls[8]);
 	values[9] = MoneyDatum(coupon->discount);
 	values[10] = MoneyDatum(coupon->shipping);
-	values[11] = ArrayOf(lines, n, INT4OID);
-	values[12] = ArrayOf(discounts, n, NUMERICOID);
+	values[11] = ArrayOf(lines, NULL, n, INT4OID);
+	values[12] = ArrayOf(discounts, NULL, n, NUMERICOID);
 	values[13] = TextOrNull(ref, &nulls[13]);
 	values[14] = Int64GetDatum(digest);
 	nulls[14] = ref == NULL;

@@ -120,7 +120,7 @@ FindUse(int64 member_id, const char *ref, int64 digest, Datum *values)
 
 		if (DatumGetInt64(QueryColumn(0, 1, &isnull)) != digest ||
 			DatumGetBool(QueryColumn(0, 4, &isnull)))
-			RefuseReference(ref);
+			RefuseReference(ref, NULL);
 		old = MemoryContextSwitchTo(caller);
 		values[0] = PointerGetDatum(PG_DETOAST_DATUM_COPY(QueryColumn(0, 2, &isnull)));
 		values[1] = PointerGetDatum(PG_DETOAST_DATUM_COPY(QueryColumn(0, 3, &isnull)));

@@ -179,7 +179,7 @@ CheckCrew(Crew *crew)
 	}
 }
 
-/* Until it says that it is done, not until its process is gone, or it is gone without a word. */
+/* Until it says that it is done, which is before its process ends, or that ended without a word. */
 static void
 AwaitHand(Crew *crew, int number)
 {

@@ -16,11 +16,12 @@ typedef struct Crew Crew;
 typedef bool (*CrewStep) (void *task);
 
 /*
- * Start workers at a task, which they see a copy of that all of them share and
- * which this returns; *crew is NULL, and it is the task itself, where none can be
- * had, in a transaction block, or where the session has a crew already.  job is the name by which it is known in pg_stat_activity, and function an
- * exported one of the library that calls WorkInCrew().  Workers are of the
- * session's user and act as the current one, under its search_path.
+ * Start workers at a task.  They share a copy of it, which this returns; where none
+ * can be had, in a transaction block, or where the session has a crew already, it
+ * is the task itself, and *crew is NULL.  job is the name by which they are known
+ * in pg_stat_activity, function an exported one of the library that calls
+ * WorkInCrew().  Workers are of the session's user and act as the current one,
+ * under its search_path.
  *
  * When the transaction ends by an error, or the session does, they are stopped in
  * the midst of their steps.  Else the transaction may be committed, and then

@@ -78,7 +78,7 @@ ClaimKeys(char **texts)
 	}
 	if (claimed.n == 0)
 		return;
-	rows = ArrayOf(claimed.rows, claimed.n, INT4OID);
+	rows = ArrayOf(claimed.rows, NULL, claimed.n, INT4OID);
 	RunQuery(&claim, &rows, NULL, false, 0);
 }
 

@@ -162,6 +162,7 @@ LookUp(MatchModel *model, const uint32 *cells, const char *unionid, double membe
 		AddFound(found);
 	}
 }
+
 static double
 CountMembers(void)
 {
@@ -243,10 +244,13 @@ PutRow(ReturnSetInfo *info, MatchModel *model, MatchData *data, const Likely *li
 	tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }
 
-/* match_member(candidate jsonb, limit int) */
-PG_FUNCTION_INFO_V1(crm_match_member);
-Datum
-crm_match_member(PG_FUNCTION_ARGS)
+/*
+ * The members found, as rows after the candidate's; returns whose each is, after
+ * merges.
+ */
+static int64 *
+ReadFound(MatchModel *model, char *const *texts, const Found *found, MatchData *data,
+		  MemoryContext scratch)
 {
 	/* the columns of match_record, identities only where the candidate names one */
 	static CrmQuery fetch = {
@@ -267,6 +271,85 @@ crm_match_member(PG_FUNCTION_ARGS)
 		"WHERE p.member_id = ANY ($1)",
 		3,
 		{INT8ARRAYOID, BOOLOID, TEXTOID}};
+	char     *mobile = texts[1] == NULL ? NULL : NormalizePhone(texts[1]);
+	Datum     values[3] = {IdArray(found->members, found->n),
+						   BoolGetDatum(texts[5] != NULL || texts[6] != NULL),
+						   CStringGetTextDatum(mobile == NULL ? "" : mobile)};
+	int64    *canonical;
+	Sighting *seen;
+
+	RunQuery(&fetch, values, NULL, true, 0);
+	data->nrows = SPI_processed + 1;
+	data->cells = repalloc(data->cells, (Size) data->nrows * NCOLUMNS * sizeof(uint32));
+	memset(data->cells + NCOLUMNS, 0, (Size) SPI_processed * NCOLUMNS * sizeof(uint32));
+	canonical = palloc(data->nrows * sizeof(int64));
+	seen = palloc(data->nrows * sizeof(Sighting));
+	seen[0] = SeenNow();
+	seen[0].cell = &data->cells[1];
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		uint32 *cells = data->cells + (i + 1) * NCOLUMNS;
+		bool    isnull;
+
+		canonical[i + 1] = DatumGetInt64(QueryColumn(i, 1, &isnull));
+		for (int c = 0; c < NCOLUMNS; c++)
+		{
+			char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 2);
+
+			if (text != NULL)
+				cells[c] = ReadValue(&model->fields[c], text, scratch);
+		}
+		DropNicknames(model, cells);
+		seen[i + 1] = ReadSighting(
+			SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, NCOLUMNS + 2),
+			SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, NCOLUMNS + 3));
+		seen[i + 1].cell = &cells[1];
+	}
+	SplitByTime(&model->fields[1], seen, data->nrows);
+	return canonical;
+}
+
+/* The likeliest of the members found; one that is merged and its survivor are one. */
+static void
+PutLikeliest(ReturnSetInfo *info, MatchModel *model, MatchData *data, const int64 *canonical,
+			 int limit, int left_out)
+{
+	Likely *likely = palloc(data->nrows * sizeof(Likely));
+	uint32 *cluster = palloc(data->nrows * sizeof(uint32));
+	int     nlikely = 0;
+
+	for (uint32 row = 0; row < data->nrows; row++)
+		cluster[row] = row;
+	for (uint32 row = 1; row < data->nrows; row++)
+	{
+		Likely *l = &likely[nlikely++];
+
+		l->member = canonical[row];
+		l->row = row;
+		l->pattern = ComparePattern(model, data->cells, data->cells + (Size) row * NCOLUMNS);
+		l->weight = PairWeight(model, data, 0, row, l->pattern, cluster, &l->relation);
+	}
+	qsort(likely, nlikely, sizeof(Likely), CompareLikely);
+	for (int i = 0, put = 0; i < nlikely && put < limit; i++)
+	{
+		bool told = false;
+
+		if (WeightProbability(likely[i].weight) < LEAST_LIKELY)
+			break;
+		for (int k = 0; k < i && !told; k++)
+			told = likely[k].member == likely[i].member;
+		if (told)
+			continue;
+		PutRow(info, model, data, &likely[i], cluster, left_out);
+		put++;
+	}
+}
+
+/* match_member(candidate jsonb, limit int) */
+PG_FUNCTION_INFO_V1(crm_match_member);
+Datum
+crm_match_member(PG_FUNCTION_ARGS)
+{
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	char          *texts[NCOLUMNS] = {NULL};
 	int32          limit;
@@ -274,10 +357,7 @@ crm_match_member(PG_FUNCTION_ARGS)
 	MatchModel    *model;
 	MatchData      data = {0};
 	Found          found = {0};
-	Likely        *likely;
-	uint32        *cluster;
 	double         members;
-	int            nlikely = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
@@ -311,76 +391,14 @@ crm_match_member(PG_FUNCTION_ARGS)
 
 	if (found.n > 0)
 	{
-		char     *mobile = texts[1] == NULL ? NULL : NormalizePhone(texts[1]);
-		Datum     values[3] = {IdArray(found.members, Min(found.n, MATCH_MAX_KEYS)),
-							   BoolGetDatum(texts[5] != NULL || texts[6] != NULL),
-							   CStringGetTextDatum(mobile == NULL ? "" : mobile)};
-		int64    *canonical;
-		Sighting *seen;
+		const int64 *canonical = ReadFound(model, texts, &found, &data, scratch);
 
-		RunQuery(&fetch, values, NULL, true, 0);
-		data.nrows = SPI_processed + 1;
-		data.cells = repalloc(data.cells, (Size) data.nrows * NCOLUMNS * sizeof(uint32));
-		memset(data.cells + NCOLUMNS, 0, (Size) SPI_processed * NCOLUMNS * sizeof(uint32));
-		canonical = palloc(data.nrows * sizeof(int64));
-		cluster = palloc(data.nrows * sizeof(uint32));
-		seen = palloc(data.nrows * sizeof(Sighting));
-		for (uint32 i = 0; i < data.nrows; i++)
-			cluster[i] = i;
-		seen[0] = SeenNow();
-		seen[0].cell = &data.cells[1];
-		for (uint64 i = 0; i < SPI_processed; i++)
-		{
-			uint32 *cells = data.cells + (i + 1) * NCOLUMNS;
-			bool    isnull;
-
-			canonical[i + 1] = DatumGetInt64(QueryColumn(i, 1, &isnull));
-			for (int c = 0; c < NCOLUMNS; c++)
-			{
-				char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 2);
-
-				if (text != NULL)
-					cells[c] = ReadValue(&model->fields[c], text, scratch);
-			}
-			DropNicknames(model, cells);
-			seen[i + 1] = ReadSighting(
-				SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, NCOLUMNS + 2),
-				SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, NCOLUMNS + 3));
-			seen[i + 1].cell = &cells[1];
-		}
-		SplitByTime(&model->fields[1], seen, data.nrows);
 		for (int c = 0; c < NCOLUMNS; c++)
 			WeighTokens(&model->fields[c]);
 		model->prior = Min(BEFOREHAND / members, 0.25);
 		model->related = Min(model->prior * model->related, 0.25);
 		SetFrequencies(model, &data, members);
-
-		likely = palloc(data.nrows * sizeof(Likely));
-		for (uint32 row = 1; row < data.nrows; row++)
-		{
-			Likely *l = &likely[nlikely++];
-
-			l->member = canonical[row];
-			l->row = row;
-			l->pattern = ComparePattern(model, data.cells, data.cells + (Size) row * NCOLUMNS);
-			l->weight = PairWeight(model, &data, 0, row, l->pattern, cluster, &l->relation);
-		}
-		qsort(likely, nlikely, sizeof(Likely), CompareLikely);
-		for (int i = 0, put = 0; i < nlikely && put < limit; i++)
-		{
-			bool told = false;
-
-			if (WeightProbability(likely[i].weight) < LEAST_LIKELY)
-				break;
-
-			/* a merged member and its survivor are one */
-			for (int k = 0; k < i && !told; k++)
-				told = likely[k].member == likely[i].member;
-			if (told)
-				continue;
-			PutRow(info, model, &data, &likely[i], cluster, found.left_out);
-			put++;
-		}
+		PutLikeliest(info, model, &data, canonical, limit, found.left_out);
 	}
 	SPI_finish();
 	MemoryContextSwitchTo(old);

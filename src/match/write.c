@@ -59,7 +59,7 @@ FlushBatch(Batch *batch)
 	old = MemoryContextSwitchTo(batch->context);
 	values[0] = CStringGetTextDatum(batch->model);
 	for (int c = 0; c < batch->ncolumns; c++)
-		values[c + 1] = ArrayOf(batch->columns[c], batch->n, TEXTOID);
+		values[c + 1] = ArrayOf(batch->columns[c], NULL, batch->n, TEXTOID);
 	RunQuery(batch->query, values, NULL, false, 0);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(old);

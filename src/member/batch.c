@@ -3,10 +3,9 @@
  */
 #include "crm_member.h"
 #include "member/batch.h"
+#include "query.h"
 
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 bool
 ChooseRows(Columns *columns, Batch *batch, RowTest test)
@@ -23,19 +22,6 @@ ChooseRows(Columns *columns, Batch *batch, RowTest test)
 }
 
 Datum
-DatumArray(Datum *values, bool *nulls, int n, Oid type)
-{
-	int			lower = 1;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, typlen, typbyval,
-											  typalign));
-}
-
-Datum
 ColumnArray(Columns *columns, RowValue get, int what, Oid type)
 {
 	Datum	   *values = palloc(columns->n * sizeof(Datum));
@@ -43,7 +29,7 @@ ColumnArray(Columns *columns, RowValue get, int what, Oid type)
 
 	for (int i = 0; i < columns->n; i++)
 		values[i] = get(columns->batch, columns->chosen[i], what, &nulls[i]);
-	return DatumArray(values, nulls, columns->n, type);
+	return ArrayOf(values, nulls, columns->n, type);
 }
 
 Datum

@@ -30,7 +30,6 @@ typedef bool (*RowTest) (Registration *row);
 /* batch.c */
 extern bool ChooseRows(Columns *columns, Batch *batch, RowTest test);
 extern Datum ColumnArray(Columns *columns, RowValue get, int what, Oid type);
-extern Datum DatumArray(Datum *values, bool *nulls, int n, Oid type);
 
 extern Datum TextValue(Batch *batch, int row, int what, bool *isnull);
 extern Datum IdValue(Batch *batch, int row, int what, bool *isnull);

@@ -139,11 +139,11 @@ ClaimRefs(Batch *batch)
 	}
 }
 
-/* Identities that rows want, each with the row it is for. */
+/* Identities that rows want, each with the number of the member that it is for. */
 typedef struct Claims
 {
 	Batch	   *batch;
-	int		   *rows;
+	int64	   *ids;
 	Datum	   *kinds;
 	Datum	   *values;
 	int			n;
@@ -165,11 +165,11 @@ AddClaim(Claims *claims, int row, const char *kind, const char *value)
 	if (claims->n == claims->room)
 	{
 		claims->room *= 2;
-		claims->rows = repalloc(claims->rows, claims->room * sizeof(int));
+		claims->ids = repalloc(claims->ids, claims->room * sizeof(int64));
 		claims->kinds = repalloc(claims->kinds, claims->room * sizeof(Datum));
 		claims->values = repalloc(claims->values, claims->room * sizeof(Datum));
 	}
-	claims->rows[claims->n] = row;
+	claims->ids[claims->n] = claims->batch->ids[row];
 	claims->kinds[claims->n] = CStringGetTextDatum(kind);
 	claims->values[claims->n++] = CStringGetTextDatum(value);
 }
@@ -180,7 +180,7 @@ CollectClaims(Claims *claims, Batch *batch, ClaimKind kind)
 	claims->batch = batch;
 	claims->n = 0;
 	claims->room = 2 * batch->nrows;
-	claims->rows = palloc(claims->room * sizeof(int));
+	claims->ids = palloc(claims->room * sizeof(int64));
 	claims->kinds = palloc(claims->room * sizeof(Datum));
 	claims->values = palloc(claims->room * sizeof(Datum));
 	for (int i = 0; i < batch->nrows; i++)
@@ -202,16 +202,6 @@ CollectClaims(Claims *claims, Batch *batch, ClaimKind kind)
 				AddClaim(claims, i, row->others[j].kind, row->others[j].value);
 		}
 	}
-}
-
-static Datum
-ClaimIds(Claims *claims)
-{
-	Datum	   *ids = palloc(claims->n * sizeof(Datum));
-
-	for (int i = 0; i < claims->n; i++)
-		ids[i] = Int64GetDatum(claims->batch->ids[claims->rows[i]]);
-	return DatumArray(ids, NULL, claims->n, INT8OID);
 }
 
 static void
@@ -236,9 +226,9 @@ ClaimIdentities(Batch *batch, ClaimKind kind)
 	CollectClaims(&claims, batch, kind);
 	if (claims.n == 0)
 		return;
-	values[0] = DatumArray(claims.kinds, NULL, claims.n, TEXTOID);
-	values[1] = DatumArray(claims.values, NULL, claims.n, TEXTOID);
-	values[2] = ClaimIds(&claims);
+	values[0] = ArrayOf(claims.kinds, NULL, claims.n, TEXTOID);
+	values[1] = ArrayOf(claims.values, NULL, claims.n, TEXTOID);
+	values[2] = IdArray(claims.ids, claims.n);
 	if (RunQuery(&claim, values, NULL, false, 0) == claims.n ||
 		(kind == CLAIM_CONTACT && batch->keep))
 		return;

@@ -23,7 +23,6 @@ ReadPolicies(const Kin *kin, Datum *values)
 	int64	   *roots = palloc(sizeof(int64) * kin->n);
 	Datum	   *cards = palloc(sizeof(Datum) * kin->n);
 	Datum	   *until = palloc(sizeof(Datum) * kin->n);
-	int			one = 1;
 	bool		any = false;
 
 	for (int i = 0; i < kin->n; i++)
@@ -43,10 +42,9 @@ ReadPolicies(const Kin *kin, Datum *values)
 	}
 	values[0] = IdArray(members, kin->n);
 	values[1] = IdArray(roots, kin->n);
-	values[2] = ArrayOf(cards, kin->n, BOOLOID);
-	values[3] = PointerGetDatum(construct_md_array(texts, nulls, 1, (int *) &kin->n, &one, TEXTOID, -1, false,
-												   TYPALIGN_INT));
-	values[7] = PointerGetDatum(construct_array(until, kin->n, TIMESTAMPTZOID, 8, true, TYPALIGN_DOUBLE));
+	values[2] = ArrayOf(cards, NULL, kin->n, BOOLOID);
+	values[3] = ArrayOf(texts, nulls, kin->n, TEXTOID);
+	values[7] = ArrayOf(until, NULL, kin->n, TIMESTAMPTZOID);
 	return any;
 }
 

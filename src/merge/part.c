@@ -41,15 +41,12 @@ static int	nparts;
 static char **
 NameArray(uint64 row, int column, int *n)
 {
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
 	Datum	   *elements;
 	char	  **names;
 
-	*n = 0;
-	if (isnull)
+	*n = QueryArray(row, column, TEXTOID, &elements);
+	if (elements == NULL)
 		return NULL;
-	deconstruct_array(DatumGetArrayTypePCopy(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, n);
 	names = palloc(sizeof(char *) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 		names[i] = TextDatumGetCString(elements[i]);

@@ -12,10 +12,8 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 
 /* What the sales add to one account. */
 typedef struct Deposit
@@ -297,7 +295,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		points[n++] = grant->points;
 	}
 	values[0] = PlainArray(codes, n, TEXTOID);
-	values[1] = ArrayOf(lines, n, INT4OID);
+	values[1] = ArrayOf(lines, NULL, n, INT4OID);
 	values[2] = NumericArray(points, n, award->type);
 
 	n = 0;
@@ -308,7 +306,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		lines[n] = Int32GetDatum(sale->lines[i].line_no);
 		points[n++] = award->line_points[i];
 	}
-	values[3] = ArrayOf(lines, n, INT4OID);
+	values[3] = ArrayOf(lines, NULL, n, INT4OID);
 	values[4] = NumericArray(points, n, award->type);
 }
 
@@ -316,7 +314,7 @@ static void
 InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales, int n)
 {
 	static CrmTable entry_table = {
-		"points_entry", NULL, NULL, NULL, NULL, 14, {
+		"points_entry", .ncolumns = 14, .columns = {
 			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"entry_no", INT8OID},
 			{"kind", TEXTOID}, {"points", NUMERICOID}, {"balance", NUMERICOID},
 			{"at", TIMESTAMPTZOID}, {"sale_id", INT8OID}, {"actor", TEXTOID},
@@ -324,7 +322,7 @@ InsertEntriesAndLots(HTAB *deposits, const RuleSet *set, const EarnedSale *sales
 			{"rule_points", NUMERICARRAYOID}, {"line_nos", INT4ARRAYOID},
 			{"line_points", NUMERICARRAYOID}}};
 	static CrmTable lot_table = {
-		"points_lot", NULL, NULL, NULL, NULL, 8, {
+		"points_lot", .ncolumns = 8, .columns = {
 			{"member_id", INT8OID}, {"points_type", TEXTOID}, {"lot_no", INT8OID},
 			{"points", NUMERICOID}, {"remaining", NUMERICOID}, {"earned_at", TIMESTAMPTZOID},
 			{"available_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID}}};
@@ -428,6 +426,7 @@ PostAwards(const RuleSet *set, const EarnedSale *sales, int n)
 	hash_destroy(deposits);
 }
 
+/* -1: there is no such line */
 static int
 LineIndex(const Sale *sale, int line_no)
 {
@@ -437,22 +436,6 @@ LineIndex(const Sale *sale, int line_no)
 			return i;
 	}
 	return -1;
-}
-
-static void
-ReadArray(uint64 row, int column, Oid type, Datum **elements, int *n)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-	int16		length;
-	bool		byval;
-	char		align;
-
-	*n = 0;
-	if (isnull)
-		return;
-	get_typlenbyvalalign(type, &length, &byval, &align);
-	deconstruct_array(DatumGetArrayTypePCopy(value), type, length, byval, align, elements, NULL, n);
 }
 
 List *
@@ -486,9 +469,9 @@ LoadAwards(const Sale *sale)
 
 		award->type = FindPointsType(set, TextDatumGetCString(QueryColumn(row, 1, &isnull)));
 		award->points = PointsColumn(row, 2, award->type);
-		ReadArray(row, 3, TEXTOID, &codes, &n);
-		ReadArray(row, 4, INT4OID, &lines, &n);
-		ReadArray(row, 5, NUMERICOID, &points, &n);
+		QueryArray(row, 3, TEXTOID, &codes);
+		QueryArray(row, 4, INT4OID, &lines);
+		n = QueryArray(row, 5, NUMERICOID, &points);
 		for (int i = 0; i < n; i++)
 		{
 			Grant	   *grant = palloc(sizeof(Grant));
@@ -502,11 +485,16 @@ LoadAwards(const Sale *sale)
 			award->grants = lappend(award->grants, grant);
 		}
 		award->line_points = palloc0(sizeof(int64) * sale->nlines);
-		ReadArray(row, 6, INT4OID, &lines, &n);
-		ReadArray(row, 7, NUMERICOID, &points, &n);
+		QueryArray(row, 6, INT4OID, &lines);
+		n = QueryArray(row, 7, NUMERICOID, &points);
 		for (int i = 0; i < n; i++)
-			award->line_points[LineIndex(sale, DatumGetInt32(lines[i]))] =
-				ExactMinor(DatumGetNumeric(points[i]), award->type->decimals, "points");
+		{
+			int			line = LineIndex(sale, DatumGetInt32(lines[i]));
+
+			if (line < 0)
+				elog(ERROR, "line %d of sale " INT64_FORMAT " vanished", DatumGetInt32(lines[i]), sale->sale_id);
+			award->line_points[line] = ExactMinor(DatumGetNumeric(points[i]), award->type->decimals, "points");
+		}
 		awards = lappend(awards, award);
 		MemoryContextSwitchTo(old);
 	}

@@ -2,13 +2,12 @@
  * entry.c: entries of the journal, read back.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "points/ledger.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #define ENTRY_COLUMNS \
 	"points_type, entry_no, kind, points, balance, at, sale_id, of_entry, shortfall, line_nos, " \
@@ -23,23 +22,6 @@
 	"JOIN crm_member.points_entry e ON e.member_id = o.member_id " conditions " " \
 	"WHERE k.member_id = $1) e "
 
-static int
-ReadArray(uint64 row, int column, Oid type, Datum **elements)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-	int16		length;
-	bool		byval;
-	char		align;
-	int			n;
-
-	if (isnull)
-		return 0;
-	get_typlenbyvalalign(type, &length, &byval, &align);
-	deconstruct_array(DatumGetArrayTypePCopy(value), type, length, byval, align, elements, NULL, &n);
-	return n;
-}
-
 static int64
 NumberColumn(uint64 row, int column)
 {
@@ -53,7 +35,7 @@ static int64 *
 ReadPoints(uint64 row, int column, const PointsType *type)
 {
 	Datum	   *elements;
-	int			n = ReadArray(row, column, NUMERICOID, &elements);
+	int			n = QueryArray(row, column, NUMERICOID, &elements);
 	int64	   *points = palloc(sizeof(int64) * n);
 
 	for (int i = 0; i < n; i++)
@@ -77,12 +59,12 @@ ReadEntry(uint64 row)
 	entry->sale_id = NumberColumn(row, 7);
 	entry->of_entry = NumberColumn(row, 8);
 	entry->shortfall = PointsColumn(row, 9, entry->type);
-	entry->nlines = ReadArray(row, 10, INT4OID, &elements);
+	entry->nlines = QueryArray(row, 10, INT4OID, &elements);
 	entry->line_nos = palloc(sizeof(int) * entry->nlines);
 	for (int i = 0; i < entry->nlines; i++)
 		entry->line_nos[i] = DatumGetInt32(elements[i]);
 	entry->line_points = ReadPoints(row, 11, entry->type);
-	entry->use.n = ReadArray(row, 12, INT8OID, &elements);
+	entry->use.n = QueryArray(row, 12, INT8OID, &elements);
 	entry->use.lot_nos = palloc(sizeof(int64) * entry->use.n);
 	for (int i = 0; i < entry->use.n; i++)
 		entry->use.lot_nos[i] = DatumGetInt64(elements[i]);
@@ -179,12 +161,7 @@ LoadSaleEntries(int64 member_id, int64 sale_id)
 void
 ReferenceReused(const char *ref)
 {
-	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
-					errmsg("reference \"%s\" was used for something else", ref),
-					errdetail("The member has an entry with this reference, but of another kind, "
-							  "points type or amount."),
-					errhint("A retry must send what the first call sent; another act needs "
-							"another reference.")));
+	RefuseReference(ref, "The member has an entry with this reference, but of another kind, points type or amount.");
 }
 
 bool

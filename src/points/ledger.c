@@ -361,7 +361,7 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 		elements = palloc(sizeof(Datum) * entry->nlines);
 		for (int i = 0; i < entry->nlines; i++)
 			elements[i] = Int32GetDatum(entry->line_nos[i]);
-		values[16] = ArrayOf(elements, entry->nlines, INT4OID);
+		values[16] = ArrayOf(elements, NULL, entry->nlines, INT4OID);
 		values[17] = NumericArray(entry->line_points, entry->nlines, type);
 	}
 	nulls[18] = entry->cleared == 0;

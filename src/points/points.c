@@ -183,14 +183,20 @@ crm_hold_points(PG_FUNCTION_ARGS)
 	return Balance(PostHold(&act), act.type);
 }
 
-/* Part of a hold or entry: its points type is not known before it is found. */
-static void
-ReadPart(FunctionCallInfo fcinfo, Act *act, int member_id, int points, const PointsType *type)
+/* A hold, or part of it: its points type is not known before it is found. */
+static const PointsType *
+ReadHold(FunctionCallInfo fcinfo, Act *act, const char *const *statuses, int at)
 {
-	RequireArgument(fcinfo, member_id, "member_id");
-	if (!PG_ARGISNULL(points))
-		act->points = PointsArgument(fcinfo, points, type);
-	act->member_id = RequireMember(PG_GETARG_INT64(member_id), living_members);
+	const PointsType *type;
+
+	RequireArgument(fcinfo, 0, "member_id");
+	RequireArgument(fcinfo, 1, "ref");
+	act->member_id = RequireMember(PG_GETARG_INT64(0), statuses);
+	type = EntryType(act->member_id, TextArgument(fcinfo, 1));
+	if (!PG_ARGISNULL(2))
+		act->points = PointsArgument(fcinfo, 2, type);
+	ReadAct(fcinfo, act, 3, 4, at, at + 1);
+	return type;
 }
 
 /* release_points(member_id, ref, points, reason, release_ref, at, actor) */
@@ -199,13 +205,8 @@ Datum
 crm_release_points(PG_FUNCTION_ARGS)
 {
 	Act			act = {.kind = "release"};
-	const PointsType *type;
+	const PointsType *type = ReadHold(fcinfo, &act, living_members, 5);
 
-	RequireArgument(fcinfo, 0, "member_id");
-	RequireArgument(fcinfo, 1, "ref");
-	type = EntryType(RequireMember(PG_GETARG_INT64(0), living_members), TextArgument(fcinfo, 1));
-	ReadPart(fcinfo, &act, 0, 2, type);
-	ReadAct(fcinfo, &act, 3, 4, 5, 6);
 	return Balance(PostRelease(&act, TextArgument(fcinfo, 1)), type);
 }
 
@@ -215,13 +216,8 @@ Datum
 crm_capture_points(PG_FUNCTION_ARGS)
 {
 	Act			act = {.kind = "spend"};
-	const PointsType *type;
+	const PointsType *type = ReadHold(fcinfo, &act, active_members, 6);
 
-	RequireArgument(fcinfo, 0, "member_id");
-	RequireArgument(fcinfo, 1, "ref");
-	type = EntryType(RequireMember(PG_GETARG_INT64(0), active_members), TextArgument(fcinfo, 1));
-	ReadPart(fcinfo, &act, 0, 2, type);
-	ReadAct(fcinfo, &act, 3, 4, 6, 7);
 	return Balance(PostCapture(&act, TextArgument(fcinfo, 1), PG_ARGISNULL(5) || PG_GETARG_BOOL(5)),
 				   type);
 }

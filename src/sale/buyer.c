@@ -59,14 +59,14 @@ BuyerTier(const Member *member, TimestampTz at, int *rank)
 }
 
 static CrmTable member_table = {
-	"member", NULL, NULL, NULL, NULL, 10, {
+	"member", .ncolumns = 10, .columns = {
 		{"member_id", INT8OID}, {"status", TEXTOID}, {"kind", TEXTOID}, {"source", TEXTOID},
 		{"store", TEXTOID}, {"channel", TEXTOID}, {"joined_at", TIMESTAMPTZOID},
 		{"tags", TEXTARRAYOID}, {"attrs", JSONBOID}, {"merged_into", INT8OID}}};
 static CrmTable person_table = {
-	"person", NULL, NULL, NULL, NULL, 2, {{"gender", TEXTOID}, {"birthday", DATEOID}}};
+	"person", .ncolumns = 2, .columns = {{"gender", TEXTOID}, {"birthday", DATEOID}}};
 static CrmTable holding_table = {
-	"member_tier", NULL, NULL, NULL, NULL, 3, {
+	"member_tier", .ncolumns = 3, .columns = {
 		{"tier_code", TEXTOID}, {"manual_until", TIMESTAMPTZOID}, {"earned_tier", TEXTOID}}};
 
 /* The columns of the row with this member_id; null where there is none. */

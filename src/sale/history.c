@@ -324,7 +324,7 @@ ReadFirstPurchases(History *history)
 		sale->first_purchase = FIRST_PURCHASE;
 	}
 	for (int c = 0; c < lengthof(types); c++)
-		values[c] = ArrayOf(columns[c], history->n, types[c]);
+		values[c] = ArrayOf(columns[c], NULL, history->n, types[c]);
 	VisitRows(&query, values, VisitLaterPurchase, history);
 }
 

@@ -45,7 +45,7 @@ AttrsDatum(Jsonb *attrs)
 }
 
 static CrmTable sale_ref = {
-	"sale_ref", NULL, NULL, NULL, NULL, 5, {
+	"sale_ref", .ncolumns = 5, .columns = {
 		{"source", TEXTOID}, {"ref", TEXTOID}, {"member_id", INT8OID}, {"sale_id", INT8OID},
 		{"digest", INT8OID}}};
 
@@ -337,7 +337,7 @@ NextLine(Sale *sale)
 }
 
 static CrmTable recorded_line = {
-	"sale_line", NULL, NULL, NULL, NULL, 12, {
+	"sale_line", .ncolumns = 12, .columns = {
 		{"line_no", INT4OID}, {"sku", TEXTOID}, {"category", TEXTOID}, {"brand", TEXTOID},
 		{"quantity", NUMERICOID}, {"price", NUMERICOID}, {"amount", NUMERICOID},
 		{"discount", NUMERICOID}, {"min_price", NUMERICOID}, {"tax_rate", NUMERICOID},

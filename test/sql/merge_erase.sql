@@ -73,7 +73,7 @@ SELECT crm_member.was_erased('mobile', '139 7777 0002') AS erased, crm_member.wa
 SELECT reason FROM crm_member.points_entry WHERE reason LIKE '%erased%' ORDER BY reason COLLATE "C";
 SELECT kind, closed_at IS NOT NULL AS closed, outcome FROM crm_member.member_case;
 -- the books are as they were, and the merge can be undone
-SELECT count(*) AS changed FROM (SELECT * FROM books EXCEPT SELECT member_id, points_type, entry_no, kind, points, balance, at, lot_nos FROM crm_member.points_entry) x;
+SELECT (SELECT count(*) > 0 FROM books) AS known, count(*) AS changed FROM (SELECT * FROM books EXCEPT SELECT member_id, points_type, entry_no, kind, points, balance, at, lot_nos FROM crm_member.points_entry) x;
 SELECT * FROM crm_member.verify_ledger();
 SELECT jsonb_array_length(crm_member.unmerge(merge_id, 'u')->'undone') AS undone FROM crm_member.member_merge WHERE ref = 'm';
 SELECT m.member_id = :zeb AS zeb, m.status, m.merged_into, p.name, (SELECT sum(balance) FROM crm_member.points_account a WHERE a.member_id = m.member_id) AS balance

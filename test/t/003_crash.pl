@@ -27,19 +27,6 @@ sub client
 		'>', "$dir/$name.out", '2>', "$dir/$name.err");
 }
 
-# Kill the postmaster and, as it cannot any more, all it started; then start anew.
-sub crash
-{
-	my @backends = split /\n/, $node->safe_psql('postgres',
-		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
-	$node->kill9;
-	kill 'KILL', @backends;
-	# a dead postmaster that nobody has waited for would pass for a running one
-	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
-	$node->start;
-	return;
-}
-
 # in mid-load
 my $load = q{
 	SET application_name = 'load';
@@ -56,7 +43,7 @@ ok( $node->poll_query_until('crm', q{
 		SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'lines' AND state = 'active'
 					   AND clock_timestamp() - query_start > interval '50 ms')}),
 	'the load is under way');
-crash();
+crash($node);
 IPC::Run::finish($psql);
 isnt($psql->result(0), 0, 'and was cut off');
 is(balances($node), $before, 'after the crash in mid-load: balances as before it');
@@ -87,7 +74,7 @@ sub checkouts
 
 my @client = map { client("till$_", checkouts($_)) } 1 .. CLIENTS;
 $node->poll_query_until('crm', q{SELECT count(*) >= 200 FROM crm_member.sale WHERE source = 'till'});
-crash();
+crash($node);
 IPC::Run::finish($_) for @client;
 my @acknowledged = map { split /\n/, slurp_file("$dir/till$_.out") } 1 .. CLIENTS;
 my $written = $node->safe_psql('crm', q{SELECT count(*) FROM crm_member.sale WHERE source = 'till'});

@@ -68,23 +68,6 @@ sub uses
 	return $node->safe_psql('crm', "SELECT count(*) FROM crm_member.coupon_use WHERE template_code = '$code'");
 }
 
-# Kill the postmaster and all it started; then start anew.
-sub crash
-{
-	my @backends = split /\n/, $node->safe_psql('postgres',
-		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
-	$node->kill9;
-	kill 'KILL', @backends;
-	# whoever is still dying holds the shared memory
-	for (1 .. 50)
-	{
-		unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
-		return if $node->start(fail_ok => 1);
-		select undef, undef, undef, 0.2;
-	}
-	die 'the server did not start again';
-}
-
 # 64 clients at it until a query says that it is time to kill the server
 sub crash_under
 {
@@ -94,7 +77,7 @@ sub crash_under
 		[ 'pgbench', '-n', '-c', '64', '-j', '2', '-t', '100000', '-f', "$dir/$name.sql", $node->connstr('crm') ],
 		'>', "$dir/$name.out", '2>', "$dir/$name.err");
 	ok($node->poll_query_until('crm', $time_to), "$name: under way");
-	crash();
+	crash($node);
 	IPC::Run::finish($load);
 	return;
 }

@@ -73,9 +73,15 @@ sub wait_for
 	return;
 }
 
+sub wait_for_nobody
+{
+	my ($condition) = @_;
+	return $node->poll_query_until('crm', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE $condition)");
+}
+
 sub all_gone
 {
-	return $node->poll_query_until('crm', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE $worker)");
+	return wait_for_nobody($worker);
 }
 
 # The books are in order; and what is booked, is so for good.
@@ -147,7 +153,8 @@ for my $how ([ 'terminated', "SET statement_timeout = 0", q{SELECT pg_terminate_
 {
 	hold_up();
 	my $run = client(qq{SET application_name = 'job'; $how->[1]; CALL crm_member.expire_points('2026-03-02', 2000);});
-	wait_for(qq{$worker AND wait_event_type = 'Lock'});
+	# where it is slow, its time is out before they are there
+	wait_for(qq{$worker AND wait_event_type = 'Lock'}) unless $how->[0] eq 'out of time';
 	$node->safe_psql('crm', $how->[2]);
 	like(outcome($run), $how->[3], "the caller is $how->[0]");
 	ok(all_gone(), 'and its worker is gone');
@@ -204,15 +211,16 @@ append_to_file("$dir/till.sql", '\set a random(1, ' . MEMBERS . ")\n\\set b rand
 SELECT crm_member.spend_points(:a, 1, ref => 's' || :n);
 SELECT crm_member.transfer_points(:b, CASE WHEN :a = :b THEN :a % 100 + 100 ELSE :a END, 1, ref => 't' || :n) WHERE :b > 200;
 });
-my $tills = IPC::Run::start([ 'pgbench', '-n', '-T', '6', '-c', '4', '-M', 'prepared', '-f', "$dir/till.sql", $node->connstr('crm') ],
+my $tills = IPC::Run::start([ 'pgbench', '-n', '-T', '3600', '-c', '4', '-M', 'prepared', '--verbose-errors', '-f', "$dir/till.sql", $node->connstr('crm') ],
 	'>', "$dir/till.out", '2>', "$dir/till.err");
 $node->poll_query_until('crm', q{SELECT count(*) > 100 FROM crm_member.points_entry WHERE kind = 'transfer_in'}) or die 'the tills are closed';
 $node->safe_psql('crm', q{CALL crm_member.expire_points('2026-03-02', 20);});
 my $later = $node->safe_psql('crm', q{SELECT count(*) FROM crm_member.points_entry WHERE kind = 'spend'});
+ok($node->poll_query_until('crm', "SELECT count(*) > $later FROM crm_member.points_entry WHERE kind = 'spend'"), 'tills worked on to the end');
+$tills->signal('INT');
 IPC::Run::finish($tills);
-like(slurp_file("$dir/till.out"), qr/number of failed transactions: 0 /, 'no till was turned away');
-unlike(slurp_file("$dir/till.err"), qr/ERROR/, 'none met an error');
-cmp_ok($node->safe_psql('crm', q{SELECT count(*) FROM crm_member.points_entry WHERE kind = 'spend'}), '>', $later, 'they worked on to the end');
+unlike(slurp_file("$dir/till.err"), qr/ERROR/, 'none was turned away or met an error');
+wait_for_nobody(q{application_name = 'pgbench'});
 is( $node->safe_psql('crm', q{SELECT count(*) - sum(points) / -10 FROM crm_member.points_entry WHERE kind = 'expire'}) + 0,
 	0, 'what expired was as much for everyone');
 is( $node->safe_psql('crm', q{SELECT count(*) FROM crm_member.points_account WHERE expires_at <= '2026-03-02'}),

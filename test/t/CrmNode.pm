@@ -7,7 +7,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(new_node set_up fill refusal balances);
+our @EXPORT = qw(new_node set_up fill refusal balances crash);
 
 # A new running server; options as for init(), and conf => lines of postgresql.conf.
 sub new_node
@@ -75,6 +75,25 @@ sub balances
 		       (SELECT count(*) FROM crm_member.points_entry e WHERE e.member_id = a.member_id),
 		       (SELECT sum(l.remaining) FROM crm_member.points_lot l WHERE l.member_id = a.member_id)
 		FROM crm_member.points_account a ORDER BY 1, 2});
+}
+
+# Kill the postmaster and, as it cannot any more, all it started; then start anew.
+sub crash
+{
+	my ($node) = @_;
+	my @backends = split /\n/, $node->safe_psql('postgres',
+		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+	$node->kill9;
+	kill 'KILL', @backends;
+	# whoever is still dying holds the shared memory
+	for (1 .. 150)
+	{
+		# a dead postmaster that nobody has waited for would pass for a running one
+		unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+		return if $node->start(fail_ok => 1);
+		select undef, undef, undef, 0.2;
+	}
+	die 'the server did not start again';
 }
 
 1;
