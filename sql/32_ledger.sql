@@ -111,7 +111,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_convert_points';
 
 COMMENT ON FUNCTION crm_member.convert_points(bigint, numeric, text, text, text, text, timestamptz, text) IS
-  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive or too few for one, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
+  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive, too few for one, or expiring at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
 
 CREATE FUNCTION crm_member.release_timed_out(member_id bigint, points_type text, at timestamptz) RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

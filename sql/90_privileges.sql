@@ -17,7 +17,7 @@ END
 $$;
 
 -- The one place that says which level an object asks for. Levels hold what the
--- levels before them hold.
+-- levels before them hold; % in a name stands for anything.
 CREATE FUNCTION crm_member.access_rule(
   OUT level text, OUT privilege text, OUT names text[]) RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -96,6 +96,10 @@ BEGIN
   END IF;
 
   FOR statement IN
+    -- an underline of a name is no wildcard
+    WITH rules AS (
+      SELECT r.level, r.privilege, ARRAY(SELECT replace(n, '_', chr(92) || '_') FROM unnest(r.names) n) AS patterns
+      FROM crm_member.access_rule() r)
     SELECT s FROM unnest(ARRAY[
       'REVOKE ALL ON ALL ROUTINES IN SCHEMA crm_member FROM %1$I',
       'REVOKE ALL ON ALL TABLES IN SCHEMA crm_member FROM %1$I',
@@ -114,8 +118,8 @@ BEGIN
            OR EXISTS (SELECT FROM pg_amproc a WHERE a.amproc = p.oid)
            OR EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
            OR granted >= (SELECT coalesce(min(array_position(levels, r.level)), 4)
-                          FROM crm_member.access_rule() r
-                          WHERE r.privilege = 'execute' AND p.proname LIKE ANY (r.names)))
+                          FROM rules r
+                          WHERE r.privilege = 'execute' AND p.proname LIKE ANY (r.patterns)))
     UNION ALL
     SELECT format('GRANT %s ON TABLE %s TO %%1$I', v.rights, c.oid::regclass)
     FROM pg_class c
@@ -123,8 +127,8 @@ BEGIN
     WHERE c.relnamespace = 'crm_member'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND (v.privilege = 'select' OR c.relkind IN ('r', 'p'))
       AND granted >= (SELECT coalesce(min(array_position(levels, r.level)), v.unnamed)
-                      FROM crm_member.access_rule() r
-                      WHERE r.privilege = v.privilege AND c.relname LIKE ANY (r.names))
+                      FROM rules r
+                      WHERE r.privilege = v.privilege AND c.relname LIKE ANY (r.patterns))
   LOOP
     EXECUTE format(statement, grant_access.role);
   END LOOP;

@@ -41,7 +41,7 @@ PointsColumn(uint64 row, int column, const PointsType *type)
 	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), type->decimals, "points");
 }
 
-/* construct_array() for values of variable length that are neither compressed nor elsewhere. */
+/* ArrayOf() for values of variable length that are neither compressed nor elsewhere. */
 Datum
 PlainArray(const Datum *elements, int n, Oid type)
 {
@@ -347,11 +347,7 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 	nulls[10] = nulls[11] = entry->use == NULL || entry->use->n == 0;
 	if (!nulls[10])
 	{
-		elements = palloc(sizeof(Datum) * entry->use->n);
-		for (int i = 0; i < entry->use->n; i++)
-			elements[i] = Int64GetDatum(entry->use->lot_nos[i]);
-		values[10] = PointerGetDatum(construct_array(elements, entry->use->n, INT8OID, 8,
-													 FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		values[10] = IdArray(entry->use->lot_nos, entry->use->n);
 		values[11] = NumericArray(entry->use->points, entry->use->n, type);
 	}
 	SetNumber(values, nulls, 12, entry->sale_id);
@@ -365,8 +361,7 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 		elements = palloc(sizeof(Datum) * entry->nlines);
 		for (int i = 0; i < entry->nlines; i++)
 			elements[i] = Int32GetDatum(entry->line_nos[i]);
-		values[16] = PointerGetDatum(construct_array(elements, entry->nlines, INT4OID, 4, true,
-													 TYPALIGN_INT));
+		values[16] = ArrayOf(elements, entry->nlines, INT4OID);
 		values[17] = NumericArray(entry->line_points, entry->nlines, type);
 	}
 	nulls[18] = entry->cleared == 0;

@@ -141,11 +141,11 @@ VisitMember(void *reader, const Datum *values, const bool *nulls)
 static void
 ReadBuyers(History *history)
 {
-	static BulkQuery query = {
+	static CrmQuery query = {
 		"SELECT " MEMBER_COLUMNS " FROM crm_member.member m " MEMBER_JOINS
 		"WHERE m.member_id = ANY ($1)",
 		1, {INT8ARRAYOID}};
-	Datum	   *members = palloc(sizeof(Datum) * hash_get_num_entries(history->buyers));
+	int64	   *members = palloc(sizeof(int64) * hash_get_num_entries(history->buyers));
 	HASH_SEQ_STATUS status;
 	Buyer	   *buyer;
 	ListCell   *cell;
@@ -154,8 +154,8 @@ ReadBuyers(History *history)
 
 	hash_seq_init(&status, history->buyers);
 	while ((buyer = hash_seq_search(&status)) != NULL)
-		members[n++] = Int64GetDatum(buyer->member_id);
-	values[0] = ArrayOf(members, n, INT8OID);
+		members[n++] = buyer->member_id;
+	values[0] = IdArray(members, n);
 	history->merged = NIL;
 	VisitRows(&query, values, VisitMember, history);
 	foreach(cell, history->merged)
@@ -223,7 +223,7 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale)
 static void
 ReadTiers(History *history)
 {
-	static BulkQuery query = {
+	static CrmQuery query = {
 		"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, "
 		"e.from_tier, e.to_tier, e.earned_to, "
 		"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END, "
@@ -233,7 +233,7 @@ ReadTiers(History *history)
 	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Holder),
 						   .hcxt = history->context};
 	const TierSet *set = GetTierSet();
-	Datum	   *members = palloc(sizeof(Datum) * history->n);
+	int64	   *members = palloc(sizeof(int64) * history->n);
 	Datum		values[1];
 	int			n = 0;
 
@@ -253,9 +253,9 @@ ReadTiers(History *history)
 		if (found)
 			continue;
 		holder->steps = NIL;
-		members[n++] = Int64GetDatum(member->member_id);
+		members[n++] = member->member_id;
 	}
-	values[0] = ArrayOf(members, n, INT8OID);
+	values[0] = IdArray(members, n);
 	VisitRows(&query, values, VisitTierStep, history);
 
 	for (int i = 0; i < history->n; i++)
@@ -293,7 +293,7 @@ VisitLaterPurchase(void *reader, const Datum *values, const bool *nulls)
 static void
 ReadFirstPurchases(History *history)
 {
-	static BulkQuery query = {
+	static CrmQuery query = {
 		"WITH k AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY "
 		"AS k (member_id, settled_at, sold_at, source, ref, no)) "
 		"SELECT k.no FROM k WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = k.member_id "
@@ -360,13 +360,13 @@ VisitGiven(void *reader, Sale *sale, const Datum *values, const bool *nulls)
 static void
 ReadGiven(History *history)
 {
-	static BulkQuery by_key = {
+	static CrmQuery by_key = {
 		"SELECT e.member_id, e.sale_id, e.points_type, e.rules, e.rule_points "
 		"FROM unnest($1, $2) AS k (member_id, sale_id) "
 		"JOIN crm_member.points_entry e ON e.member_id = k.member_id AND e.sale_id = k.sale_id "
 		"WHERE e.kind = 'earn'",
 		2, {INT8ARRAYOID, INT8ARRAYOID}};
-	static BulkQuery whole = {
+	static CrmQuery whole = {
 		"SELECT e.member_id, e.sale_id, e.points_type, e.rules, e.rule_points "
 		"FROM crm_member.points_entry e WHERE e.kind = 'earn' AND e.sale_id IS NOT NULL", 0};
 

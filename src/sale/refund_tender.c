@@ -20,7 +20,7 @@ RefundedPointsOf(Refund *refund, const PointsType *type)
 	foreach(cell, refund->points)
 	{
 		points = lfirst(cell);
-		if (points->type == type)
+		if (SameType(points->type, type))
 			return points;
 	}
 	points = palloc0(sizeof(RefundedPoints));

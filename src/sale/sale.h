@@ -147,6 +147,10 @@ extern Member *LoadMember(int64 member_id);
 extern const char *BuyerTier(const Member *member, TimestampTz at, int *rank);
 /* Few rules look at the person: read when one does. */
 extern void ReadPerson(Member *member);
+/* Statuses of members that may spend, and be given something; and of all that are not merged. */
+extern const char *const active_members[];
+extern const char *const living_members[];
+extern const char *const all_members[];
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);

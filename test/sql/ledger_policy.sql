@@ -125,3 +125,12 @@ SELECT * FROM verify_ledger();
 INSERT INTO points_rule (rule_code, award, points, expiry) VALUES ('r', 'fixed', 1, 'inactive 1 month');
 INSERT INTO tier (tier_code, name, rank, validity) VALUES ('t', 'T', 1, 'inactive 1 month');
 INSERT INTO points_type (points_type, name, expiry) VALUES ('r', 'R', 'inactive');
+
+-- what is given back so late that its new life is over too, and booked, is booked as expired at once
+\set VERBOSITY default
+SELECT award_points(:two, 6, 'x', 'b4', 'back', at => '2021-01-10', expires_at => '2021-02-01') > 0 AS given, spend_points(:two, 6, 'x', 'b5', 'back', '2021-01-11') AS spent;
+CALL expire_points('2021-06-01');
+SELECT reverse_points('b5', :two, at => '2021-02-05') AS "given back";
+SELECT points_balance(:two, 'back', '2021-02-06') AS then, points_balance(:two, 'back') AS now;
+SELECT kind, points, balance, at FROM points_entry WHERE member_id = :two AND points_type = 'back' ORDER BY entry_no DESC LIMIT 2;
+SELECT * FROM verify_ledger();

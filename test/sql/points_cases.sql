@@ -3,8 +3,7 @@
 -- worked out by hand, from what the words say.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET timezone = 'UTC';
 INSERT INTO points_type (points_type, name, decimals) VALUES ('growth', 'Growth', 0), ('fine', 'Fine', 4);
 UPDATE points_type SET money_value = 0.01 WHERE points_type = 'points';

@@ -2,8 +2,7 @@
 -- Drafts that change what reaches a tier: members climb by what the draft gives.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 40) g;
 INSERT INTO tier (tier_code, name, rank) VALUES ('silver', 'Silver', 1), ('gold', 'Gold', 2);
