@@ -2,7 +2,8 @@
 -- clear_points() that runs later than as_of: nothing is cleared at a moment when it
 -- was not there, so that balances of the days between are what could be spent.
 --
-\i test/sql/include/random.sql
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/random.sql
 SET search_path = crm_member, public;
 SET timezone = 'UTC';
 INSERT INTO points_type (points_type, name, deficit) VALUES ('held', 'Held', 'clamp'), ('owed', 'Owed', 'allow'), ('sent', 'Sent', 'clamp');

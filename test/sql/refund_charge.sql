@@ -3,7 +3,8 @@
 -- the cent: random sales are spent on, cleared, and returned in parts of any order.
 -- The seed is fixed; a sale that does not agree is printed with its story.
 --
-\i test/sql/include/random.sql
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/random.sql
 SET search_path = crm_member, public;
 SET timezone = 'UTC';
 SELECT setseed(0.25);
