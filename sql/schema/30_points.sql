@@ -163,7 +163,7 @@ CREATE TABLE crm_member.points_entry (
   shortfall    numeric,
   cleared      numeric,
   PRIMARY KEY (member_id, points_type, entry_no),
-  CHECK (shortfall > 0 AND coalesce(cleared, 0) BETWEEN 0 AND shortfall)
+  CHECK (shortfall IS NULL AND cleared IS NULL OR shortfall > 0 AND coalesce(cleared, 0) BETWEEN 0 AND shortfall)
 );
 
 CREATE UNIQUE INDEX points_entry_ref ON crm_member.points_entry (member_id, ref) WHERE ref IS NOT NULL;

@@ -58,6 +58,7 @@ typedef struct Evaluation
 	bool		all_matching;
 	int64		all_paid;		/* what all lines earn by */
 	int64		all_units;
+	bool		all_bought;		/* no line was struck out */
 	int64	   *weights;
 	int64	   *shares;
 	List	   *awards;
@@ -539,7 +540,8 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 		return;
 	}
 	for (int i = 0; i < sale->nlines; i++)
-		nmatching += eval->matching[i] = LineMatches(eval, rule, i);
+		nmatching += eval->matching[i] = (!rule->uses_line && eval->all_bought) ||
+			LineMatches(eval, rule, i);
 	eval->all_matching = nmatching == sale->nlines;
 	if (nmatching > 0)
 		ApplyRule(eval, rule, -1, &left);
@@ -636,10 +638,12 @@ Evaluate(const RuleSet *set, const Sale *sale, RuleUse *use, bool spread, List *
 	eval.lots = palloc0(sizeof(Award *) * set->nlots);
 	eval.types = MakeTypeStates(set, n);
 	eval.all_paid = eval.all_units = 0;
+	eval.all_bought = true;
 	for (int i = 0; i < n; i++)
 	{
 		eval.all_paid = AddMinor(eval.all_paid, LineEarning(&sale->lines[i]));
 		eval.all_units = AddMinor(eval.all_units, QuantityUnits(&sale->lines[i]));
+		eval.all_bought &= IsBought(&sale->lines[i]);
 	}
 	memset(&eval.facts, 0, sizeof(eval.facts));
 	eval.facts_line = -1;

@@ -32,6 +32,7 @@ static const char *
 ParseCount(const char *text, int *count)
 {
 	char	   *end;
+	long		n;
 
 	*count = 0;
 	while (isspace((unsigned char) *text))
@@ -41,14 +42,17 @@ ParseCount(const char *text, int *count)
 	if (*text++ != '+')
 		return not_one_of_these;
 	errno = 0;
-	*count = strtol(text, &end, 10);
-	if (end == text || *count < 0)
+	n = strtol(text, &end, 10);
+	if (end == text || n < 0)
 		return not_one_of_these;
 	while (isspace((unsigned char) *end))
 		end++;
 	if (*end != '\0')
 		return not_one_of_these;
-	return errno != 0 || *count > 1000 ? "No more than 1000 can be added." : NULL;
+	if (errno != 0 || n > 1000)
+		return "No more than 1000 can be added.";
+	*count = n;
+	return NULL;
 }
 
 /* PostgreSQL takes a number at the end that has no unit for seconds, which nobody means. */
