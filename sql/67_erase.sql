@@ -45,16 +45,18 @@ BEGIN
             UNION ALL SELECT i.value FROM crm_member.identity AS i JOIN crm_member.identity_kind AS k ON k.kind = split_part(i.kind, ':', 1)
                        WHERE i.member_id = ANY (members) AND k.personal) AS w (word)
      WHERE length(w.word) > 1
-       -- elsewhere it may be a word like others, or somebody else
+       -- signs alone are nobody's words
+       AND w.word ~ '[[:alnum:]]|[^[:ascii:]]'
+       -- elsewhere it may be a word like others, a part of a reference, or somebody else
        AND (NOT elsewhere
-            OR (w.word ~ '[^[:ascii:]]|[[:digit:]@]|\w\W+\w'
+            OR ((w.word ~ '[^[:ascii:]]|@|[[:alpha:]]\W+[[:alpha:]]' OR w.word ~ '[[:digit:]]' AND length(regexp_replace(w.word, '\W', '', 'g')) >= 10)
                 AND NOT EXISTS (SELECT FROM crm_member.person AS p WHERE p.member_id <> ALL (members)
                                  AND (strpos(lower(p.name), lower(w.word)) > 0 OR p.mobile = w.word OR lower(p.email) = lower(w.word))))));
 END
 $$;
 
 COMMENT ON FUNCTION crm_member.person_pattern(bigint[], boolean) IS
-  'A regular expression that finds the names, mobiles, e-mails and personal identities of members in other texts; NULL where nothing is known of them. elsewhere: only what means them beyond doubt in what is written about others, not a name of one Latin word nor what another member is called or states too';
+  'A regular expression that finds the names, mobiles, e-mails and personal identities of members in other texts; NULL where nothing is known of them. elsewhere: only what means them beyond doubt in what is written about others, not a name of one Latin word, a number or sign of fewer than ten digits and letters, nor what another member is called or states too';
 
 -- Columns that people and systems write freely into, by the names they have in our tables.
 CREATE FUNCTION crm_member.free_texts(OUT "table" name, OUT "column" name, OUT how text, OUT owned boolean) RETURNS SETOF record
@@ -91,7 +93,7 @@ BEGIN
   PERFORM crm_member.require_setup();
   erase_member.everywhere := coalesce(erase_member.everywhere, true);
   IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
-    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "reason" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   survivor := crm_member.lock_member(erase_member.member_id, false);
   SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family

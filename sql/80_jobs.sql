@@ -149,24 +149,10 @@ AS 'MODULE_PATHNAME', 'crm_cron_call';
 COMMENT ON FUNCTION crm_member.cron_call(text, text, text, text) IS
   'Schedule a command for this database with pg_cron in another, or (schedule NULL) unschedule it, as the current role and under its rights there, through a background worker. Errors: 22004 NULL for what is required, 3D000 no such database, 53000 no background worker is free, and what pg_cron raises';
 
--- Only superusers may read the setting.
 CREATE FUNCTION crm_member.cron_database() RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  name text := current_setting('cron.database_name', true);
-BEGIN
-  IF name IS NULL THEN
-    RAISE EXCEPTION 'pg_cron is not loaded in this server'
-      USING ERRCODE = 'feature_not_supported',
-            HINT = 'Install pg_cron (Debian: postgresql-15-cron), add it to shared_preload_libraries, restart, and run CREATE EXTENSION pg_cron in the database that cron.database_name names. CALL crm_member.run_job() runs a job by hand or from any other scheduler.';
-  END IF;
-  IF name = current_database() AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
-    RAISE EXCEPTION 'extension pg_cron does not exist in this database'
-      USING ERRCODE = 'feature_not_supported', HINT = 'Run CREATE EXTENSION pg_cron.';
-  END IF;
-  RETURN name;
-END $$;
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_cron_database';
+
 COMMENT ON FUNCTION crm_member.cron_database() IS 'The database pg_cron keeps its jobs in. Error 0A000 where there is no pg_cron';
 
 CREATE FUNCTION crm_member.schedule(job text, schedule text) RETURNS void

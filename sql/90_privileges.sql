@@ -17,7 +17,7 @@ END
 $$;
 
 -- The one place that says which level an object asks for. Levels hold what the
--- levels before them hold.
+-- levels before them hold; % in a name stands for anything.
 CREATE FUNCTION crm_member.access_rule(
   OUT level text, OUT privilege text, OUT names text[]) RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -33,7 +33,7 @@ AS $$
     value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,merge_field,merge_source,merge_policy,merge_conflict,merged_sale,merged_tier,referral,referral_reward,referral_standing,member_relation,related_member,consent,consent_now,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,
     store_performance,member_consumption,member_root,stored_value_%,job,job_run,job_state,job_progress}'::text[]),
-  ('reader', 'execute', '{require_setup,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
+  ('reader', 'execute', '{require_setup,require_expiry,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
     compare_values,read_id_number,blind_value,
     canonical_member,family_of,counting_referral,judge_referral,referrer_of,may_contact,member_360,mask,may_see_person,card_expiry,

@@ -110,8 +110,9 @@ CompareAddress(const MatchField *field, const MatchValue *a, const MatchValue *b
 
 	if (a->form[0] == b->form[0])
 		return ADDRESS_EQUAL;
-	if (a->kind == 1 && b->kind == 1 && a->words->road != 0 &&
-		a->words->road == b->words->road && a->words->road_mark != b->words->road_mark)
+	/* one Han character alone has no words */
+	if (a->kind == 1 && b->kind == 1 && a->words != NULL && b->words != NULL &&
+		a->words->road != 0 && a->words->road == b->words->road && a->words->road_mark != b->words->road_mark)
 		return ADDRESS_OTHER;
 	likeness = WordLikeness(field, a, b, &contained, &apart);
 	if (a->kind == 1 || b->kind == 1)

@@ -22,6 +22,7 @@ ReadPolicies(const Kin *kin, Datum *values)
 	int64	   *members = palloc(sizeof(int64) * kin->n);
 	int64	   *roots = palloc(sizeof(int64) * kin->n);
 	Datum	   *cards = palloc(sizeof(Datum) * kin->n);
+	Datum	   *until = palloc(sizeof(Datum) * kin->n);
 	int			one = 1;
 	bool		any = false;
 
@@ -37,13 +38,15 @@ ReadPolicies(const Kin *kin, Datum *values)
 		cards[i] = BoolGetDatum(unused);
 		nulls[i] = member->parent == 0 || member->gifts == NULL;
 		texts[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(member->gifts);
+		until[i] = TimestampTzGetDatum(member->gifts_until);
 		any |= unused || !nulls[i];
 	}
-	values[0] = IdArrayDatum(members, kin->n);
-	values[1] = IdArrayDatum(roots, kin->n);
-	values[2] = PointerGetDatum(construct_array(cards, kin->n, BOOLOID, 1, true, TYPALIGN_CHAR));
+	values[0] = IdArray(members, kin->n);
+	values[1] = IdArray(roots, kin->n);
+	values[2] = ArrayOf(cards, kin->n, BOOLOID);
 	values[3] = PointerGetDatum(construct_md_array(texts, nulls, 1, (int *) &kin->n, &one, TEXTOID, -1, false,
 												   TYPALIGN_INT));
+	values[7] = PointerGetDatum(construct_array(until, kin->n, TIMESTAMPTZOID, 8, true, TYPALIGN_DOUBLE));
 	return any;
 }
 
@@ -62,17 +65,18 @@ SetCardsAside(Datum *values)
 
 /*
  * Of one family and template the codes of who used one, or else got the first,
- * stay, and what others have not used is void; a code that has expired is no gift.
+ * stay, and what others have not used is void; a code that has expired is no gift,
+ * and what was issued since they were merged is given to all of them.
  */
 static char *
 VoidGifts(Datum *values, bool policy, const MergeAct *act)
 {
 	static CrmQuery query = {
 		"WITH family AS MATERIALIZED (SELECT * FROM unnest($1, $2) AS m (member_id, root)), "
-		"policy AS MATERIALIZED (SELECT DISTINCT m.root, t.template_code FROM unnest($2, $4) AS m (root, gifts) "
+		"policy AS MATERIALIZED (SELECT m.root, t.template_code, max(m.until) AS until FROM unnest($2, $4, $8) AS m (root, gifts, until) "
 		"CROSS JOIN LATERAL (SELECT t.template_code FROM crm_member.coupon_template t "
 		"WHERE CASE WHEN m.gifts = '\"void\"' THEN t.member_limit = 1 ELSE m.gifts::jsonb ? t.template_code END) t "
-		"WHERE m.gifts IS NOT NULL), "
+		"WHERE m.gifts IS NOT NULL GROUP BY 1, 2), "
 		"held AS MATERIALIZED (SELECT c.*, f.root, v.code IS NOT NULL AS voided FROM family f "
 		"CROSS JOIN LATERAL (SELECT * FROM crm_member.coupon c WHERE c.member_id = f.member_id "
 		"ORDER BY c.code OFFSET 0 FOR UPDATE) c "
@@ -80,7 +84,7 @@ VoidGifts(Datum *values, bool policy, const MergeAct *act)
 		"AND v.code OPERATOR(crm_member.=) c.code OFFSET 0) v ON true), "
 		"gift AS (SELECT h.*, first_value(h.member_id) OVER (PARTITION BY h.root, h.template_code "
 		"ORDER BY h.status = 'used' OR h.uses > 0 DESC, h.issued_at, h.member_id) AS first FROM held h JOIN policy p ON p.root = h.root "
-		"AND p.template_code = h.template_code JOIN crm_member.coupon_template t ON t.template_code = h.template_code "
+		"AND p.template_code = h.template_code AND h.issued_at <= p.until JOIN crm_member.coupon_template t ON t.template_code = h.template_code "
 		"WHERE h.status = 'used' OR ((h.status = 'active' OR h.voided) "
 		"AND least(h.valid_to, t.valid_to, 'infinity') >= (now() AT TIME ZONE $6)::date)), "
 		"wanted AS MATERIALIZED (SELECT g.member_id, g.code FROM gift g WHERE g.member_id <> g.first AND g.uses = 0 "
@@ -99,11 +103,11 @@ VoidGifts(Datum *values, bool policy, const MergeAct *act)
 		"SELECT coalesce(jsonb_agg(jsonb_build_object('member_id', c.member_id, 'template_code', c.template_code, "
 		"'status', CASE WHEN c.out THEN 'void' ELSE 'active' END) ORDER BY c.member_id, c.template_code, c.out), '[]')::text "
 		"FROM change c",
-		7, {INT8ARRAYOID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}};
+		8, {INT8ARRAYOID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZARRAYOID}};
 	static CrmQuery noted = {
 		"SELECT FROM crm_member.merged_coupon WHERE member_id = ANY ($1)", 1, {INT8ARRAYOID}};
 	static CrmQuery zone = {"SELECT time_zone FROM crm_member.setting", 0};
-	char		nulls[] = "       ";
+	char		nulls[] = "        ";
 
 	if (!policy && RunQuery(&noted, values, NULL, false, 1) == 0)
 		return "[]";
@@ -118,7 +122,7 @@ VoidGifts(Datum *values, bool policy, const MergeAct *act)
 void
 SetAside(const Kin *kin, bool merging, const MergeAct *act, StringInfo report)
 {
-	Datum		values[7];
+	Datum		values[8];
 	bool		policy = ReadPolicies(kin, values);
 	char	   *coupons = "[]";
 

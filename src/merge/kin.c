@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/resowner.h"
 
@@ -40,17 +39,6 @@ SortIds(int64 *ids, int *n)
 	}
 	*n = kept;
 	return ids;
-}
-
-Datum
-IdArrayDatum(const int64 *ids, int n)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		elements[i] = Int64GetDatum(ids[i]);
-	return PointerGetDatum(construct_array(elements, n, INT8OID, 8, FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
 }
 
 static int64 *
@@ -247,7 +235,9 @@ static void
 FollowEdges(Kin *kin)
 {
 	static CrmQuery edges = {
-		"SELECT e.member_id, e.survivor, e.cards = 'deactivate', nullif(e.coupons, '\"keep\"')::text FROM (SELECT member_id FROM crm_member.member_kin WHERE kin = $1) k "
+		"SELECT e.member_id, e.survivor, e.cards = 'deactivate', nullif(e.coupons, '\"keep\"')::text, "
+		"coalesce((SELECT m.at FROM crm_member.member_merge m WHERE m.merge_id = e.merge_id), now()) "
+		"FROM (SELECT member_id FROM crm_member.member_kin WHERE kin = $1) k "
 		"CROSS JOIN LATERAL (SELECT * FROM crm_member.merge_edge e "
 		"WHERE e.member_id = k.member_id AND e.undone_by IS NULL OFFSET 0) e ORDER BY e.position",
 		1, {INT8OID}};
@@ -265,6 +255,7 @@ FollowEdges(Kin *kin)
 		child->parent = target->member_id;
 		child->cards_unused = DatumGetBool(QueryColumn(row, 3, &isnull));
 		child->gifts = QueryText(row, 4);
+		child->gifts_until = DatumGetTimestampTz(QueryColumn(row, 5, &isnull));
 	}
 	for (int i = 0; i < kin->n; i++)
 	{

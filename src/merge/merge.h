@@ -33,6 +33,7 @@ typedef struct KinMember
 	bool		touched;		/* what it has may have to move */
 	bool		cards_unused;	/* by the merge into its parent */
 	char	   *gifts;			/* ... which coupons of one person count once: JSON; NULL: all stay */
+	TimestampTz gifts_until;	/* ... of those issued by then, when it was merged */
 	int64		tier_source;	/* of a root: whose tier it holds; 0: none */
 } KinMember;
 
@@ -97,7 +98,6 @@ extern void MergeTiers(const Kin *kin, const MergeAct *act, StringInfo report);
 extern Kin *ApplyMerges(int64 kin, bool merging, const MergeAct *act, StringInfo report);
 
 /* Identifiers: as an array; sorted, without repetition. */
-extern Datum IdArrayDatum(const int64 *ids, int n);
 extern int64 *SortIds(int64 *ids, int *n);
 
 #endif

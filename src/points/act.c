@@ -228,7 +228,7 @@ PostDeduction(Act *act)
 	past = FindEntry(act->member_id, act->ref);
 	if (past != NULL)
 	{
-		if (strcmp(past->kind, act->kind) != 0 || past->type != act->type ||
+		if (strcmp(past->kind, act->kind) != 0 || !SameType(past->type, act->type) ||
 			past->shortfall - past->points != act->points)
 			ReferenceReused(act->ref);
 		account.balance = past->balance;

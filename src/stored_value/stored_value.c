@@ -409,7 +409,7 @@ GiftOf(const ValueAct *act, TimestampTz *expires_at)
 		Expiry		expiry;
 
 		gift = AddMinor(gift, PointsColumn(row, 1, Principal()));
-		if (ParseExpiry(QueryText(row, 2), &expiry))
+		if (ParseExpiry(QueryText(row, 2), &expiry) == NULL)
 			*expires_at = Min(*expires_at, ExpiresAt(&expiry, act->at));
 	}
 	return gift;

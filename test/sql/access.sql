@@ -33,8 +33,8 @@ SELECT crm_member.grant_access(role => 'regress_crm_admin', level => 'admin');
 SELECT r.level, r.privilege, n.name
 FROM crm_member.access_rule() r, unnest(r.names) n (name)
 WHERE NOT CASE r.privilege
-  WHEN 'execute' THEN EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'crm_member'::regnamespace AND proname LIKE n.name)
-  ELSE EXISTS (SELECT FROM pg_class WHERE relnamespace = 'crm_member'::regnamespace AND relname LIKE n.name) END;
+  WHEN 'execute' THEN EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'crm_member'::regnamespace AND proname LIKE replace(n.name, '_', '\_'))
+  ELSE EXISTS (SELECT FROM pg_class WHERE relnamespace = 'crm_member'::regnamespace AND relname LIKE replace(n.name, '_', '\_')) END;
 
 CREATE TEMP VIEW role_level AS
 SELECT * FROM (VALUES (1, 'regress_crm_reader'), (2, 'regress_crm_cashier'), (3, 'regress_crm_manager'), (4, 'regress_crm_admin')) v (n, role);

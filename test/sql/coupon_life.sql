@@ -2,13 +2,8 @@
 -- The life of a coupon: made, issued, imported, held, used, void; its limits;
 -- every refusal.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/shanghai.sql
 SET timezone = 'UTC';
 INSERT INTO member (member_id, tags) VALUES (11, '{vip}'), (12, '{}');
 INSERT INTO member (member_id, status, merged_into) VALUES (13, 'merged', 11);
@@ -51,6 +46,7 @@ SELECT generate_coupons('TEN', 5, 'batch 1');
 SELECT generate_coupons('TEN', 6, 'batch 1');
 SELECT generate_coupons('TEN', 0);
 SELECT issue_coupon('TEN', 11);
+SELECT issue_coupon('TEN', 11, '');
 SELECT issue_coupon('TEN', 99, 'i1');
 SELECT issue_coupon('NONE', 11, 'i1');
 SELECT issue_coupon('AUTO', 11, 'i1');

@@ -53,6 +53,8 @@ SELECT * FROM pg_temp.show('address',
 SELECT * FROM pg_temp.show('address',
   '上海市浦东新区张杨路815号30幢705室', '浦东新区张扬路815号30幢705室', '张杨路815号', '张扬路815号', '中山北一路100号2幢301室', '中山北二路100号2幢301室',
   '解放东路88号1201室', '解放西路88号1201室', '中山路88号3幢201', '中山北路88号3幢201', '中山北路十二号之一', '中山北路12-1', '中山北路12号之二', '中山北路12-1');
+-- one Han character is all there is
+SELECT * FROM pg_temp.show('address', '号', '家', '家', '家', '家', '张杨路815号');
 SELECT * FROM pg_temp.show('name', '单伟国', 'Dan Weiguo', '仇英', 'Chou Ying', '乐嘉', 'Le Jia', '朴信惠', 'Pu Xinhui', '覃海洋', 'Tan Haiyang', '秦海洋', 'Tan Haiyang',
   '张祎', '张袆', '张X', '张伟', '李☆', '张伟', '王某某', '王伟强');
 SELECT * FROM pg_temp.show('nickname', 'coco1746', 'Coco', '芸74758', '芸芸🌸', 'tb123', 'tb456');

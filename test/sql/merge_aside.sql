@@ -101,5 +101,13 @@ SELECT crm_member.merge_members(3, '{1,2,4}', 'j', '{"coupons": ["welcome", "bir
 SELECT crm_member.unmerge(pg_temp.merge_of('j'), policy => '{"only": [2]}')->'coupons' AS one_back;
 SELECT crm_member.unmerge(pg_temp.merge_of('j'))->'coupons' AS all_back;
 SELECT * FROM gifts;
+-- what is given to them together is no gift held twice, whoever is merged and taken out again later
+SELECT crm_member.merge_members(1, '{2}', 'k', '{"coupons": "void", "override_distinct": true}')->'coupons' AS coupons;
+SELECT crm_member.issue_coupon('welcome', 1, 'again') IS NOT NULL AS issued;
+SELECT crm_member.merge_members(1, '{4}', 'l', '{"coupons": ["free"], "override_distinct": true}')->'coupons' AS coupons;
+SELECT * FROM gifts;
+SELECT crm_member.unmerge(pg_temp.merge_of('l'))->'coupons' AS back;
+SELECT crm_member.unmerge(pg_temp.merge_of('k'))->'coupons' AS back;
+SELECT * FROM gifts;
 SELECT * FROM crm_member.verify_ledger();
 DROP VIEW cards, gifts;

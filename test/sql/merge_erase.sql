@@ -83,3 +83,9 @@ SELECT * FROM crm_member.verify_ledger();
 UPDATE crm_member.points_entry SET reason = NULL;
 SELECT name, mobile FROM crm_member.person ORDER BY name;
 DROP TABLE books;
+-- a nickname that is a number of others' receipts, and one of signs alone
+SELECT crm_member.register_member('Kit', identities => '{"nickname:taobao": "1001", "nickname:jd": "S01"}') AS kit \gset
+SELECT crm_member.register_member('Kat', identities => '{"nickname:taobao": "()"}') AS kat \gset
+SELECT crm_member.award_points(:other, 1001, '1001 for S01', 'S01-1001'), crm_member.award_points(:kat, 5, 'nice', 'k1');
+SELECT crm_member.erase_member(:kit, 'asked')->'identities' AS kit, crm_member.erase_member(:kat, 'asked')->'identities' AS kat;
+SELECT reason, ref FROM crm_member.points_entry WHERE member_id = :kat OR points = 1001;

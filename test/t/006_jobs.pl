@@ -48,8 +48,15 @@ $node->safe_psql('crm', q{CREATE ROLE regress_clerk LOGIN; GRANT USAGE ON SCHEMA
 	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crm_member TO regress_clerk});
 like(refusal($node, 'crm', "SET ROLE regress_clerk; SELECT crm_member.schedule('run_rfm', '* * * * *')"), qr/42501:/, 'no rights to pg_cron');
 
+# one that owns the extension and is no superuser needs no more than rights to pg_cron
+$node->safe_psql('postgres', q{CREATE ROLE regress_keeper SUPERUSER LOGIN; CREATE DATABASE kept TEMPLATE template0 ENCODING 'UTF8'});
+$node->safe_psql('kept', 'SET ROLE regress_keeper; CREATE EXTENSION crm_member; CALL crm_member.setup()');
+$node->safe_psql('postgres', q{ALTER ROLE regress_keeper NOSUPERUSER; GRANT USAGE ON SCHEMA cron TO regress_keeper;
+	GRANT EXECUTE ON FUNCTION cron.schedule_in_database TO regress_keeper});
+$node->safe_psql('kept', "SET ROLE regress_keeper; SELECT crm_member.schedule('run_rfm', '* * * * *')");
+
 # pg_cron runs it
-for my $database ('crm', 'postgres')
+for my $database ('crm', 'postgres', 'kept')
 {
 	$node->poll_query_until($database, q{SELECT count(*) > 0 FROM crm_member.job_run WHERE status = 'succeeded'})
 	  or die "pg_cron did not run the job in $database";
@@ -58,6 +65,8 @@ for my $database ('crm', 'postgres')
 is($node->safe_psql('crm', q{SELECT count(DISTINCT job), bool_and(rows = 20) FROM crm_member.job_run WHERE status = 'succeeded'}),
 	'1|t', 'it scored every member');
 is($node->safe_psql('crm', 'SELECT count(*) FROM crm_member.rfm'), '20', 'the scores are there');
+
+is($node->safe_psql('kept', q{SELECT DISTINCT actor FROM crm_member.job_run}), 'regress_keeper', 'each under the rights of who scheduled it');
 
 # a standby has nothing to do
 $node->backup('base');
@@ -73,7 +82,7 @@ is($standby->safe_psql('crm', q{SELECT crm_member.count_members(ARRAY['member.rf
 	't', 'and members counted by them');
 $standby->stop;
 
-is($node->safe_psql($_, "SELECT crm_member.unschedule('run_rfm'), crm_member.unschedule('run_rfm')"), 't|f', "unscheduled in $_") for ('crm', 'postgres');
+is($node->safe_psql($_, "SELECT crm_member.unschedule('run_rfm'), crm_member.unschedule('run_rfm')"), 't|f', "unscheduled in $_") for ('crm', 'postgres', 'kept');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM cron.job'), '0', 'nothing is left');
 
 done_testing();
