@@ -72,7 +72,7 @@ CREATE TABLE crm_member.stored_value_act (
 
 CREATE INDEX stored_value_act_of ON crm_member.stored_value_act (member_id, of_ref) WHERE of_ref IS NOT NULL;
 
-COMMENT ON TABLE crm_member.stored_value_act IS 'What was done with stored value, and how it fell on principal and gift: append-only. The entries are in points_entry, with ref stored_value/<ref>/principal and .../gift';
+COMMENT ON TABLE crm_member.stored_value_act IS 'What was done with stored value, and how it fell on principal and gift: append-only. The entries are in points_entry, with ref stored_value/<ref>/principal and .../gift, and .../gift/2 for what another policy gave that expires at another time';
 COMMENT ON COLUMN crm_member.stored_value_act.ref IS 'Reference of the act: the same reference again returns the first result. sale/<sale_id> and refund/<refund_id>: by checkout() and refund()';
 COMMENT ON COLUMN crm_member.stored_value_act.kind IS 'top_up, spend, return (of what was spent or captured), authorise, capture, void, close';
 COMMENT ON COLUMN crm_member.stored_value_act.amount IS 'Money moved; of a top-up what was paid in, of a closing what is paid out';

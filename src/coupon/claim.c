@@ -79,9 +79,12 @@ Rejudge(Pricing *pricing, Candidate *candidate, Taken taken)
 			rest = candidate->entry->discount - (spend - candidate->budget_left);
 			if (candidate->template->grants_remainder && rest > 0)
 				candidate->cap = rest;
+			else if (candidate->budget_left > 0 && candidate->entry->discount > candidate->budget_left)
+				break;			/* beside others it may ask for less: its offer knows now what is left */
 			else
-				RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET,
-					   "the campaign's budget does not cover it any more");
+				RefuseCandidate(candidate, ERRCODE_CRM_COUPON_BUDGET, candidate->budget_left == 0
+								? "the campaign's budget is used up"
+								: "the campaign's budget does not cover it any more");
 			break;
 	}
 }

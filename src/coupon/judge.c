@@ -135,8 +135,7 @@ JudgeRequirement(Pricing *pricing, Candidate *candidate)
 		   saw.data);
 }
 
-/* What is left of its campaign, and for the buyer. */
-static void
+void
 LookAtLimits(Pricing *pricing, Candidate *candidate)
 {
 	const CouponTemplate *t = candidate->template;

@@ -235,7 +235,7 @@ ExplainRefusals(Pricing *pricing)
 		const OfferResult *result = &pricing->combination->results[o];
 		Candidate  *candidate = offer->owner;
 
-		if (candidate->entry->line_discounts != NULL)
+		if (candidate->entry->line_discounts != NULL || candidate->barred)
 			continue;
 		RefuseByResult(candidate, result);
 		/* one that wins lets no promotion in but one that wins too */
@@ -311,6 +311,22 @@ PriceSale(Sale *sale)
 	FinishPricing(pricing);
 }
 
+/* Taking does not tell what is sold out of what is not taken; quote() does. */
+static void
+JudgeLeftOut(Pricing *pricing)
+{
+	ListCell   *cell;
+
+	foreach(cell, pricing->candidates)
+	{
+		Candidate  *candidate = lfirst(cell);
+
+		if (candidate->entry->code != NULL && candidate->entry->status != COUPON_APPLIED &&
+			!candidate->barred)
+			LookAtLimits(pricing, candidate);
+	}
+}
+
 void
 RedeemSale(Sale *sale)
 {
@@ -318,6 +334,7 @@ RedeemSale(Sale *sale)
 
 	if (pricing == NULL)
 		return;
+	JudgeLeftOut(pricing);
 	TakePricing(pricing);
 	FinishPricing(pricing);
 }

@@ -71,6 +71,8 @@ extern Facts *LineFacts(Pricing *pricing, int line);
 
 /* judge.c: may this coupon be used by this sale at all? */
 extern void JudgeCandidate(Pricing *pricing, Candidate *candidate);
+/* What is left of its campaign, and for the buyer: refused where that is nothing. */
+extern void LookAtLimits(Pricing *pricing, Candidate *candidate);
 extern void RefuseCandidate(Candidate *candidate, int sqlstate, const char *reason,...) pg_attribute_printf(3, 4);
 /* The reason an offer was not applied. */
 extern void RefuseByResult(Candidate *candidate, const OfferResult *result);

@@ -8,8 +8,10 @@
 #include "sale/row.h"
 #include "tier/tier.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 /* The answer that the first call with this reference gave; NULL: there was none. */
 static Jsonb *
@@ -93,6 +95,40 @@ FindRefundedSale(Refund *refund)
 	SPI_finish();
 }
 
+static int64
+CountRefunds(const Refund *refund, bool read_only)
+{
+	static CrmQuery query = {
+		"SELECT count(*) FROM crm_member.refund WHERE member_id = $1 AND sale_id = $2",
+		2, {INT8OID, INT8OID}};
+	Datum		values[2];
+	bool		isnull;
+
+	values[0] = Int64GetDatum(refund->sale.member_id);
+	values[1] = Int64GetDatum(refund->sale.sale_id);
+	RunQuery(&query, values, NULL, read_only, 1);
+	return DatumGetInt64(QueryColumn(0, 1, &isnull));
+}
+
+/*
+ * A lock alone is no update that a transaction with one snapshot could fail at, and
+ * what others gave back after that snapshot it does not see.
+ */
+static void
+RequireSeenRefunds(const Refund *refund)
+{
+	int64		there;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	PushActiveSnapshot(GetLatestSnapshot());
+	there = CountRefunds(refund, true);
+	PopActiveSnapshot();
+	if (CountRefunds(refund, false) != there)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to concurrent refund")));
+}
+
 /* Refunds of one sale come one after the other. */
 static void
 LockSale(Refund *refund)
@@ -109,6 +145,7 @@ LockSale(Refund *refund)
 	SPI_connect();
 	if (RunQuery(&query, values, NULL, false, 1) == 1)
 		QueryColumn(0, 1, &isnull);
+	RequireSeenRefunds(refund);
 	SPI_finish();
 	if (isnull)
 		ereport(ERROR, (errcode(ERRCODE_CRM_SALE_UNSETTLED),

@@ -379,9 +379,18 @@ ReturnValueOfSale(int64 member_id, int64 sale_id, int64 refund_id, int64 amount,
 	ReturnValue(&act);
 }
 
-/* What the policies in force give with a top-up, and when the first of it expires. */
-static int64
-GiftOf(const ValueAct *act, TimestampTz *expires_at)
+/* A gift of each basis, that expires by itself. */
+#define MAX_GIFTS 2
+
+typedef struct ValueGift
+{
+	int64		amount;
+	TimestampTz expires_at;
+} ValueGift;
+
+/* What the policies in force give with a top-up; returns how many gifts. */
+static int
+GiftsOf(const ValueAct *act, ValueGift *gifts)
 {
 	static CrmQuery query = {
 		"WITH paid AS (SELECT p.*, (SELECT coalesce(sum(a.amount), 0) "
@@ -394,35 +403,38 @@ GiftOf(const ValueAct *act, TimestampTz *expires_at)
 		"WHEN p.before < p.reach AND p.before + $3 >= p.reach THEN 1 ELSE 0 END AS n FROM paid p) "
 		"SELECT t.gift * t.n, t.expiry FROM (SELECT t.*, row_number() OVER "
 		"(PARTITION BY t.basis ORDER BY t.reach DESC, t.policy_code COLLATE \"C\") AS place "
-		"FROM times t WHERE t.n > 0) t WHERE t.place = 1",
+		"FROM times t WHERE t.n > 0) t WHERE t.place = 1 ORDER BY t.basis DESC",
 		3, {INT8OID, TIMESTAMPTZOID, NUMERICOID}};
 	Datum		values[3];
-	int64		gift = 0;
 	uint64		found;
+	int			n = 0;
 
 	values[0] = Int64GetDatum(act->member_id);
 	values[1] = TimestampTzGetDatum(act->at);
 	values[2] = PointsDatum(act->amount, Principal());
-	found = RunQuery(&query, values, NULL, false, 0);
+	found = RunQuery(&query, values, NULL, false, MAX_GIFTS);
 	for (uint64 row = 0; row < found; row++)
 	{
+		ValueGift	gift = {PointsColumn(row, 1, Principal()), DT_NOEND};
 		Expiry		expiry;
 
-		gift = AddMinor(gift, PointsColumn(row, 1, Principal()));
 		if (ParseExpiry(QueryText(row, 2), &expiry) == NULL)
-			*expires_at = Min(*expires_at, ExpiresAt(&expiry, act->at));
+			gift.expires_at = ExpiresAt(&expiry, act->at);
+		if (n > 0 && gifts[n - 1].expires_at == gift.expires_at)
+			gifts[n - 1].amount = AddMinor(gifts[n - 1].amount, gift.amount);
+		else
+			gifts[n++] = gift;
 	}
-	return gift;
+	return n;
 }
 
 void
 TopUpValue(ValueAct *act, bool gift_said)
 {
 	ValueSetting setting;
+	ValueGift	gifts[MAX_GIFTS] = {{act->split.gift, DT_NOEND}};
+	int			ngifts = act->split.gift > 0;
 	Act			principal;
-	Act			gift;
-	TimestampTz gift_expires_at = DT_NOEND;
-	int64		said = act->split.gift;
 
 	LoadValueSetting(&setting);
 	if (setting.points_per.units > 0)
@@ -430,19 +442,26 @@ TopUpValue(ValueAct *act, bool gift_said)
 	LockValue(act);
 	if (FindValueAct(act))
 	{
-		if (gift_said && act->split.gift != said)
+		if (gift_said && act->split.gift != gifts[0].amount)
 			ReferenceReused(act->ref);
 		return;
 	}
 	if (!gift_said)
-		act->split.gift = GiftOf(act, &gift_expires_at);
+		ngifts = GiftsOf(act, gifts);
 	act->split.principal = act->amount;
+	act->split.gift = 0;
 	principal = ValuePart(act, "award", false, act->amount);
-	gift = ValuePart(act, "award", true, act->split.gift);
-	gift.expires_at = gift_expires_at;
 	GrantLot(&principal);
-	if (gift.points > 0)
+	for (int i = 0; i < ngifts; i++)
+	{
+		Act			gift = ValuePart(act, "award", true, gifts[i].amount);
+
+		gift.expires_at = gifts[i].expires_at;
+		if (i > 0)
+			gift.ref = psprintf("%s/%d", gift.ref, i + 1);
 		GrantLot(&gift);
+		act->split.gift = AddMinor(act->split.gift, gift.points);
+	}
 	if (setting.points_per.units > 0)
 	{
 		Act			earned = ValuePart(act, "award", false, 0);

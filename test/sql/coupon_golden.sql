@@ -452,4 +452,19 @@ INSERT INTO crm_member.coupon_template (template_code, kind, value, uses) VALUES
 SELECT crm_member.import_coupon(t, t) IS NOT NULL FROM unnest('{P15,A100}'::text[]) t;
 SELECT q ->> 'discount' AS discount, jsonb_path_query_array(q, '$.lines[*].discount') AS lines
 FROM crm_member.quote('{"lines": [{"price": 0.3333}, {"price": 0.3333}], "coupons": ["P15", "A100"]}') q;
+
+-- checkout() gives what quote() promises where budgets and limits run out: beside SEVEN, what is left covers SIXTY; what is
+-- not taken is refused for the reason that quote() says
+DROP EXTENSION crm_member CASCADE;
+CREATE EXTENSION crm_member;
+CALL crm_member.setup();
+INSERT INTO crm_member.coupon_template (template_code, kind, value, priority, stack_group, budget, total_limit, min_spend, uses) VALUES
+  ('SIXTY', 'percent', 60, 5, NULL, 10, NULL, NULL, NULL), ('SEVEN', 'amount', 7, 9, 'g', NULL, NULL, NULL, NULL), ('SIX', 'amount', 6, 1, 'g', NULL, NULL, NULL, NULL),
+  ('GONE', 'amount', 1, 0, NULL, NULL, 0, 100, NULL), ('SPENT', 'amount', 1, 0, NULL, 0, NULL, NULL, NULL);
+SELECT count(crm_member.import_coupon(template_code, template_code)) FROM crm_member.coupon_template;
+SELECT f, answer ->> 'payable' AS payable, string_agg(concat_ws(' ', c ->> 'template_code', c ->> 'discount', c ->> 'sqlstate', c ->> 'reason'), '; ' ORDER BY n) AS coupons
+FROM (SELECT '{"ref": "1", "coupons": ["SIXTY", "SEVEN", "SIX", "GONE", "SPENT"], "lines": [{"price": 20}]}'::jsonb AS sale) s,
+LATERAL (VALUES ('quote', crm_member.quote(sale)), ('checkout', crm_member.checkout(sale))) a (f, answer),
+LATERAL jsonb_array_elements(answer -> 'coupons') WITH ORDINALITY AS c (c, n)
+GROUP BY 1, 2 ORDER BY 1 DESC;
 RESET client_min_messages;

@@ -117,6 +117,15 @@ UPDATE stored_value_act SET amount = 0;
 \set VERBOSITY default
 SELECT stored_value_balance(NULL) IS NULL AS nothing;
 
+-- two policies give with one top-up, and each gift keeps as long as its own says
+TRUNCATE stored_value_policy;
+INSERT INTO stored_value_policy (policy_code, basis, reach, gift, expiry) VALUES ('keeps', 'single', 100, 15, 'never'), ('soon', 'cumulative', 100, 5, '2 days');
+SELECT register_member(source => 'test', external_id => 'gifts') AS three \gset
+SELECT top_up_stored_value(:three, 100, 'cash', 'g1', at => '2026-01-01 10:00'), top_up_stored_value(:three, 100, 'cash', 'g1', at => '2026-01-01 10:00') AS again;
+SELECT points, expires_at FROM points_lot WHERE member_id = :three AND points_type = 'stored_value_gift' ORDER BY 1;
+SELECT amount, principal, gift, balance FROM stored_value_act WHERE member_id = :three;
+SELECT stored_value_balance(:three, '2026-01-02') AS first, stored_value_balance(:three, '2026-02-01') AS later;
+
 -- acts, accounts and journal agree
 SELECT count(*) AS different
 FROM (SELECT member_id, sum(CASE kind WHEN 'top_up' THEN principal WHEN 'return' THEN principal WHEN 'authorise' THEN 0 WHEN 'void' THEN 0 ELSE -principal END) AS principal
