@@ -133,6 +133,25 @@ $$;
 COMMENT ON FUNCTION crm_member.rule_given(bigint, text, date, text) IS
   'Points of its points type that a rule gave for the sales booked with one member, without who was merged into it, from the first day of a limit_period to its end (NULL: for ever), returns apart: what points_rule_use counts';
 
+CREATE FUNCTION crm_member.keep_fractions() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- every amount is a sum of such as the journal has: those of entries, their lots and lines
+  IF EXISTS (SELECT FROM crm_member.points_entry AS e,
+               LATERAL (SELECT e.points UNION ALL SELECT e.shortfall UNION ALL SELECT unnest(e.lot_points || e.line_points || e.rule_points)) AS a (points)
+              WHERE e.points_type = NEW.points_type AND a.points <> round(a.points, NEW.decimals)) THEN
+    RAISE EXCEPTION 'points type "%" has amounts with more than % decimals', NEW.points_type, NEW.decimals
+      USING ERRCODE = 'check_violation', COLUMN = 'decimals', TABLE = 'points_type', SCHEMA = 'crm_member',
+            HINT = 'Amounts of the journal stay as they are; convert_points() brings points into another type.';
+  END IF;
+  RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION crm_member.keep_fractions() IS
+  'Trigger of points_type: error 23514 where decimals are lowered below what the journal has of the type';
+
 CREATE FUNCTION crm_member.forget_rule_use() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -18,7 +18,7 @@ CREATE TABLE crm_member.points_type (
 COMMENT ON TABLE crm_member.points_type IS 'Kinds of points, each with balances of its own; configuration';
 COMMENT ON COLUMN crm_member.points_type.points_type IS 'Code, as in the argument points_type';
 COMMENT ON COLUMN crm_member.points_type.name IS 'Name for people';
-COMMENT ON COLUMN crm_member.points_type.decimals IS 'Decimals of an amount of these points; not to be lowered while there are any';
+COMMENT ON COLUMN crm_member.points_type.decimals IS 'Decimals of an amount of these points; lowered only where the journal has no amount with more (23514)';
 COMMENT ON COLUMN crm_member.points_type.expiry IS 'When such points expire, where the rule or the call does not say: see is_expiry()';
 COMMENT ON COLUMN crm_member.points_type.deficit IS 'What happens when more is taken back than the member has: allow: the balance goes below zero and what is earned next pays that first; clamp: the rest is let go; refuse: error RM305; charge: the rest is let go and reported, and refund() keeps back its money_value, from the next refund of the sale what did not fit into this one';
 COMMENT ON COLUMN crm_member.points_type.reinstatement IS 'How long spent points that are given back after their expiry can be spent again (through the end of that day, or to the instant where it has hours); NULL: they stay expired';
@@ -86,6 +86,8 @@ COMMENT ON COLUMN crm_member.points_rule.stackable IS 'false: gives points only 
 COMMENT ON COLUMN crm_member.points_rule.pending IS 'How long after the sale the points cannot be spent yet';
 COMMENT ON COLUMN crm_member.points_rule.expiry IS 'When they expire: see is_expiry(); NULL: as the points type says';
 
+CREATE TRIGGER keep_fractions BEFORE UPDATE OF decimals ON crm_member.points_type
+  FOR EACH ROW WHEN (NEW.decimals < OLD.decimals) EXECUTE FUNCTION crm_member.keep_fractions();
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.points_type
   FOR EACH STATEMENT EXECUTE FUNCTION crm_member.touch_configuration();
 CREATE TRIGGER touch_configuration AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm_member.points_rule

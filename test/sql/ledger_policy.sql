@@ -134,3 +134,10 @@ SELECT reverse_points('b5', :two, at => '2021-02-05') AS "given back";
 SELECT points_balance(:two, 'back', '2021-02-06') AS then, points_balance(:two, 'back') AS now;
 SELECT kind, points, balance, at FROM points_entry WHERE member_id = :two AND points_type = 'back' ORDER BY entry_no DESC LIMIT 2;
 SELECT * FROM verify_ledger();
+
+-- decimals are not lowered below what there is, and are where there is nothing
+INSERT INTO points_type (points_type, name, decimals) VALUES ('fine', 'Fine', 4);
+SELECT award_points(:two, 2.5, 'x', 'd1', 'fine') AS given, spend_points(:two, 2.5, 'x', 'd2', 'fine') AS spent;
+UPDATE points_type SET decimals = 1 WHERE points_type = 'fine';
+UPDATE points_type SET decimals = 0 WHERE points_type = 'fine';
+SELECT decimals, points_balance(:two, 'fine') FROM points_type WHERE points_type = 'fine';
