@@ -122,5 +122,23 @@ SELECT crm_member.unmerge(pg_temp.merge_of('m56'))->'undone' AS undone;
 SELECT pg_temp.sell('late 6b', '{"member_id": 6}', 10, '{"coupons": ["LATE"]}'), pg_temp.sell('late 5c', '{"member_id": 5}', 10, '{"coupons": ["LATE"]}');
 SELECT member_id, uses FROM crm_member.coupon_tally WHERE template_code = 'late' ORDER BY 1;
 SELECT valid, sqlstate FROM crm_member.validate_coupon('LATE', '{"member_id": 5, "lines": [{"price": 10}]}');
+
+-- a tier reached while they were one holds for its period, whoever joins and leaves again; apart, each has what its own acts justified then
+INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('busy', 'A busy month', 50);
+INSERT INTO crm_member.tier_rule (tier_code, measure, threshold, calendar) VALUES ('busy', 'spend', 500, 'month');
+INSERT INTO crm_member.member (member_id, joined_at) SELECT i, timestamptz '2024-01-01' + i * interval '1 hour' FROM generate_series(91, 95) AS i;
+CREATE FUNCTION pg_temp.busy() RETURNS bigint[] LANGUAGE sql AS $$
+  SELECT array_agg(member_id ORDER BY member_id) FROM crm_member.member_tier WHERE member_id > 90 AND tier_code = 'busy' $$;
+SELECT crm_member.merge_members(91, '{92}', 'b1')->'survivor' AS survivor, crm_member.merge_members(94, '{95}', 'b2')->'survivor' AS other;
+SELECT crm_member.checkout(jsonb_build_object('ref', 'busy ' || m, 'member_id', m, 'sold_at', '2026-02-10', 'lines', jsonb_build_array(jsonb_build_object('price', p))))->'amount' AS amount
+  FROM (VALUES (91, 300), (92, 300), (94, 600)) v (m, p);
+SELECT pg_temp.busy();
+SELECT crm_member.merge_members(91, '{93}', 'b3')->'survivor' AS survivor, crm_member.merge_members(93, '{94}', 'b4')->'survivor' AS survivor;
+SELECT pg_temp.busy();
+SELECT crm_member.unmerge(pg_temp.merge_of('b4'))->'undone' AS undone, pg_temp.busy();
+SELECT crm_member.unmerge(pg_temp.merge_of('b3'))->'undone' AS undone;
+SELECT pg_temp.busy();
+SELECT crm_member.unmerge(pg_temp.merge_of('b1'))->'undone' AS undone, crm_member.unmerge(pg_temp.merge_of('b2'))->'undone' AS other;
+SELECT pg_temp.busy();
 DROP VIEW standing, tiers;
 DROP TABLE before;
