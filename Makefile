@@ -12,7 +12,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 OBJS =
 
 # core
-OBJS += src/crm_member.o src/catalog.o src/query.o src/configuration.o src/dictionary.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
+OBJS += src/crm_member.o src/catalog.o src/query.o src/argument.o src/configuration.o src/dictionary.o src/secret.o src/table_shape.o src/table.o src/table_write.o src/setting.o src/new_id.o
 
 # exact decimals
 OBJS += src/money/decimal.o src/money/units.o src/money/allocate.o
@@ -35,7 +35,7 @@ OBJS += src/sale/checkout.o src/sale/settle.o src/sale/history.o src/sale/bulk.o
 	src/sale/refund_row.o src/sale/tender.o
 
 # points
-OBJS += src/points/points.o src/points/argument.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
+OBJS += src/points/points.o src/points/rule.o src/points/evaluate.o src/points/expiry.o src/points/expire.o src/points/activity.o \
 	src/points/ledger.o src/points/lot.o src/points/sweep.o src/points/entry.o src/points/balance.o src/points/act.o \
 	src/points/hold.o src/points/reverse.o src/points/transfer.o src/points/merged.o src/points/accrue.o src/points/explain.o \
 	src/points/award.o src/points/effect.o src/points/limit.o src/points/bracket.o src/points/simulate.o
@@ -64,12 +64,12 @@ OBJS += src/merge/act.o src/merge/merge.o src/merge/unmerge.o src/merge/apply.o 
 	src/merge/points.o src/merge/forward.o src/merge/lots.o src/merge/debt.o src/merge/limits.o src/merge/tier.o src/merge/golden.o src/merge/erase.o
 
 # jobs
-OBJS += src/job/progress.o src/job/cron.o src/job/crew.o
+OBJS += src/job/progress.o src/job/worker.o src/job/cron.o src/job/crew.o
 
 # coupons
 OBJS += src/coupon/code.o src/coupon/cipher.o src/coupon/template.o src/coupon/apply.o \
 	src/coupon/unit.o src/coupon/combine.o src/coupon/row.o src/coupon/take.o src/coupon/judge.o \
-	src/coupon/candidate.o src/coupon/price.o src/coupon/claim.o src/coupon/use.o src/coupon/argument.o src/coupon/validate.o src/coupon/life.o \
+	src/coupon/candidate.o src/coupon/price.o src/coupon/claim.o src/coupon/use.o src/coupon/validate.o src/coupon/life.o \
 	src/coupon/generate.o
 
 # stored value

@@ -33,7 +33,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'crm_touch_configuration';
 
 COMMENT ON FUNCTION crm_member.touch_configuration() IS
-  'Statement trigger of configuration tables: every session reads them anew at its next statement';
+  'Trigger of configuration tables, of their statements and, as touch_configuration_replicated, of rows that arrive by replication: every session reads them anew at its next statement';
 
 -- Tables are the user's: see the modules in sql/schema, which become the body of this procedure.
 CREATE PROCEDURE crm_member.setup(

@@ -99,7 +99,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF member_id IS NULL OR bind_identity.kind IS NULL OR bind_identity.value IS NULL THEN
-    RAISE EXCEPTION 'member_id, kind and value must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id", "kind" and "value" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF bind_identity.kind = 'card' THEN
     RAISE EXCEPTION 'a card is not bound as an identity'
@@ -152,7 +152,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF member_id IS NULL OR unbind_identity.kind IS NULL OR unbind_identity.value IS NULL THEN
-    RAISE EXCEPTION 'member_id, kind and value must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id", "kind" and "value" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF unbind_identity.kind = 'card' THEN
     RAISE EXCEPTION 'a card is not bound as an identity'
@@ -197,7 +197,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF member_id IS NULL OR set_member_status.status IS NULL THEN
-    RAISE EXCEPTION 'member_id and status must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "status" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF set_member_status.status NOT IN ('inactive', 'active', 'lost', 'cancelled', 'merged') THEN
     RAISE EXCEPTION 'member status "%" is unknown', set_member_status.status

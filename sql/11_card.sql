@@ -31,7 +31,7 @@ DECLARE
   found_card crm_member.card_lock;
 BEGIN
   IF card_no IS NULL THEN
-    RAISE EXCEPTION 'card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'argument "card_no" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   SELECT c.card_no, c.card_type, c.member_id, c.state, c.replaced_by, c.aside_since INTO found_card
     FROM crm_member.card AS c WHERE c.card_no = btrim(lock_card.card_no) FOR UPDATE;
@@ -130,7 +130,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF create_cards.card_type IS NULL OR n IS NULL THEN
-    RAISE EXCEPTION 'card_type and n must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "card_type" and "n" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF n NOT BETWEEN 1 AND 10000000 THEN
     RAISE EXCEPTION 'n must be between 1 and 10000000' USING ERRCODE = 'invalid_parameter_value';
@@ -194,7 +194,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF member_id IS NULL OR issue_card.card_no IS NULL THEN
-    RAISE EXCEPTION 'member_id and card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "card_no" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   locked := crm_member.lock_member(issue_card.member_id, true);
   -- as the member was named: it may have been merged since, or taken out again
@@ -315,7 +315,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF replace_card.new_card_no IS NULL THEN
-    RAISE EXCEPTION 'new_card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'argument "new_card_no" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF crm_member.card_act_done(old.card_no, 'replace_card', replace_card.ref, said)
      OR old.replaced_by = btrim(replace_card.new_card_no) THEN
@@ -384,7 +384,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF set_primary_card.card_no IS NULL THEN
-    RAISE EXCEPTION 'card_no must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'argument "card_no" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   -- the member first, as those do who write to its cards under it
   holder := crm_member.lock_member(crm_member.member_id('card', set_primary_card.card_no), false);

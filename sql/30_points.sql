@@ -5,7 +5,14 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_is_expiry';
 
 COMMENT ON FUNCTION crm_member.is_expiry(text) IS
-  'Is this how points may expire: never; an interval with its units, such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. NULL for NULL';
+  'Is this how points may expire: never; an interval with its units, such as 12 months (through the end of that day, or to the instant where it has hours); end of month [+ n]; end of year [+ n]; a date such as 2027-12-31 (through that day); or, for points types, inactive 12 months: so long after the member last earned or spent such points. No interval is longer than 1000 years, nor such that it could end before it began. NULL for NULL';
+
+CREATE FUNCTION crm_member.require_expiry(expiry text) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_require_expiry';
+
+COMMENT ON FUNCTION crm_member.require_expiry(text) IS
+  'true where is_expiry() is, for constraints; NULL for NULL. Error 23514, with what is wrong, where it is not';
 
 CREATE FUNCTION crm_member.is_brackets(brackets jsonb) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -71,7 +78,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_evaluate_points';
 
 COMMENT ON FUNCTION crm_member.evaluate_points(jsonb) IS
-  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing. Every document is taken for a new sale: explain_points() says what one in the books was given. Writes nothing; errors as quote()';
+  'Points each rule would give for this sale document; line_no NULL: for the sale as a whole. A guest earns nothing, nor does a line of no units. Every document is taken for a new sale: explain_points() says what one in the books was given. Writes nothing; errors as quote()';
 
 CREATE FUNCTION crm_member.explain_points(sale jsonb)
 RETURNS TABLE (rule_code text, line_no int, verdict text, clause text, saw text, displaced_by text,
@@ -80,7 +87,7 @@ LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER SET search_path = 
 AS 'MODULE_PATHNAME', 'crm_explain_points';
 
 COMMENT ON FUNCTION crm_member.explain_points(jsonb) IS
-  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale, as clause and saw say), displaced (by displaced_by) or capped (clause is max_points, member_limit or budget, saw what was left of it); points were given, would_have is what would have been given for these goods without displacement and cap, had the rule been valid, and had member and sale been as an unmatched condition wants them. At line scope one row a line, but for a rule that fails for all of them alike. A sale that is in the books under this source and ref, with the same lines, is judged as it was when it was booked, by the rules of today. Writes nothing; errors as quote()';
+  'Every active rule and what became of it for this sale document: verdict is matched, unmatched (clause is the condition''s part that failed, saw the value it met), not valid (at the time of the sale, as clause and saw say), displaced (by displaced_by) or capped (clause is max_points, member_limit or budget, saw what was left of it); points were given, would_have is what would have been given for these goods without displacement and cap, had the rule been valid, and had member and sale been as an unmatched condition wants them. At line scope one row a line, but for a rule that fails for all of them alike; for a guest one row a rule, unmatched by member.id is not null. A line of no units is unmatched by quantity > 0. A sale that is in the books under this source and ref, with the same lines, is judged as it was when it was booked, by the rules of today. Writes nothing; errors as quote()';
 
 CREATE FUNCTION crm_member.simulate_rules("from" timestamptz, "to" timestamptz, rules jsonb DEFAULT NULL,
   by text[] DEFAULT '{rule,member,store,day}', compare boolean DEFAULT true)
@@ -90,7 +97,7 @@ LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_cata
 AS 'MODULE_PATHNAME', 'crm_simulate_rules';
 
 COMMENT ON FUNCTION crm_member.simulate_rules(timestamptz, timestamptz, jsonb, text[], boolean) IS
-  'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier they held then (where points reach tiers: that which the draft''s points reach) and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';
+  'What a draft set of rules would have given for the recorded sales from "from" to before "to" (points), beside what was given (given, as it was when the sales were settled, returns apart), summed by what by names: rule, member, sale, store, business day; the columns it does not name are NULL. rules: an array of objects with the columns of points_rule, those left out having their defaults; NULL: the rules as they are. Sales are taken in the order they happened, members with the tier the sale was booked with (where points reach tiers: the tier of its own time that the draft''s points reach, less what came back by then) and otherwise as they are today; limits and budgets begin at nothing. compare false: given is NULL, and the ledger is not read. No rows where from or to is NULL. Writes nothing. Errors: 22023 rules is no array, a rule cannot be one or by contains another word, 22P02 bad condition';
 
 CREATE FUNCTION crm_member.rule_totals()
 RETURNS TABLE (rule_code text, points_type text, sales bigint, members bigint, points numeric, turnover numeric,

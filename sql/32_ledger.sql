@@ -111,7 +111,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_convert_points';
 
 COMMENT ON FUNCTION crm_member.convert_points(bigint, numeric, text, text, text, text, timestamptz, text) IS
-  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive or too few for one, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
+  'Give up points of one type for points of another at the rate of table points_conversion; they expire as to_type says. Returns the balance of from_type after it. ref is required: the same again returns the first result. Errors: 22004 NULL for what is required, 22023 points not positive, too few for one, or expiring at once, 22003 too many points or decimals, RM001 ref used for something else, RM101 unknown member, RM102 member not active, RM301 not enough points, RM302 unknown points type, RM307 no such conversion';
 
 CREATE FUNCTION crm_member.release_timed_out(member_id bigint, points_type text, at timestamptz) RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -149,32 +149,57 @@ BEGIN
                                    AND l.open AND l.expires_at > a.expired_to AND l.earned_at < clear_step.as_of))
     ORDER BY a.member_id LIMIT clear_step.accounts
   ), cleared AS MATERIALIZED (
-    SELECT a.member_id, a.points_type, a.entry_no, a.debt, l.points - a.debt AS points, l.lot_nos, l.lot_points
+    -- then: what lay there all the time since as_of; since: what came, or came back, after it. Lot 0 is the debt
+    SELECT a.member_id, a.points_type, a.entry_no, c.*
     FROM account a, LATERAL (
-      SELECT coalesce(sum(l.remaining), 0) AS points,
-             array_agg(l.lot_no ORDER BY l.lot_no) AS lot_nos, array_agg(l.remaining ORDER BY l.lot_no) AS lot_points
-      FROM crm_member.points_lot l
-      WHERE l.member_id = a.member_id AND l.points_type = a.points_type
-        AND l.open AND l.expires_at > a.expired_to AND l.earned_at < clear_step.as_of) l
+      SELECT coalesce(sum(l.then), 0) AS then_points, coalesce(sum(l.left - l.then), 0) AS since_points,
+             array_agg(l.lot_no ORDER BY l.lot_no = 0, l.lot_no) FILTER (WHERE l.then <> 0) AS then_lots,
+             array_agg(l.then ORDER BY l.lot_no = 0, l.lot_no) FILTER (WHERE l.then <> 0) AS then_drawn,
+             array_agg(l.lot_no ORDER BY l.lot_no = 0, l.lot_no) FILTER (WHERE l.then <> l.left) AS since_lots,
+             array_agg(l.left - l.then ORDER BY l.lot_no = 0, l.lot_no) FILTER (WHERE l.then <> l.left) AS since_drawn,
+             greatest(max(l.moved_at), now()) AS since_at
+      FROM (
+        SELECT o.lot_no, o.left, m.moved_at,
+               CASE WHEN o.lot_no = 0 THEN least(o.left + greatest(m.most, 0), 0) ELSE greatest(o.left + least(m.least, 0), 0) END AS then
+        FROM (SELECT l.lot_no, l.remaining AS left
+                FROM crm_member.points_lot l
+               WHERE l.member_id = a.member_id AND l.points_type = a.points_type
+                 AND l.open AND l.expires_at > a.expired_to AND l.earned_at < clear_step.as_of
+              UNION ALL
+              SELECT 0, -a.debt WHERE a.debt > 0) o
+        LEFT JOIN (
+          -- by how much less (least) and more (most) there was of a lot at any time since
+          SELECT d.lot_no, min(d.later) AS least, max(d.later) AS most, max(d.at) AS moved_at
+          FROM (SELECT u.lot_no, e.at, sum(u.drawn) OVER (PARTITION BY u.lot_no ORDER BY e.at DESC) AS later
+                  FROM crm_member.points_entry e
+                 CROSS JOIN LATERAL (SELECT x.lot_no, x.drawn FROM unnest(e.lot_nos, e.lot_points) x (lot_no, drawn)
+                                     UNION ALL
+                                     SELECT l.lot_no, -l.points FROM crm_member.points_lot l
+                                      WHERE l.member_id = e.member_id AND l.points_type = e.points_type AND l.lot_no = e.entry_no) u
+                 WHERE e.member_id = a.member_id AND e.points_type = a.points_type AND e.at > clear_step.as_of
+                   AND clear_step.as_of < now()) d
+          GROUP BY 1) m ON m.lot_no = o.lot_no) l) c
   ), changed AS (
     UPDATE crm_member.points_account a
-       SET balance = a.balance - c.points, debt = 0, entry_no = a.entry_no + 1
+       SET balance = a.balance - c.then_points - c.since_points, debt = 0,
+           entry_no = a.entry_no + (c.then_lots IS NOT NULL)::int + (c.since_lots IS NOT NULL)::int
       FROM cleared c
      WHERE a.member_id = c.member_id AND a.points_type = c.points_type AND a.entry_no = c.entry_no
-    RETURNING a.member_id, a.points_type, a.entry_no, a.balance, c.points, c.lot_nos, c.lot_points, c.debt
+    RETURNING a.balance AS balance_after, a.entry_no AS last_no, c.*
   ), lot AS (
     UPDATE crm_member.points_lot l SET remaining = 0, open = false
-      FROM changed c, unnest(c.lot_nos) AS u (lot_no)
+      FROM changed c, unnest(c.then_lots || c.since_lots) AS u (lot_no)
      WHERE l.member_id = c.member_id AND l.points_type = c.points_type AND l.lot_no = u.lot_no
   ), entry AS (
     INSERT INTO crm_member.points_entry
            (member_id, points_type, entry_no, kind, points, balance, at, lot_nos, lot_points)
-    SELECT c.member_id, c.points_type, c.entry_no, 'clear', -c.points, c.balance, clear_step.as_of,
-           CASE WHEN c.debt > 0 THEN c.lot_nos || 0::bigint ELSE c.lot_nos END,
-           CASE WHEN c.debt > 0 THEN c.lot_points || -c.debt ELSE c.lot_points END
-      FROM changed c
+    SELECT c.member_id, c.points_type, e.entry_no, 'clear', -e.points, e.balance, e.at, e.lot_nos, e.drawn
+      FROM changed c, LATERAL (VALUES
+        (c.last_no - (c.since_lots IS NOT NULL)::int, c.then_points, c.balance_after + c.since_points, clear_step.as_of, c.then_lots, c.then_drawn),
+        (c.last_no, c.since_points, c.balance_after, c.since_at, c.since_lots, c.since_drawn)) e (entry_no, points, balance, at, lot_nos, drawn)
+     WHERE e.lot_nos IS NOT NULL
   )
-  SELECT (SELECT count(*) FROM account), count(*), coalesce(sum(c.points), 0), (SELECT max(a.member_id) FROM account a)
+  SELECT (SELECT count(*) FROM account), count(*), coalesce(sum(c.then_points + c.since_points), 0), (SELECT max(a.member_id) FROM account a)
     INTO due, booked, points, last_member
     FROM changed c;
 END
@@ -283,7 +308,7 @@ END
 $$;
 
 COMMENT ON PROCEDURE crm_member.clear_points(text, timestamptz, int) IS
-  'Clear the accounts of a points type, as at the end of a year: what was earned before as_of and is not spent, held or expired goes, pending points and debts too; one entry an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Progress: table ledger_run. To be called outside a transaction block. Errors: 22004 no points_type, 22023 bad argument, RM302 unknown points type, 2D000 inside a transaction';
+  'Clear the accounts of a points type, as at the end of a year: what was earned before as_of and is not spent, held or expired goes, pending points and debts too. Booked at as_of; where it runs later, what came back to its lot, or to the account, since then is cleared as of now, so that nothing is cleared at a moment when it was not there. An entry or two an account, "batch" accounts a transaction, committed one by one; interrupted, the next call goes on. Progress: table ledger_run. To be called outside a transaction block. Errors: 22004 no points_type, 22023 bad argument, RM302 unknown points type, 2D000 inside a transaction';
 
 CREATE FUNCTION crm_member.verify_ledger()
 RETURNS TABLE (member_id bigint, points_type text, problem text, detail text)

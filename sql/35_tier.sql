@@ -23,7 +23,7 @@ BEGIN
   PERFORM crm_member.require_setup();
   set_tier.at_least := coalesce(set_tier.at_least, false);
   IF set_tier.member_id IS NULL OR set_tier.reason IS NULL THEN
-    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "reason" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF set_tier.tier_code IS NOT NULL AND NOT EXISTS (SELECT FROM crm_member.tier AS t WHERE t.tier_code = set_tier.tier_code) THEN
     RAISE EXCEPTION 'tier "%" does not exist', set_tier.tier_code

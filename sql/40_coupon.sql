@@ -164,7 +164,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_issue_coupon';
 
 COMMENT ON FUNCTION crm_member.issue_coupon(text, bigint, text, text) IS
-  'A new coupon for a member, who alone can use it, or with member_id NULL for whoever presents it. ref is required: the same call again returns the first code. Errors: 22004 NULL for what is required, 22023 an automatic promotion, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM410 unknown template, RM411 template not active';
+  'A new coupon for a member, who alone can use it, or with member_id NULL for whoever presents it. ref is required: the same call again returns the first code. Errors: 22004 NULL for what is required, 22023 an automatic promotion or an empty ref, RM001 ref used for something else, RM101 unknown member, RM102 cancelled member, RM410 unknown template, RM411 template not active';
 
 CREATE FUNCTION crm_member.import_coupon(
   template_code text,
@@ -188,7 +188,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_hold_coupon';
 
 COMMENT ON FUNCTION crm_member.hold_coupon(text, text, interval, text) IS
-  'Keep a coupon, of one with several uses the last that is left, for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. A code of any number of uses is not kept from anybody. Limits and budgets are not held. Errors: 22004 NULL for what is required, 22023 hold_for not positive, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
+  'Keep a coupon, of one with several uses the last that is left, for an open cart and return until when: meanwhile only a checkout() or redeem_coupon() with this ref can use it. Again with the same ref it starts anew. A code of any number of uses is not kept from anybody. Limits and budgets are not held. Errors: 22004 NULL for what is required, 22023 hold_for not positive or an empty ref, 22P02 mistyped code, RM401 unknown, RM402 used up, RM403 void, RM404 held for another';
 
 CREATE FUNCTION crm_member.release_coupon(
   code text,
@@ -241,7 +241,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'crm_redeem_coupon';
 
 COMMENT ON FUNCTION crm_member.redeem_coupon(text, jsonb, text, text) IS
-  'Use a coupon for a sale that is rung up elsewhere, by itself, and return what it takes off: money, and [{"line_no", "discount"}]. ref, unique with the buyer, is required: the same call again returns the first result. Errors: 22004 NULL for what is required, 22P02 and RM4xx as validate_coupon(), RM001 ref used for something else, and for the sale as checkout()';
+  'Use a coupon for a sale that is rung up elsewhere, by itself, and return what it takes off: money, and [{"line_no", "discount"}]. ref, unique with the buyer, is required: the same call again returns the first result. Errors: 22004 NULL for what is required, 22023 an empty ref, 22P02 and RM4xx as validate_coupon(), RM001 ref used for something else, and for the sale as checkout()';
 
 CREATE FUNCTION crm_member.best_coupons(
   sale jsonb,

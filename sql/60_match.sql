@@ -200,7 +200,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF mark_distinct.a IS NULL OR mark_distinct.b IS NULL THEN
-    RAISE EXCEPTION 'a and b must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "a" and "b" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   SELECT x.id INTO unknown
     FROM (VALUES (mark_distinct.a), (mark_distinct.b)) AS x(id)

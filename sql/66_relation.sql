@@ -108,7 +108,7 @@ BEGIN
   PERFORM crm_member.require_setup();
   refer_member.at := coalesce(refer_member.at, now());
   IF refer_member.member_id IS NULL OR refer_member.referrer IS NULL THEN
-    RAISE EXCEPTION 'member_id and referrer must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "referrer" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM crm_member.lock_member(m, false) FROM unnest(ARRAY[least(refer_member.member_id, refer_member.referrer),
                                                           greatest(refer_member.member_id, refer_member.referrer)]) AS m;
@@ -156,7 +156,7 @@ BEGIN
   PERFORM crm_member.require_setup();
   reward_referral.points_type := coalesce(reward_referral.points_type, 'points');
   IF reward_referral.member_id IS NULL OR reward_referral.ref IS NULL THEN
-    RAISE EXCEPTION 'member_id and ref must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "ref" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   -- a repeated call pays whom the first one paid, whoever counts now
   PERFORM crm_member.lock_member(reward_referral.member_id, false);
@@ -189,7 +189,7 @@ BEGIN
   relate_members.relation := coalesce(relate_members.relation, 'household');
   relate_members.since := coalesce(relate_members.since, now());
   IF relate_members.member_id IS NULL OR relate_members.other IS NULL THEN
-    RAISE EXCEPTION 'member_id and other must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "other" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM crm_member.lock_member(m, false) FROM unnest(ARRAY[least(relate_members.member_id, relate_members.other),
                                                           greatest(relate_members.member_id, relate_members.other)]) AS m;
@@ -214,7 +214,7 @@ AS $$
 BEGIN
   PERFORM crm_member.require_setup();
   IF unrelate_members.member_id IS NULL OR unrelate_members.other IS NULL THEN
-    RAISE EXCEPTION 'member_id and other must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "other" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   UPDATE crm_member.member_relation AS r SET ended_at = now()
    WHERE r.ended_at IS NULL AND r.relation = coalesce(unrelate_members.relation, 'household')
@@ -243,7 +243,7 @@ BEGIN
   set_consent.explicit := coalesce(set_consent.explicit, true);
   set_consent.at := coalesce(set_consent.at, now());
   IF set_consent.member_id IS NULL OR set_consent.channel IS NULL OR set_consent.purpose IS NULL OR set_consent.granted IS NULL THEN
-    RAISE EXCEPTION 'member_id, channel, purpose and granted must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id", "channel", "purpose" and "granted" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   locked := crm_member.lock_member(set_consent.member_id, false);
   SELECT c.fingerprint INTO done FROM crm_member.family_of(locked) AS f
@@ -293,7 +293,7 @@ DECLARE
 BEGIN
   PERFORM crm_member.require_setup();
   IF open_case.member_id IS NULL OR open_case.kind IS NULL OR open_case.reason IS NULL THEN
-    RAISE EXCEPTION 'member_id, kind and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id", "kind" and "reason" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   IF open_case.kind NOT IN ('dispute', 'erasure') THEN
     RAISE EXCEPTION 'kind of case "%" is unknown', open_case.kind
@@ -325,7 +325,7 @@ AS $$
 BEGIN
   PERFORM crm_member.require_setup();
   IF close_case.member_id IS NULL OR close_case.case_id IS NULL THEN
-    RAISE EXCEPTION 'member_id and case_id must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "case_id" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM crm_member.lock_member(close_case.member_id, false);
   UPDATE crm_member.member_case AS c SET closed_at = now(), outcome = close_case.outcome

@@ -93,7 +93,7 @@ BEGIN
   PERFORM crm_member.require_setup();
   erase_member.everywhere := coalesce(erase_member.everywhere, true);
   IF erase_member.member_id IS NULL OR erase_member.reason IS NULL THEN
-    RAISE EXCEPTION 'member_id and reason must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    RAISE EXCEPTION 'arguments "member_id" and "reason" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   survivor := crm_member.lock_member(erase_member.member_id, false);
   SELECT array_agg(x.member_id ORDER BY x.member_id) INTO family

@@ -33,7 +33,7 @@ AS $$
     value_pyramid,member_360_view,tier_%,member_merge,merge_edge,merge_part,merge_field,merge_source,merge_policy,merge_conflict,merged_sale,merged_tier,referral,referral_reward,referral_standing,member_relation,related_member,consent,consent_now,member_kin,
     points_liability,points_forecast,points_rule_effect,points_movement,points_by_day,points_by_store,
     store_performance,member_consumption,member_root,stored_value_%,job,job_run,job_state,job_progress}'::text[]),
-  ('reader', 'execute', '{require_setup,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
+  ('reader', 'execute', '{require_setup,require_expiry,allocate,round_decimal,condition_attributes,condition_sql,days_to_birthday,condition_matches,condition_explain,
     condition_concerns,normalize_name,normalize_phone,normalize_email,normalizer_version,is_%,known_job,
     compare_values,read_id_number,blind_value,
     canonical_member,family_of,counting_referral,judge_referral,referrer_of,may_contact,member_360,mask,may_see_person,card_expiry,
@@ -96,6 +96,10 @@ BEGIN
   END IF;
 
   FOR statement IN
+    -- an underline of a name is no wildcard
+    WITH rules AS (
+      SELECT r.level, r.privilege, ARRAY(SELECT replace(n, '_', chr(92) || '_') FROM unnest(r.names) n) AS patterns
+      FROM crm_member.access_rule() r)
     SELECT s FROM unnest(ARRAY[
       'REVOKE ALL ON ALL ROUTINES IN SCHEMA crm_member FROM %1$I',
       'REVOKE ALL ON ALL TABLES IN SCHEMA crm_member FROM %1$I',
@@ -114,8 +118,8 @@ BEGIN
            OR EXISTS (SELECT FROM pg_amproc a WHERE a.amproc = p.oid)
            OR EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
            OR granted >= (SELECT coalesce(min(array_position(levels, r.level)), 4)
-                          FROM crm_member.access_rule() r
-                          WHERE r.privilege = 'execute' AND p.proname ~ format('^(%s)$', replace(array_to_string(r.names, '|'), '%', '.*'))))
+                          FROM rules r
+                          WHERE r.privilege = 'execute' AND p.proname LIKE ANY (r.patterns)))
     UNION ALL
     SELECT format('GRANT %s ON TABLE %s TO %%1$I', v.rights, c.oid::regclass)
     FROM pg_class c
@@ -123,8 +127,8 @@ BEGIN
     WHERE c.relnamespace = 'crm_member'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND (v.privilege = 'select' OR c.relkind IN ('r', 'p'))
       AND granted >= (SELECT coalesce(min(array_position(levels, r.level)), v.unnamed)
-                      FROM crm_member.access_rule() r
-                      WHERE r.privilege = v.privilege AND c.relname ~ format('^(%s)$', replace(array_to_string(r.names, '|'), '%', '.*')))
+                      FROM rules r
+                      WHERE r.privilege = v.privilege AND c.relname LIKE ANY (r.patterns))
   LOOP
     EXECUTE format(statement, grant_access.role);
   END LOOP;

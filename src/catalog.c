@@ -122,7 +122,7 @@ WatchRelations(bool *valid, const char *const *names, int nnames)
 	}
 }
 
-/* Statement trigger on a configuration table: tell every session's cache. */
+/* Trigger on a configuration table: tell every session's cache. */
 PG_FUNCTION_INFO_V1(crm_touch_configuration);
 Datum
 crm_touch_configuration(PG_FUNCTION_ARGS)

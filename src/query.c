@@ -6,21 +6,26 @@
 #include "query.h"
 
 #include "access/tupdesc.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 static void
-PrepareQuery(CrmQuery *query)
+PrepareQuery(CrmQuery *query, int cursor_options)
 {
 	SPIPlanPtr	plan;
 
 	if (query->plan != NULL)
 		return;
 	CrmRelation("setting");		/* says what is wrong before setup() */
-	plan = SPI_prepare(query->sql, query->nargs, query->argtypes);
+	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes, cursor_options);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), query->sql);
 	SPI_keepplan(plan);
@@ -32,11 +37,63 @@ RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long
 {
 	int			rc;
 
-	PrepareQuery(query);
+	PrepareQuery(query, 0);
 	rc = SPI_execute_plan(query->plan, values, nulls, read_only, limit);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s: %s", SPI_result_code_string(rc), query->sql);
 	return SPI_processed;
+}
+
+typedef struct VisitReceiver
+{
+	DestReceiver pub;
+	MemoryContext context;
+	RowVisitor	visit;
+	void	   *reader;
+} VisitReceiver;
+
+static void
+StartVisits(DestReceiver *self, int operation, TupleDesc columns)
+{
+}
+
+static bool
+VisitSlot(TupleTableSlot *slot, DestReceiver *self)
+{
+	VisitReceiver *receiver = (VisitReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+
+	slot_getallattrs(slot);
+	receiver->visit(receiver->reader, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+EndVisits(DestReceiver *self)
+{
+}
+
+void
+VisitRows(CrmQuery *query, const Datum *values, RowVisitor visit, void *reader)
+{
+	VisitReceiver receiver = {.pub = {.receiveSlot = VisitSlot, .rStartup = StartVisits, .rShutdown = EndVisits,
+									  .rDestroy = EndVisits, .mydest = DestNone},
+							  .context = CurrentMemoryContext, .visit = visit, .reader = reader};
+	SPIExecuteOptions options = {.params = makeParamList(query->nargs), .read_only = true, .dest = &receiver.pub};
+
+	PrepareQuery(query, CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
+	for (int i = 0; i < query->nargs; i++)
+	{
+		options.params->params[i].value = values[i];
+		options.params->params[i].isnull = false;
+		options.params->params[i].ptype = query->argtypes[i];
+		options.params->params[i].pflags = PARAM_FLAG_CONST;
+	}
+	if (SPI_execute_plan_extended(query->plan, &options) < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", query->sql);
+	/* SPI leaves its own behind */
+	MemoryContextSwitchTo(receiver.context);
 }
 
 RowBatch *
@@ -90,7 +147,7 @@ EndBatch(RowBatch *batch)
 Portal
 OpenQuery(CrmQuery *query, Datum *values, bool read_only)
 {
-	PrepareQuery(query);
+	PrepareQuery(query, 0);
 	return SPI_cursor_open(NULL, query->plan, values, NULL, read_only);
 }
 
@@ -106,6 +163,30 @@ NullableText(const char *text, char *null)
 {
 	*null = text == NULL ? 'n' : ' ';
 	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+Datum
+ArrayOf(Datum *values, int n, Oid type)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_array(values, n, type, length, by_value, align));
+}
+
+Datum
+IdArray(const int64 *ids, int n)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * n);
+	Datum		array;
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	array = ArrayOf(elements, n, INT8OID);
+	pfree(elements);
+	return array;
 }
 
 Datum

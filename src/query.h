@@ -27,6 +27,15 @@ typedef struct CrmQuery
 extern uint64 RunQuery(CrmQuery *query, Datum *values, const char *nulls, bool read_only, long limit);
 
 /*
+ * Run for values, of which none is null, and hand each row straight from the
+ * executor to a function, in the context of who asked; what that is given passes
+ * away.  As the calling statement sees the tables, between SPI_connect and
+ * SPI_finish.  The statement is planned for its values each time.
+ */
+typedef void (*RowVisitor) (void *reader, const Datum *values, const bool *nulls);
+extern void VisitRows(CrmQuery *query, const Datum *values, RowVisitor visit, void *reader);
+
+/*
  * Rows that a statement reads as the table "batch".  One batch is registered at
  * a time.
  */
@@ -54,6 +63,10 @@ extern Portal OpenQuery(CrmQuery *query, Datum *values, bool read_only);
 /* A text, or NULL with *isnull set: for rows; and with *null 'n': for the nulls of RunQuery. */
 extern Datum TextOrNull(const char *text, bool *isnull);
 extern Datum NullableText(const char *text, char *null);
+/* For a parameter; without nulls. */
+extern Datum ArrayOf(Datum *values, int n, Oid type);
+extern Datum IdArray(const int64 *ids, int n);
+
 /* Column of a row as text in the current context; NULL where it is null. */
 extern char *QueryText(uint64 row, int column);
 

@@ -4,10 +4,10 @@ CREATE TABLE crm_member.points_type (
   points_type      text PRIMARY KEY,
   name             text NOT NULL,
   decimals         smallint NOT NULL DEFAULT 0 CHECK (decimals BETWEEN 0 AND 4),
-  expiry           text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry)),
+  expiry           text NOT NULL DEFAULT 'never' CHECK (crm_member.require_expiry(expiry)),
   deficit          text NOT NULL DEFAULT 'allow' CHECK (deficit IN ('allow', 'clamp', 'refuse', 'charge')),
-  reinstatement    interval CHECK (reinstatement > interval '0'),
-  hold_period      interval CHECK (hold_period > interval '0'),
+  reinstatement    interval CHECK (reinstatement > interval '0' AND reinstatement <= interval '1000 years'),
+  hold_period      interval CHECK (hold_period > interval '0' AND hold_period <= interval '1000 years'),
   money_value      numeric CHECK (money_value > 0 AND money_value < 1e6 AND money_value = round(money_value, 6)),
   tender_share     numeric NOT NULL DEFAULT 100 CHECK (tender_share > 0 AND tender_share <= 100 AND tender_share = round(tender_share, 4)),
   tender_multiple  numeric CHECK (tender_multiple > 0 AND tender_multiple < 1e9 AND tender_multiple = round(tender_multiple, 4)),
@@ -20,7 +20,7 @@ COMMENT ON COLUMN crm_member.points_type.points_type IS 'Code, as in the argumen
 COMMENT ON COLUMN crm_member.points_type.name IS 'Name for people';
 COMMENT ON COLUMN crm_member.points_type.decimals IS 'Decimals of an amount of these points; not to be lowered while there are any';
 COMMENT ON COLUMN crm_member.points_type.expiry IS 'When such points expire, where the rule or the call does not say: see is_expiry()';
-COMMENT ON COLUMN crm_member.points_type.deficit IS 'What happens when more is taken back than the member has: allow: the balance goes below zero and what is earned next pays that first; clamp: the rest is let go; refuse: error RM305; charge: the rest is let go and reported, and refund() keeps back its money_value';
+COMMENT ON COLUMN crm_member.points_type.deficit IS 'What happens when more is taken back than the member has: allow: the balance goes below zero and what is earned next pays that first; clamp: the rest is let go; refuse: error RM305; charge: the rest is let go and reported, and refund() keeps back its money_value, from the next refund of the sale what did not fit into this one';
 COMMENT ON COLUMN crm_member.points_type.reinstatement IS 'How long spent points that are given back after their expiry can be spent again (through the end of that day, or to the instant where it has hours); NULL: they stay expired';
 COMMENT ON COLUMN crm_member.points_type.hold_period IS 'How long a hold binds where the call does not say; NULL: until it is captured or released';
 COMMENT ON COLUMN crm_member.points_type.money_value IS 'What one point is worth in money when a sale is paid with it; NULL: nothing is paid with such points';
@@ -53,8 +53,8 @@ CREATE TABLE crm_member.points_rule (
   budget           numeric CHECK (budget >= 0 AND budget < 1e12),
   stack_group      text,
   stackable        boolean NOT NULL DEFAULT true,
-  pending          interval CHECK (pending >= interval '0'),
-  expiry           text CHECK (crm_member.is_expiry(expiry) AND expiry !~* '^inactive'),
+  pending          interval CHECK (pending >= interval '0' AND pending <= interval '1000 years'),
+  expiry           text CHECK (crm_member.require_expiry(expiry) AND expiry !~* '^inactive'),
   CHECK (valid_from <= valid_to),
   CHECK (points = round(points, 4) AND per = round(per, 4)),
   CHECK (award <> 'multiplier' OR points >= 1),
@@ -160,8 +160,10 @@ CREATE TABLE crm_member.points_entry (
   lot_points   numeric[],
   of_entry     bigint,
   other_member bigint,
-  shortfall    numeric CHECK (shortfall > 0),
-  PRIMARY KEY (member_id, points_type, entry_no)
+  shortfall    numeric,
+  cleared      numeric,
+  PRIMARY KEY (member_id, points_type, entry_no),
+  CHECK (shortfall > 0 AND coalesce(cleared, 0) BETWEEN 0 AND shortfall)
 );
 
 CREATE UNIQUE INDEX points_entry_ref ON crm_member.points_entry (member_id, ref) WHERE ref IS NOT NULL;
@@ -191,6 +193,7 @@ COMMENT ON COLUMN crm_member.points_entry.lot_nos IS 'Lots that were drawn on, 0
 COMMENT ON COLUMN crm_member.points_entry.of_entry IS 'Entry of the same account that this one refers to: the reversed one, or the hold that was captured or released';
 COMMENT ON COLUMN crm_member.points_entry.other_member IS 'Member the points went to or came from';
 COMMENT ON COLUMN crm_member.points_entry.shortfall IS 'Points that should have been taken back and were not there: let go, or charged in money; also what was cleared before';
+COMMENT ON COLUMN crm_member.points_entry.cleared IS 'What of shortfall clear_points() had taken before: it is not charged';
 
 CREATE TABLE crm_member.points_lot (
   member_id     bigint NOT NULL,

@@ -9,7 +9,7 @@ CREATE TABLE crm_member.stored_value_setting (
   spending     text NOT NULL DEFAULT 'pro_rata' CHECK (spending IN ('pro_rata', 'principal_first', 'gift_first')),
   min_balance  numeric NOT NULL DEFAULT 0 CHECK (min_balance >= 0 AND min_balance = round(min_balance, :money_scale)),
   overdraft    numeric NOT NULL DEFAULT 0 CHECK (overdraft >= 0 AND overdraft = round(overdraft, :money_scale)),
-  hold_period  interval CHECK (hold_period > interval '0'),
+  hold_period  interval CHECK (hold_period > interval '0' AND hold_period <= interval '1000 years'),
   points_per   numeric CHECK (points_per > 0 AND points_per < 1e6 AND points_per = round(points_per, 6)),
   CHECK (min_balance = 0 OR overdraft = 0)
 );
@@ -36,7 +36,7 @@ CREATE TABLE crm_member.stored_value_policy (
   reach        numeric NOT NULL CHECK (reach > 0 AND reach < 1e12),
   gift         numeric NOT NULL CHECK (gift > 0 AND gift < 1e12 AND gift = round(gift, :money_scale)),
   repeats      boolean NOT NULL DEFAULT false,
-  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(expiry) AND expiry !~* '^inactive'),
+  expiry       text NOT NULL DEFAULT 'never' CHECK (crm_member.require_expiry(expiry) AND expiry !~* '^inactive'),
   CHECK (valid_from <= valid_to)
 );
 

@@ -4,7 +4,7 @@ CREATE TABLE crm_member.tier (
   tier_code        text PRIMARY KEY CHECK (tier_code <> '' AND length(tier_code) <= 100),
   name             text NOT NULL,
   rank             smallint NOT NULL UNIQUE,
-  validity         text NOT NULL DEFAULT 'never' CHECK (crm_member.is_expiry(validity) AND validity !~* '^(\s*\d{4}-|inactive)'),
+  validity         text NOT NULL DEFAULT 'never' CHECK (crm_member.require_expiry(validity) AND validity !~* '^(\s*\d{4}-|inactive)'),
   grace_days       int NOT NULL DEFAULT 0 CHECK (grace_days BETWEEN 0 AND 3660),
   at_once          boolean NOT NULL DEFAULT false,
   on_return        text NOT NULL DEFAULT 'review' CHECK (on_return IN ('review', 'at_once')),
@@ -44,7 +44,7 @@ COMMENT ON TABLE crm_member.tier_rule IS 'What reaches a tier: all parts of a wa
 COMMENT ON COLUMN crm_member.tier_rule.tier_code IS 'The tier';
 COMMENT ON COLUMN crm_member.tier_rule.way IS 'Number of the way: any one will do';
 COMMENT ON COLUMN crm_member.tier_rule.part IS 'Number of the part: all parts of a way must be reached';
-COMMENT ON COLUMN crm_member.tier_rule.measure IS 'spend: money paid for goods, after discounts, less what was returned; sales: number of sales; points: points granted of points_type, less what was taken back of them; pending ones count once they are released, spending and expiry change nothing';
+COMMENT ON COLUMN crm_member.tier_rule.measure IS 'spend: money paid for goods, after discounts, less what was returned; sales: number of sales in which something was bought; points: points granted of points_type, less what was taken back of them; pending ones count once they are released, spending and expiry change nothing';
 COMMENT ON COLUMN crm_member.tier_rule.points_type IS 'Which points, for measure points; not looked at for the others';
 COMMENT ON COLUMN crm_member.tier_rule.threshold IS 'Money, sales or points to be reached; 0: reached by everybody';
 COMMENT ON COLUMN crm_member.tier_rule.within IS 'Counts what happened so long back, in whole business days, today being the last (or to the instant where it has hours)';

@@ -43,11 +43,13 @@ CREATE VIEW crm_member.member_fact AS
            - (to_char(p.birthday, 'MMDD') > (SELECT to_char(today, 'MMDD') FROM crm_member.member_context))::int AS age,
          m.joined_at,
          (SELECT today FROM crm_member.member_context) - (m.joined_at AT TIME ZONE (SELECT time_zone FROM crm_member.member_context))::date AS days_since_join,
-         NOT EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = m.member_id AND s.settled_at IS NOT NULL)
+         NOT EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = m.member_id AND s.settled_at IS NOT NULL
+           AND (s.amount > 0 OR EXISTS (SELECT FROM crm_member.sale_line l WHERE l.member_id = s.member_id AND l.sale_id = s.sale_id AND l.quantity > 0)))
            AND m.member_id NOT IN (
              WITH RECURSIVE bought AS (
                SELECT a.merged_into AS member_id FROM crm_member.member a
-                WHERE a.merged_into IS NOT NULL AND EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = a.member_id AND s.settled_at IS NOT NULL)
+                WHERE a.merged_into IS NOT NULL AND EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = a.member_id AND s.settled_at IS NOT NULL
+                 AND (s.amount > 0 OR EXISTS (SELECT FROM crm_member.sale_line l WHERE l.member_id = s.member_id AND l.sale_id = s.sale_id AND l.quantity > 0)))
                UNION
                SELECT a.merged_into FROM bought b JOIN crm_member.member a ON a.member_id = b.member_id WHERE a.merged_into IS NOT NULL
              ) SELECT b.member_id FROM bought b) AS first_purchase,

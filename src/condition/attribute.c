@@ -41,7 +41,7 @@ const AttributeInfo attribute_table[ATTRIBUTE_COUNT] = {
 	[MEMBER_DAYS_SINCE_JOIN] = {"member.days_since_join", SUBJECT_MEMBER, FACT_NUMBER,
 	"Days from joining to the sale by business date; 0 on the day of joining"},
 	[MEMBER_FIRST_PURCHASE] = {"member.first_purchase", SUBJECT_MEMBER, FACT_BOOLEAN,
-	"No other sale of the person is in the books"},
+	"No other purchase of the person is in the books"},
 	[MEMBER_RFM_R] = {"member.rfm_r", SUBJECT_MEMBER, FACT_NUMBER,
 	"Recency score"},
 	[MEMBER_RFM_F] = {"member.rfm_f", SUBJECT_MEMBER, FACT_NUMBER,

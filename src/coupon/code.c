@@ -15,9 +15,11 @@
 
 #include "common/hashfn.h"
 #include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #define SYMBOLS		   12
+#define MAX_SHOWN	   40		/* bytes of what was presented, in messages */
 #define PAYLOAD		   10
 #define SYMBOL_BITS	   5
 #define GROUP		   4
@@ -123,11 +125,17 @@ CodeText(int64 code)
 	return CStringGetTextDatum(text);
 }
 
+char *
+ShownCode(const char *text)
+{
+	return pnstrdup(text, pg_mbcliplen(text, strlen(text), MAX_SHOWN));
+}
+
 void
 RefuseCode(const char *text, CodeForm form)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-					errmsg("invalid coupon code \"%.40s\"", text),
+					errmsg("invalid coupon code \"%s\"", ShownCode(text)),
 					form == CODE_MISTYPED
 					? errdetail("Its check symbols do not fit: a symbol was mistyped.")
 					: errdetail("A code has 12 symbols: digits and letters without I, L, O and U."),

@@ -22,6 +22,8 @@ typedef enum CodeForm
 /* code.c */
 extern CodeForm ReadCode(const char *text, int64 *code);
 extern void WriteCode(int64 code, char *text);
+/* What was presented, cut between two characters where it is long: for messages. */
+extern char *ShownCode(const char *text);
 extern void RefuseCode(const char *text, CodeForm form);
 
 /*

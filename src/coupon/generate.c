@@ -14,9 +14,10 @@
  *	+----+-----------------------------------------+---------------+
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
-#include "coupon/argument.h"
 #include "coupon/code.h"
+#include "coupon/life.h"
 #include "coupon/use.h"
 #include "query.h"
 
@@ -32,7 +33,6 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -277,13 +277,7 @@ InsertBySql(const CouponTemplate *template, const int64 *codes, int64 n)
 	SPI_connect();
 	for (int64 done = 0; done < n; done += BATCH)
 	{
-		int			rows = Min(n - done, BATCH);
-		Datum	   *elements = palloc(sizeof(Datum) * rows);
-
-		for (int i = 0; i < rows; i++)
-			elements[i] = Int64GetDatum(codes[done + i]);
-		values[0] = PointerGetDatum(construct_array(elements, rows, INT8OID, 8, FLOAT8PASSBYVAL,
-													TYPALIGN_DOUBLE));
+		values[0] = IdArray(codes + done, Min(n - done, BATCH));
 		RunQuery(&query, values, nulls, false, 0);
 	}
 	SPI_finish();
@@ -295,7 +289,7 @@ Datum
 crm_generate_coupons(PG_FUNCTION_ARGS)
 {
 	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
-	char	   *ref = OptionalText(fcinfo, 2);
+	char	   *ref = TextArgument(fcinfo, 2);
 	int64		n;
 	int64		event_code;
 	int64	   *codes;
@@ -303,8 +297,7 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 	int64		part;
 	Relation	relation;
 
-	if (PG_ARGISNULL(1))
-		RefuseNull("n");
+	RequireArgument(fcinfo, 1, "n");
 	n = PG_GETARG_INT64(1);
 	if (n < 0 || n > MAX_CODES)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -317,7 +310,7 @@ crm_generate_coupons(PG_FUNCTION_ARGS)
 	if (FindCouponEvent(CRM_GUEST, "generate", template->code, n, ref, &event_code))
 		PG_RETURN_INT64(n);
 	if (!RecordCouponEvent(CRM_GUEST, "generate", -1, template->code, n, ref, NULL,
-						   OptionalText(fcinfo, 3)))
+						   TextArgument(fcinfo, 3)))
 	{
 		if (!FindCouponEvent(CRM_GUEST, "generate", template->code, n, ref, &event_code))
 			elog(ERROR, "generation with reference \"%s\" vanished", ref);

@@ -2,8 +2,9 @@
  * life.c: the life of a coupon but for its use: issue, import, hold, void.
  */
 #include "crm_member.h"
-#include "coupon/argument.h"
+#include "argument.h"
 #include "coupon/code.h"
+#include "coupon/life.h"
 #include "coupon/row.h"
 #include "coupon/use.h"
 #include "query.h"
@@ -47,10 +48,15 @@ RecordCouponEvent(int64 member_id, const char *act, int64 code, const char *temp
 	return inserted;
 }
 
-/*
- * The act done before under this reference, by the member itself or else by one
- * that is it now; error RM001 where it was another.
- */
+void
+RefuseReference(const char *ref)
+{
+	ereport(ERROR, (errcode(ERRCODE_CRM_REFERENCE_REUSED),
+					errmsg("reference \"%s\" was used for something else", ref),
+					errhint("A retry must send what the first call sent; another act needs another "
+							"reference.")));
+}
+
 bool
 FindCouponEvent(int64 member_id, const char *act, const char *template_code, int64 codes,
 				const char *ref, int64 *code)
@@ -123,41 +129,7 @@ LastDay(const CouponTemplate *template)
 	return BusinessDate(GetCurrentTransactionStartTimestamp()) + Max(template->valid_days, 0);
 }
 
-/* issue_coupon(template_code, member_id, ref, actor) */
-PG_FUNCTION_INFO_V1(crm_issue_coupon);
-Datum
-crm_issue_coupon(PG_FUNCTION_ARGS)
-{
-	static const char *const allowed[] = {"active", "inactive", "lost", NULL};
-	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
-	int64		member_id = PG_ARGISNULL(1) ? CRM_GUEST : PG_GETARG_INT64(1);
-	int64		root = CRM_GUEST;
-	char	   *ref = RequiredText(fcinfo, 2, "ref");
-	int64		code;
-
-	/* whom the call names keeps it, should a merge be undone */
-	if (!PG_ARGISNULL(1))
-		root = RequireMember(member_id, allowed);
-	if (template->automatic)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("coupon template \"%s\" is an automatic promotion", template->code),
-						errdetail("It is applied without a code.")));
-	if (FindCouponEvent(member_id, "issue", template->code, 1, ref, &code) ||
-		(root != member_id && FindCouponEvent(root, "issue", template->code, 1, ref, &code)))
-		PG_RETURN_INT64(code);
-	code = InsertCoupon(template, member_id);
-	if (!RecordCouponEvent(member_id, "issue", code, template->code, 1, ref, NULL,
-						   OptionalText(fcinfo, 3)))
-	{
-		/* the same call was faster: this code was never told to anybody */
-		RemoveCoupon(code);
-		if (!FindCouponEvent(member_id, "issue", template->code, 1, ref, &code))
-			elog(ERROR, "issue with reference \"%s\" vanished", ref);
-	}
-	PG_RETURN_INT64(code);
-}
-
-void
+static void
 RemoveCoupon(int64 code)
 {
 	static CrmQuery query = {
@@ -168,6 +140,39 @@ RemoveCoupon(int64 code)
 	SPI_connect();
 	RunQuery(&query, values, NULL, false, 0);
 	SPI_finish();
+}
+
+/* issue_coupon(template_code, member_id, ref, actor) */
+PG_FUNCTION_INFO_V1(crm_issue_coupon);
+Datum
+crm_issue_coupon(PG_FUNCTION_ARGS)
+{
+	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
+	int64		member_id = PG_ARGISNULL(1) ? CRM_GUEST : PG_GETARG_INT64(1);
+	int64		root = CRM_GUEST;
+	char	   *ref = FilledText(fcinfo, 2, "ref");
+	int64		code;
+
+	/* whom the call names keeps it, should a merge be undone */
+	if (!PG_ARGISNULL(1))
+		root = RequireMember(member_id, living_members);
+	if (template->automatic)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("coupon template \"%s\" is an automatic promotion", template->code),
+						errdetail("It is applied without a code.")));
+	if (FindCouponEvent(member_id, "issue", template->code, 1, ref, &code) ||
+		(root != member_id && FindCouponEvent(root, "issue", template->code, 1, ref, &code)))
+		PG_RETURN_INT64(code);
+	code = InsertCoupon(template, member_id);
+	if (!RecordCouponEvent(member_id, "issue", code, template->code, 1, ref, NULL,
+						   TextArgument(fcinfo, 3)))
+	{
+		/* the same call was faster: this code was never told to anybody */
+		RemoveCoupon(code);
+		if (!FindCouponEvent(member_id, "issue", template->code, 1, ref, &code))
+			elog(ERROR, "issue with reference \"%s\" vanished", ref);
+	}
+	PG_RETURN_INT64(code);
 }
 
 /* Is the imported code there, and of this template?  Then its coupon. */
@@ -229,7 +234,6 @@ PG_FUNCTION_INFO_V1(crm_import_coupon);
 Datum
 crm_import_coupon(PG_FUNCTION_ARGS)
 {
-	static const char *const allowed[] = {"active", "inactive", "lost", NULL};
 	const CouponTemplate *template = RequireTemplate(RequiredText(fcinfo, 0, "template_code"));
 	char	   *alias = NormalizeAlias(RequiredText(fcinfo, 1, "code"));
 	int64		member_id = PG_ARGISNULL(2) ? CRM_GUEST : PG_GETARG_INT64(2);
@@ -238,7 +242,7 @@ crm_import_coupon(PG_FUNCTION_ARGS)
 	CodeForm	form = ReadCode(alias, &native);
 
 	if (!PG_ARGISNULL(2))
-		RequireMember(member_id, allowed);
+		RequireMember(member_id, living_members);
 	if (template->automatic)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("coupon template \"%s\" is an automatic promotion", template->code),
@@ -250,7 +254,7 @@ crm_import_coupon(PG_FUNCTION_ARGS)
 	code = InsertCoupon(template, member_id);
 	if (InsertAlias(alias, code))
 		RecordCouponEvent(member_id, "import", code, template->code, 1, NULL, NULL,
-						  OptionalText(fcinfo, 3));
+						  TextArgument(fcinfo, 3));
 	else
 	{
 		RemoveCoupon(code);
@@ -258,6 +262,20 @@ crm_import_coupon(PG_FUNCTION_ARGS)
 			elog(ERROR, "imported coupon \"%s\" vanished", alias);
 	}
 	PG_RETURN_INT64(code);
+}
+
+/* A coupon that cannot be held. */
+static void
+RefuseState(const Coupon *coupon)
+{
+	if (coupon->voided)
+		ereport(ERROR, (errcode(ERRCODE_CRM_COUPON_VOID), errmsg("the coupon is void")));
+	if (coupon->used)
+		ereport(ERROR, (errcode(ERRCODE_CRM_COUPON_USED), errmsg("the coupon is used up")));
+	ereport(ERROR, (errcode(ERRCODE_CRM_COUPON_HELD),
+					errmsg("the coupon is held for another cart"),
+					errdetail("It is held until %s.", timestamptz_to_str(coupon->held_until)),
+					errhint("Wait, or release_coupon() with the reference it is held under.")));
 }
 
 /* hold_coupon(code, ref, hold_for, actor): held until when */
@@ -271,7 +289,7 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 		"AND (held_until IS NULL OR held_until <= clock_timestamp() OR held_by = $2)",
 		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 	char	   *presented = RequiredText(fcinfo, 0, "code");
-	char	   *ref = RequiredText(fcinfo, 1, "ref");
+	char	   *ref = FilledText(fcinfo, 1, "ref");
 	const CouponTemplate *template;
 	Interval	zero = {0};
 	Interval	quarter = {.time = 15 * USECS_PER_MINUTE};
@@ -304,7 +322,7 @@ crm_hold_coupon(PG_FUNCTION_ARGS)
 		RefuseState(&coupon);
 	}
 	RecordCouponEvent(coupon.member_id, "hold", coupon.code, coupon.template_code, 1, ref, NULL,
-					  OptionalText(fcinfo, 3));
+					  TextArgument(fcinfo, 3));
 	PG_RETURN_TIMESTAMPTZ(until);
 }
 
@@ -330,7 +348,7 @@ crm_release_coupon(PG_FUNCTION_ARGS)
 	SPI_finish();
 	if (released)
 		RecordCouponEvent(coupon.member_id, "release", coupon.code, coupon.template_code, 1, ref,
-						  NULL, OptionalText(fcinfo, 2));
+						  NULL, TextArgument(fcinfo, 2));
 	else
 		released = ReturnRedemption(coupon.code, ref, PG_ARGISNULL(3) ? -1 : PG_GETARG_INT64(3));
 	PG_RETURN_BOOL(released);
@@ -359,7 +377,7 @@ crm_void_coupon(PG_FUNCTION_ARGS)
 	SPI_finish();
 	if (voided)
 		RecordCouponEvent(coupon.member_id, "void", coupon.code, coupon.template_code, 1,
-						  OptionalText(fcinfo, 2), OptionalText(fcinfo, 1), OptionalText(fcinfo, 3));
+						  TextArgument(fcinfo, 2), TextArgument(fcinfo, 1), TextArgument(fcinfo, 3));
 	PG_RETURN_BOOL(voided);
 }
 

@@ -14,6 +14,7 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -23,22 +24,29 @@
 	"c.code, c.template_code, c.status, c.uses, c.issued_at, c.valid_to, c.member_id, " \
 	"c.held_until, c.held_by "
 
-char *
-NormalizeAlias(const char *text)
+static char *
+CutAlias(const char *text)
 {
 	const char *start = text;
 	const char *end = text + strlen(text);
-	char	   *upper;
 
 	while (*start == ' ')
 		start++;
 	while (end > start && end[-1] == ' ')
 		end--;
-	upper = asc_toupper(start, end - start);
-	if (*upper == '\0' || strlen(upper) > MAX_ALIAS)
+	return end == start || pg_mbstrlen_with_len(start, end - start) > MAX_ALIAS ? NULL
+		: asc_toupper(start, end - start);
+}
+
+char *
+NormalizeAlias(const char *text)
+{
+	char	   *alias = CutAlias(text);
+
+	if (alias == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a coupon code has 1 to %d characters", MAX_ALIAS)));
-	return upper;
+	return alias;
 }
 
 /* As COUPON_COLUMNS has them, and the table below. */
@@ -217,6 +225,7 @@ FindCoupon(const char *presented, bool read_only, Coupon *coupon)
 {
 	int64		code;
 	CodeForm	form = ReadCode(presented, &code);
+	char	   *alias;
 
 	coupon->native = form == CODE_NATIVE;
 	if (form == CODE_NATIVE)
@@ -227,7 +236,8 @@ FindCoupon(const char *presented, bool read_only, Coupon *coupon)
 	}
 	if (form == CODE_MISTYPED && !AliasesLookNative())
 		return COUPON_MISTYPED;
-	if (FindByAlias(NormalizeAlias(presented), read_only, coupon))
+	alias = CutAlias(presented);
+	if (alias != NULL && FindByAlias(alias, read_only, coupon))
 		return COUPON_FOUND;
 	return form == CODE_MISTYPED ? COUPON_MISTYPED : COUPON_UNKNOWN;
 }
@@ -241,7 +251,7 @@ RequireCoupon(const char *presented, bool read_only, Coupon *coupon)
 		RefuseCode(presented, CODE_MISTYPED);
 	if (found == COUPON_UNKNOWN)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_COUPON),
-						errmsg("coupon \"%.40s\" does not exist", presented)));
+						errmsg("coupon \"%s\" does not exist", ShownCode(presented))));
 }
 
 int

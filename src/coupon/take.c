@@ -12,7 +12,6 @@
  * exactly, and spreads what is left anew, near the end over fewer and fewer.
  */
 #include "crm_member.h"
-#include "coupon/argument.h"
 #include "coupon/row.h"
 #include "member/member.h"
 #include "query.h"
@@ -264,6 +263,11 @@ TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 	values[0] = CStringGetTextDatum(template->code);
 	SPI_connect();
 	rows = RunQuery(&lock, values, NULL, false, 0);
+	/* templates are known as they are now, rows as of the snapshot */
+	if (rows == 0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access: coupon template \"%s\" was given another limit meanwhile",
+							   template->code)));
 	for (int64 i = 0; i < rows; i++)
 	{
 		bool		isnull;

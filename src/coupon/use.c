@@ -2,9 +2,9 @@
  * use.c: redemptions as rows, with what a return needs to know.
  */
 #include "crm_member.h"
-#include "coupon/argument.h"
 #include "coupon/code.h"
 #include "coupon/coupon.h"
+#include "coupon/life.h"
 #include "coupon/row.h"
 #include "coupon/use.h"
 #include "query.h"
@@ -13,7 +13,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 static int64
@@ -97,8 +96,8 @@ InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *ref, int64 dig
 						   : NormalizeAlias(coupon->code), &nulls[8]);
 	values[9] = MoneyDatum(coupon->discount);
 	values[10] = MoneyDatum(coupon->shipping);
-	values[11] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
-	values[12] = PointerGetDatum(construct_array(discounts, n, NUMERICOID, -1, false, TYPALIGN_INT));
+	values[11] = ArrayOf(lines, n, INT4OID);
+	values[12] = ArrayOf(discounts, n, NUMERICOID);
 	values[13] = TextOrNull(ref, &nulls[13]);
 	values[14] = Int64GetDatum(digest);
 	nulls[14] = ref == NULL;

@@ -1,5 +1,5 @@
 /*
- * use.h: redemptions and other acts as rows.
+ * use.h: redemptions as rows.
  */
 #ifndef CRM_COUPON_USE_H
 #define CRM_COUPON_USE_H
@@ -16,13 +16,5 @@ extern bool InsertUse(const Sale *sale, const SaleCoupon *coupon, const char *re
  * buyer -1: whosoever; error RM001 where that is not one.
  */
 extern bool ReturnRedemption(int64 code, const char *ref, int64 buyer);
-
-/*
- * life.c: what was done to coupons.  code -1: to none in particular.  False
- * where the member has an act with this ref already.
- */
-extern bool RecordCouponEvent(int64 member_id, const char *act, int64 code,
-							  const char *template_code, int64 codes, const char *ref,
-							  const char *reason, const char *actor);
 
 #endif

@@ -5,8 +5,9 @@
  * shows it together with others and with automatic promotions.
  */
 #include "crm_member.h"
-#include "coupon/argument.h"
+#include "argument.h"
 #include "coupon/code.h"
+#include "coupon/life.h"
 #include "coupon/price.h"
 #include "coupon/use.h"
 #include "query.h"
@@ -149,7 +150,7 @@ Datum
 crm_redeem_coupon(PG_FUNCTION_ARGS)
 {
 	char	   *code = RequiredText(fcinfo, 0, "code");
-	char	   *ref = RequiredText(fcinfo, 2, "ref");
+	char	   *ref = FilledText(fcinfo, 2, "ref");
 	Jsonb	   *jsonb;
 	Sale	   *sale;
 	Pricing    *pricing;
@@ -158,12 +159,11 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
-	if (PG_ARGISNULL(1))
-		RefuseNull("sale");
+	RequireArgument(fcinfo, 1, "sale");
 	jsonb = PG_GETARG_JSONB_P(1);
 	sale = AttributedSale(jsonb);
 	sale->ref = ref;
-	sale->actor = OptionalText(fcinfo, 3);
+	sale->actor = TextArgument(fcinfo, 3);
 	pricing = BeginPricing(sale, false);
 	AddCode(pricing, code, false);
 	RunPricing(pricing);
@@ -181,7 +181,7 @@ crm_redeem_coupon(PG_FUNCTION_ARGS)
 		if (FindUse(sale->member_id, ref, digest, values))
 			return RecordDatum(fcinfo, values, nulls);
 		ereport(ERROR, (errcode(coupon->sqlstate == 0 ? ERRCODE_INTERNAL_ERROR : coupon->sqlstate),
-						errmsg("coupon \"%.40s\" is refused", code),
+						errmsg("coupon \"%s\" is refused", ShownCode(code)),
 						errdetail("%s", coupon->reason == NULL ? "Its redemption vanished."
 								  : coupon->reason)));
 	}

@@ -3,49 +3,28 @@
  */
 #include "crm_member.h"
 #include "job/crew.h"
+#include "job/worker.h"
 
 #include "access/xact.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "optimizer/paths.h"
 #include "pgstat.h"
 #include "port/atomics.h"
-#include "postmaster/bgworker.h"
-#include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #define CREW_MAX 32
-#define CREW_TEXT 512
+#define CREW_TEXT 512			/* a setting has room */
 
 /* Settings of the session that its workers' transactions have too. */
 static const char *const carried[] = {"search_path", "jit", "work_mem", "synchronous_commit", "lock_timeout",
 	"default_transaction_isolation", "default_transaction_read_only"};
-
-typedef enum HandState
-{
-	HAND_STARTING,
-	HAND_WORKING,
-	HAND_DONE,
-	HAND_FAILED
-} HandState;
-
-/* What a worker tells. */
-typedef struct Hand
-{
-	HandState	state;
-	int			sqlstate;
-	char		message[CREW_TEXT];
-	char		detail[CREW_TEXT];
-	char		hint[CREW_TEXT];
-} Hand;
 
 /* What all of them share; the task follows it. */
 typedef struct Board
@@ -57,7 +36,7 @@ typedef struct Board
 	int			leader;			/* its process */
 	char		job[NAMEDATALEN];
 	char		settings[lengthof(carried)][CREW_TEXT];
-	Hand		hands[CREW_MAX];
+	WorkerReport hands[CREW_MAX];
 } Board;
 
 #define TASK_OF(board) ((void *) ((char *) (board) + MAXALIGN(sizeof(Board))))
@@ -132,25 +111,6 @@ FillBoard(Board *board, const char *job, const void *task, Size task_size)
 	memcpy(TASK_OF(board), task, task_size);
 }
 
-static bool
-StartHand(const char *function, dsm_segment *segment, const char *job, int number, BackgroundWorkerHandle **handle)
-{
-	BackgroundWorker worker = {0};
-	dsm_handle	shared = dsm_segment_handle(segment);
-
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = UInt32GetDatum(shared);
-	memcpy(worker.bgw_extra, &number, sizeof(number));
-	strlcpy(worker.bgw_library_name, "crm_member", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "crm_member %s worker for PID %d", job, MyProcPid);
-	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "crm_member %s worker", job);
-	return RegisterDynamicBackgroundWorker(&worker, handle);
-}
-
 void *
 StartCrew(Crew **crew, const char *job, const char *function, int workers, void *task, Size task_size)
 {
@@ -182,7 +142,7 @@ StartCrew(Crew **crew, const char *job, const char *function, int workers, void 
 	current->board = dsm_segment_address(segment);
 	FillBoard(current->board, job, task, task_size);
 	while (current->nhands < Min(workers, CREW_MAX) &&
-		   StartHand(function, segment, job, current->nhands, &current->handles[current->nhands]))
+		   StartWorker(function, job, current->nhands, segment, &current->handles[current->nhands]))
 		current->nhands++;
 	MemoryContextSwitchTo(old);
 	ereport(DEBUG1, (errmsg_internal("%d background workers help with %s", current->nhands, job)));
@@ -196,7 +156,7 @@ StartCrew(Crew **crew, const char *job, const char *function, int workers, void 
 }
 
 static void
-RaiseFailure(const Board *board, const Hand *hand)
+RaiseFailure(const Board *board, const WorkerReport *hand)
 {
 	ereport(ERROR, (errcode(hand->sqlstate), errmsg_internal("%s", hand->message),
 					hand->detail[0] != '\0' ? errdetail_internal("%s", hand->detail) : 0,
@@ -209,9 +169,9 @@ CheckCrew(Crew *crew)
 {
 	for (int i = 0; crew != NULL && i < crew->nhands; i++)
 	{
-		const Hand *hand = &crew->board->hands[i];
+		const WorkerReport *hand = &crew->board->hands[i];
 
-		if (hand->state == HAND_FAILED)
+		if (hand->state == WORKER_FAILED)
 		{
 			pg_read_barrier();
 			RaiseFailure(crew->board, hand);
@@ -223,7 +183,7 @@ CheckCrew(Crew *crew)
 static void
 AwaitHand(Crew *crew, int number)
 {
-	volatile Hand *hand = &crew->board->hands[number];
+	volatile WorkerReport *hand = &crew->board->hands[number];
 	pid_t		pid;
 
 	for (;;)
@@ -232,7 +192,7 @@ AwaitHand(Crew *crew, int number)
 
 		CHECK_FOR_INTERRUPTS();
 		pg_read_barrier();
-		if (status == BGWH_STOPPED || hand->state == HAND_DONE || hand->state == HAND_FAILED)
+		if (status == BGWH_STOPPED || hand->state == WORKER_DONE || hand->state == WORKER_FAILED)
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, WAIT_EVENT_BGWORKER_SHUTDOWN);
 		ResetLatch(MyLatch);
@@ -249,7 +209,7 @@ EndCrew(Crew *crew)
 		AwaitHand(crew, i);
 		CheckCrew(crew);
 		/* one that never began took nothing up */
-		if (crew->board->hands[i].state == HAND_WORKING)
+		if (crew->board->hands[i].state == WORKER_WORKING)
 			ereport(ERROR, (errcode(ERRCODE_OPERATOR_INTERVENTION),
 							errmsg("a background worker of %s was stopped", crew->board->job),
 							errhint("Call it again: it goes on where it stopped.")));
@@ -287,18 +247,8 @@ DoStep(const Board *board, CrewStep step, void *task)
 	return more;
 }
 
-/* What there is room for, in whole characters. */
 static void
-KeepText(char *kept, const char *text)
-{
-	int			length = text == NULL ? 0 : pg_mbcliplen(text, strlen(text), CREW_TEXT - 1);
-
-	memcpy(kept, text, length);
-	kept[length] = '\0';
-}
-
-static void
-EndHand(const Board *board, Hand *hand, HandState state)
+EndHand(const Board *board, WorkerReport *hand, WorkerState state)
 {
 	PGPROC	   *leader = BackendPidGetProc(board->leader);
 
@@ -308,50 +258,29 @@ EndHand(const Board *board, Hand *hand, HandState state)
 		SetLatch(&leader->procLatch);
 }
 
-static void
-KeepFailure(Hand *hand)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(TopMemoryContext);
-	error = CopyErrorData();
-	hand->sqlstate = error->sqlerrcode;
-	KeepText(hand->message, error->message);
-	KeepText(hand->detail, error->detail);
-	KeepText(hand->hint, error->hint);
-}
-
 void
 WorkInCrew(Datum argument, CrewStep step)
 {
-	dsm_segment *segment;
-	Board	   *board;
-	Hand	   *hand;
-	int			number;
+	Board	   *board = EnterWorker(argument);
+	WorkerReport *hand;
 
-	BackgroundWorkerUnblockSignals();
-	CurrentResourceOwner = ResourceOwnerCreate(NULL, "crm_member crew");
-	segment = dsm_attach(DatumGetUInt32(argument));
-	if (segment == NULL)
-		return;					/* the leader has given up */
-	dsm_pin_mapping(segment);
-	board = dsm_segment_address(segment);
-	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
-	hand = &board->hands[number];
+	if (board == NULL)
+		return;
+	hand = &board->hands[WorkerNumber()];
 	BackgroundWorkerInitializeConnectionByOid(board->database, board->login, 0);
 	PG_TRY();
 	{
 		TakeSettings(board);
 		pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
-		hand->state = HAND_WORKING;
+		hand->state = WORKER_WORKING;
 		while (DoStep(board, step, TASK_OF(board)))
 			;
-		EndHand(board, hand, HAND_DONE);
+		EndHand(board, hand, WORKER_DONE);
 	}
 	PG_CATCH();
 	{
 		KeepFailure(hand);
-		EndHand(board, hand, HAND_FAILED);
+		EndHand(board, hand, WORKER_FAILED);
 	}
 	PG_END_TRY();
 	proc_exit(0);

@@ -6,6 +6,8 @@
  * same role and under its rights, makes the one call and ends.
  */
 #include "crm_member.h"
+#include "argument.h"
+#include "job/worker.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -14,22 +16,12 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
-#include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #define CRON_TEXT 1024
-
-typedef enum CronState
-{
-	CRON_STARTING,
-	CRON_DONE,
-	CRON_FAILED
-} CronState;
 
 /* What caller and worker share. */
 typedef struct CronCall
@@ -41,10 +33,7 @@ typedef struct CronCall
 	char		timing[CRON_TEXT];
 	char		command[CRON_TEXT];
 	char		target[NAMEDATALEN];	/* database the job is for */
-	CronState	state;
-	int			sqlstate;
-	char		message[CRON_TEXT];
-	char		hint[CRON_TEXT];
+	WorkerReport report;
 } CronCall;
 
 PGDLLEXPORT void CrmCronWorker(Datum segment);
@@ -80,33 +69,21 @@ CallCron(CronCall *call)
 void
 CrmCronWorker(Datum segment)
 {
-	dsm_segment *shared;
-	CronCall   *call;
+	CronCall   *call = EnterWorker(segment);
 
-	BackgroundWorkerUnblockSignals();
-	CurrentResourceOwner = ResourceOwnerCreate(NULL, "crm_member cron");
-	shared = dsm_attach(DatumGetUInt32(segment));
-	if (shared == NULL)
-		return;					/* the caller has given up */
-	dsm_pin_mapping(shared);
-	call = dsm_segment_address(shared);
+	if (call == NULL)
+		return;
 	PG_TRY();
 	{
 		BackgroundWorkerInitializeConnectionByOid(call->database, call->role, 0);
 		pgstat_report_activity(STATE_RUNNING, "crm_member schedule");
 		CallCron(call);
-		call->state = CRON_DONE;
+		call->report.state = WORKER_DONE;
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(TopMemoryContext);
-		error = CopyErrorData();
-		call->sqlstate = error->sqlerrcode;
-		strlcpy(call->message, error->message ? error->message : "", CRON_TEXT);
-		strlcpy(call->hint, error->hint ? error->hint : "", CRON_TEXT);
-		call->state = CRON_FAILED;
+		KeepFailure(&call->report);
+		call->report.state = WORKER_FAILED;
 	}
 	PG_END_TRY();
 	proc_exit(0);
@@ -115,20 +92,10 @@ CrmCronWorker(Datum segment)
 static void
 RunWorker(dsm_segment *segment)
 {
-	BackgroundWorker worker = {0};
 	BackgroundWorkerHandle *handle;
 	BgwHandleStatus status;
 
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
-	strlcpy(worker.bgw_library_name, "crm_member", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "CrmCronWorker", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "crm_member schedule", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "crm_member schedule", sizeof(worker.bgw_type));
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	if (!StartWorker("CrmCronWorker", "schedule", 0, segment, &handle))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("no background worker is free to reach pg_cron"),
 						errhint("Raise max_worker_processes, or schedule from the database of "
@@ -143,17 +110,14 @@ PG_FUNCTION_INFO_V1(crm_cron_call);
 Datum
 crm_cron_call(PG_FUNCTION_ARGS)
 {
-	char	   *database = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *timing = PG_ARGISNULL(2) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	char	   *command = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	char	   *database = RequiredText(fcinfo, 0, "database");
+	char	   *name = RequiredText(fcinfo, 1, "name");
+	char	   *timing = PG_ARGISNULL(2) ? "" : TextArgument(fcinfo, 2);
+	char	   *command = PG_ARGISNULL(3) ? "" : TextArgument(fcinfo, 3);
 	dsm_segment *segment;
 	CronCall   *call;
-	CronCall	result;
+	WorkerReport report;
 
-	if (database == NULL || name == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("database and name must not be NULL")));
 	if (strlen(name) >= CRON_TEXT || strlen(timing) >= CRON_TEXT || strlen(command) >= CRON_TEXT)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("schedule is too long")));
 	segment = dsm_create(sizeof(CronCall), 0);
@@ -168,15 +132,15 @@ crm_cron_call(PG_FUNCTION_ARGS)
 	strlcpy(call->target, get_database_name(MyDatabaseId), NAMEDATALEN);
 
 	RunWorker(segment);
-	result = *call;
+	report = call->report;
 	dsm_detach(segment);
-	if (result.state != CRON_DONE)
+	if (report.state != WORKER_DONE)
 		ereport(ERROR,
-				(errcode(result.state == CRON_FAILED ? result.sqlstate : ERRCODE_INTERNAL_ERROR),
+				(errcode(report.state == WORKER_FAILED ? report.sqlstate : ERRCODE_INTERNAL_ERROR),
 				 errmsg("pg_cron in database \"%s\" refused", database),
-				 errdetail("%s", result.state == CRON_FAILED ? result.message :
+				 errdetail("%s", report.state == WORKER_FAILED ? report.message :
 						   "The background worker ended without an answer; see the server's log."),
-				 result.hint[0] != '\0' ? errhint("%s", result.hint) : 0));
+				 report.hint[0] != '\0' ? errhint("%s", report.hint) : 0));
 	PG_RETURN_VOID();
 }
 

@@ -369,8 +369,7 @@ NicknameHint(const MatchValue *nickname, const MatchValue *name)
 			return 1;
 		if (SameLetters(name, nickname))
 			return 1;
-		if (nickname->nletters >= 5 && nickname->nletters < name->nletters &&
-			name->nletters > nickname->nletters && name->nsurname > 0 &&
+		if (nickname->nletters >= 5 && nickname->nletters < name->nletters && name->nsurname > 0 &&
 			strncmp(name->letters, nickname->letters, nickname->nletters) == 0 &&
 			nickname->nletters > name->surname_letters + 1 && !IsHan(nickname->runes[0]))
 			return 1;

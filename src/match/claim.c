@@ -18,7 +18,6 @@
 
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -79,8 +78,7 @@ ClaimKeys(char **texts)
 	}
 	if (claimed.n == 0)
 		return;
-	rows = PointerGetDatum(construct_array(claimed.rows, claimed.n, INT4OID, sizeof(int32), true,
-										   TYPALIGN_INT));
+	rows = ArrayOf(claimed.rows, claimed.n, INT4OID);
 	RunQuery(&claim, &rows, NULL, false, 0);
 }
 

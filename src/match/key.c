@@ -230,8 +230,7 @@ crm_match_keys(PG_FUNCTION_ARGS)
 	MatchModel *model = MemberModel(KEYED_FIELDS, false);
 	uint32      cells[KEYED_FIELDS] = {0};
 	int64       keys[MATCH_MAX_KEYS];
-	Datum       values[MATCH_MAX_KEYS];
-	ArrayType  *result;
+	Datum       result;
 	int         n;
 
 	for (int c = 0; c < KEYED_FIELDS; c++)
@@ -241,12 +240,10 @@ crm_match_keys(PG_FUNCTION_ARGS)
 		cells[c] = ReadValue(&model->fields[c], text_to_cstring(PG_GETARG_TEXT_PP(c)), scratch);
 	}
 	n = CollectKeys(model, cells, keys, lengthof(keys));
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(keys[i]);
 	MemoryContextSwitchTo(old);
-	result = construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	result = IdArray(keys, n);
 	MemoryContextDelete(context);
-	PG_RETURN_ARRAYTYPE_P(result);
+	return result;
 }
 
 /* The first keys of a name, which are the whole name and its letters; a part of one is no name. */

@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -58,17 +57,6 @@ AddFound(Found *found)
 	}
 }
 
-static Datum
-KeyArray(const int64 *keys, int n)
-{
-	Datum values[MATCH_MAX_KEYS];
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(keys[i]);
-	return PointerGetDatum(
-		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 /*
  * Members that hold any of some keys.  Where that is too many, the keys are halved
  * until one that too many hold is alone, and left out.
@@ -83,7 +71,7 @@ LookUpAny(const int64 *keys, int n, Found *found)
 
 	if (n == 0)
 		return;
-	value = KeyArray(keys, n);
+	value = IdArray(keys, n);
 	if (RunQuery(&by_any, &value, NULL, true, limit + 1) <= limit)
 		AddFound(found);
 	else if (n == 1)
@@ -124,8 +112,8 @@ LookUpBoth(const KeySet *one, const KeySet *other, Found *found)
 
 	if (one->n == 0 || other->n == 0)
 		return;
-	values[0] = KeyArray(one->keys, one->n);
-	values[1] = KeyArray(other->keys, other->n);
+	values[0] = IdArray(one->keys, one->n);
+	values[1] = IdArray(other->keys, other->n);
 	RunQuery(&by_two, values, NULL, true, KEY_LIMIT);
 	AddFound(found);
 }
@@ -324,7 +312,7 @@ crm_match_member(PG_FUNCTION_ARGS)
 	if (found.n > 0)
 	{
 		char     *mobile = texts[1] == NULL ? NULL : NormalizePhone(texts[1]);
-		Datum     values[3] = {KeyArray(found.members, Min(found.n, MATCH_MAX_KEYS)),
+		Datum     values[3] = {IdArray(found.members, Min(found.n, MATCH_MAX_KEYS)),
 							   BoolGetDatum(texts[5] != NULL || texts[6] != NULL),
 							   CStringGetTextDatum(mobile == NULL ? "" : mobile)};
 		int64    *canonical;

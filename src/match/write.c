@@ -7,7 +7,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -60,8 +59,7 @@ FlushBatch(Batch *batch)
 	old = MemoryContextSwitchTo(batch->context);
 	values[0] = CStringGetTextDatum(batch->model);
 	for (int c = 0; c < batch->ncolumns; c++)
-		values[c + 1] = PointerGetDatum(
-			construct_array(batch->columns[c], batch->n, TEXTOID, -1, false, TYPALIGN_INT));
+		values[c + 1] = ArrayOf(batch->columns[c], batch->n, TEXTOID);
 	RunQuery(batch->query, values, NULL, false, 0);
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(old);

@@ -5,6 +5,7 @@
  * reaches us late was rung up while the card was still good.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "query.h"
 #include "member/member.h"
 
@@ -84,7 +85,7 @@ crm_usable_card(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	holder = UsableCard(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1));
+						MomentArgument(fcinfo, 1, GetCurrentTransactionStartTimestamp()));
 	SPI_connect();
 	holder = CanonicalMember(holder, true);
 	SPI_finish();

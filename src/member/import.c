@@ -7,6 +7,7 @@
  * checked by itself, the sound ones are registered together.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
 #include "query.h"
 #include "setting.h"
@@ -502,17 +503,11 @@ CloseImport(Import *import)
 	EndWriting(writing);
 }
 
-static char *
-TextArgument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
 PG_FUNCTION_INFO_V1(crm_import_members);
 Datum
 crm_import_members(PG_FUNCTION_ARGS)
 {
-	char	   *source = TextArgument(fcinfo, 0);
+	char	   *source = RequiredText(fcinfo, 0, "source");
 	char	   *on_conflict = PG_ARGISNULL(1) ? "reject" : TextArgument(fcinfo, 1);
 	char	   *ref = TextArgument(fcinfo, 2);
 	Import		import = {.actor = TextArgument(fcinfo, 3)};
@@ -523,9 +518,6 @@ crm_import_members(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "import_members() must return a row");
-	if (source == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("source must not be NULL")));
 	if (strcmp(on_conflict, "keep") == 0)
 		import.keep = true;
 	else if (strcmp(on_conflict, "reject") != 0)

@@ -2,6 +2,7 @@
  * register_member.c: one new member.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "query.h"
 #include "member/registration.h"
 
@@ -37,13 +38,10 @@ Datum
 crm_register_member(PG_FUNCTION_ARGS)
 {
 	Registration *row = palloc0(sizeof(Registration));
-	char	   *actor = NULL;
+	char	   *actor = TextArgument(fcinfo, ARG_ACTOR);
 
 	for (int i = 0; i < MEMBER_FIELDS; i++)
-	{
-		if (!PG_ARGISNULL(field_args[i]))
-			row->text[i] = text_to_cstring(PG_GETARG_TEXT_PP(field_args[i]));
-	}
+		row->text[i] = TextArgument(fcinfo, field_args[i]);
 	row->has_birthday = !PG_ARGISNULL(ARG_BIRTHDAY);
 	if (row->has_birthday)
 		row->birthday = PG_GETARG_DATEADT(ARG_BIRTHDAY);
@@ -56,8 +54,6 @@ crm_register_member(PG_FUNCTION_ARGS)
 		row->identities = PG_GETARG_JSONB_P(ARG_IDENTITIES);
 	if (!PG_ARGISNULL(ARG_UNLESS_LIKE))
 		row->unless_like = PG_GETARG_NUMERIC(ARG_UNLESS_LIKE);
-	if (!PG_ARGISNULL(ARG_ACTOR))
-		actor = text_to_cstring(PG_GETARG_TEXT_PP(ARG_ACTOR));
 
 	SPI_connect();
 	CheckRegistration(row, false);

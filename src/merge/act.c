@@ -2,6 +2,7 @@
  * act.c: what merge_members() and unmerge() have in common as calls.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
 #include "merge/act.h"
 #include "query.h"
@@ -20,10 +21,8 @@ RequireSetup(void)
 void
 ReadRequest(FunctionCallInfo fcinfo, int ref, int policy, int actor, MergeRequest *request)
 {
-	if (!PG_ARGISNULL(ref))
-		request->ref = text_to_cstring(PG_GETARG_TEXT_PP(ref));
-	if (!PG_ARGISNULL(actor))
-		request->actor = text_to_cstring(PG_GETARG_TEXT_PP(actor));
+	request->ref = TextArgument(fcinfo, ref);
+	request->actor = TextArgument(fcinfo, actor);
 	request->policy = PG_ARGISNULL(policy)
 		? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(policy);
 }
@@ -271,7 +270,7 @@ RecordAct(const MergeRequest *request, int64 merge_id, const char *act, int64 of
 	values[1] = CStringGetTextDatum(act);
 	values[2] = Int64GetDatum(of_merge);
 	values[3] = Int64GetDatum(survivor);
-	values[4] = IdArrayDatum(others, nothers);
+	values[4] = IdArray(others, nothers);
 	values[5] = NullableText(request->ref, &nulls[5]);
 	values[6] = Int64GetDatum(request->fingerprint);
 	values[7] = JsonbPGetDatum(request->policy);
@@ -282,7 +281,7 @@ RecordAct(const MergeRequest *request, int64 merge_id, const char *act, int64 of
 		ReusedReference(request);
 	memcpy(members, others, sizeof(int64) * nothers);
 	members[nothers] = survivor;
-	values[0] = IdArrayDatum(members, nothers + 1);
+	values[0] = IdArray(members, nothers + 1);
 	values[1] = CStringGetTextDatum(act);
 	values[2] = CStringGetTextDatum(event);
 	values[3] = NullableText(request->actor, &nulls[3]);

@@ -41,9 +41,9 @@ ReadPolicies(const Kin *kin, Datum *values)
 		until[i] = TimestampTzGetDatum(member->gifts_until);
 		any |= unused || !nulls[i];
 	}
-	values[0] = IdArrayDatum(members, kin->n);
-	values[1] = IdArrayDatum(roots, kin->n);
-	values[2] = PointerGetDatum(construct_array(cards, kin->n, BOOLOID, 1, true, TYPALIGN_CHAR));
+	values[0] = IdArray(members, kin->n);
+	values[1] = IdArray(roots, kin->n);
+	values[2] = ArrayOf(cards, kin->n, BOOLOID);
 	values[3] = PointerGetDatum(construct_md_array(texts, nulls, 1, (int *) &kin->n, &one, TEXTOID, -1, false,
 												   TYPALIGN_INT));
 	values[7] = PointerGetDatum(construct_array(until, kin->n, TIMESTAMPTZOID, 8, true, TYPALIGN_DOUBLE));

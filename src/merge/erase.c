@@ -6,6 +6,7 @@
  * stay as they are.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "points/points.h"
 
 #include "catalog/pg_type.h"
@@ -25,15 +26,6 @@ About(const char *table)
 	return "t.member_id = ANY ($1)";
 }
 
-static char *
-RequiredText(FunctionCallInfo fcinfo, int n)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("table, column and how must not be NULL")));
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
 /*
  * redact(table, column, how, members, pattern) returns bigint: clear empties a
  * jsonb object; text and json replace what a pattern finds, ref the whole of it,
@@ -43,9 +35,9 @@ PG_FUNCTION_INFO_V1(crm_redact);
 Datum
 crm_redact(PG_FUNCTION_ARGS)
 {
-	const char *table = quote_identifier(RequiredText(fcinfo, 0));
-	const char *column = quote_identifier(RequiredText(fcinfo, 1));
-	char	   *how = RequiredText(fcinfo, 2);
+	const char *table = quote_identifier(RequiredText(fcinfo, 0, "table"));
+	const char *column = quote_identifier(RequiredText(fcinfo, 1, "column"));
+	char	   *how = RequiredText(fcinfo, 2, "how");
 	Oid			types[2] = {INT8ARRAYOID, TEXTOID};
 	Datum		values[2];
 	char		nulls[2];

@@ -409,7 +409,7 @@ ReadSources(const int64 *members, int n)
 		"LEFT JOIN LATERAL (SELECT * FROM crm_member.merge_source t WHERE t.source = m.source OFFSET 0) t ON true) x "
 		"LEFT JOIN LATERAL (SELECT * FROM crm_member.golden_record g WHERE g.member_id = x.member_id OFFSET 0) g ON true",
 		1, {INT8ARRAYOID}};
-	Datum		value = IdArrayDatum(members, n);
+	Datum		value = IdArray(members, n);
 	Source	   *sources = palloc0(sizeof(Source) * n);
 	double	   *half_lives = palloc0(sizeof(double) * n);
 	TimestampTz latest = DT_NOBEGIN;
@@ -477,7 +477,7 @@ ReadRules(Golden *golden, const int64 *members, int n)
 		"coalesce(jsonb_object_agg(f.field, f.grouped) FILTER (WHERE f.grouped IS NOT NULL), '{}') "
 		"FROM crm_member.merge_field f",
 		1, {INT8ARRAYOID}};
-	Datum		value = IdArrayDatum(members, n);
+	Datum		value = IdArray(members, n);
 	bool		isnull;
 
 	RunQuery(&query, &value, NULL, false, 1);
@@ -543,7 +543,7 @@ RestoreProfiles(const Kin *kin)
 		if (!kin->members[i].family)
 			members[n++] = kin->members[i].member_id;
 	}
-	value = IdArrayDatum(members, n);
+	value = IdArray(members, n);
 	found = n == 0 ? 0 : RunQuery(&query, &value, NULL, false, 0);
 	for (uint64 row = 0; row < found; row++)
 	{

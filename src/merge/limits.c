@@ -35,7 +35,7 @@ Touched(const Kin *kin, bool only_roots)
 		if (only_roots ? member->root == member->member_id : member->touched)
 			members[n++] = member->member_id;
 	}
-	return IdArrayDatum(members, n);
+	return IdArray(members, n);
 }
 
 void
@@ -72,7 +72,7 @@ LockMergedLimits(const Kin *kin)
 	RunQuery(&tallies, &members, NULL, false, 0);
 	for (int i = 0; i < kin->n; i++)
 		all[i] = kin->members[i].member_id;
-	everybody = IdArrayDatum(all, kin->n);
+	everybody = IdArray(all, kin->n);
 	RunQuery(&count, &everybody, NULL, false, 0);
 	RunQuery(&uses, &members, NULL, false, 0);
 }

@@ -50,7 +50,7 @@ AddEntry(MoveRows *rows, const PointsType *type, int64 member_id, int64 entry_no
 	nulls[9] = nulls[10] = use == NULL;
 	if (use != NULL)
 	{
-		values[9] = IdArrayDatum(use->lot_nos, use->n);
+		values[9] = IdArray(use->lot_nos, use->n);
 		values[10] = NumericArray(use->points, use->n, type);
 	}
 	values[11] = Int64GetDatum(other_member);

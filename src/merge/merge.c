@@ -2,6 +2,7 @@
  * merge.c: merge_members().
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "member/member.h"
 #include "merge/act.h"
 #include "query.h"
@@ -25,9 +26,7 @@ ReadMembers(FunctionCallInfo fcinfo, MergeCall *call)
 	bool	   *nulls;
 	int			n;
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("others must not be NULL")));
+	RequireArgument(fcinfo, 1, "others");
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements,
 					  &nulls, &n);
 	call->named = palloc(sizeof(int64) * (n + 1));
@@ -35,7 +34,7 @@ ReadMembers(FunctionCallInfo fcinfo, MergeCall *call)
 	{
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("others must not be NULL")));
+							errmsg("argument \"others\" must not hold null")));
 		call->named[call->nnamed++] = DatumGetInt64(elements[i]);
 	}
 	call->named = SortIds(call->named, &call->nnamed);
@@ -73,7 +72,7 @@ CheckRoots(const int64 *roots, int n)
 	static CrmQuery query = {
 		"SELECT min(member_id) FILTER (WHERE status = 'cancelled'), count(DISTINCT kind) "
 		"FROM crm_member.member WHERE member_id = ANY ($1)", 1, {INT8ARRAYOID}};
-	Datum		value = IdArrayDatum(roots, n);
+	Datum		value = IdArray(roots, n);
 	bool		isnull;
 	int64		cancelled;
 
@@ -107,7 +106,7 @@ JudgePairs(const MergeCall *call, const int64 *roots, int n)
 		"CROSS JOIN LATERAL (SELECT * FROM crm_member.duplicate_pair p WHERE p.model_code = 'member' "
 		"AND p.left_key = a.key OFFSET 0) p JOIN one b ON b.key = p.right_key WHERE a.root <> b.root)",
 		1, {INT8ARRAYOID}};
-	Datum		value = IdArrayDatum(roots, n);
+	Datum		value = IdArray(roots, n);
 	char	   *verdict;
 
 	RunQuery(&query, &value, NULL, false, 1);
@@ -135,7 +134,7 @@ ChooseSurvivor(const int64 *roots, int n)
 		"ORDER BY EXISTS (SELECT FROM crm_member.identity i WHERE i.member_id = m.member_id AND i.kind = 'mobile') DESC, "
 		"coalesce((g.own->>'joined_at')::timestamp AT TIME ZONE 'UTC', m.joined_at), m.member_id",
 		1, {INT8ARRAYOID}};
-	Datum		value = IdArrayDatum(roots, n);
+	Datum		value = IdArray(roots, n);
 	bool		isnull;
 
 	RunQuery(&query, &value, NULL, false, 1);
@@ -197,7 +196,7 @@ AddEdges(int64 merge_id, const int64 *roots, int n, int64 winner, Datum merged, 
 	int64		position;
 	bool		isnull;
 
-	values[0] = IdArrayDatum(roots, n);
+	values[0] = IdArray(roots, n);
 	RunQuery(&enter, values, NULL, false, 0);
 	RunQuery(&look, values, NULL, false, 1);
 	kin = DatumGetInt64(QueryColumn(0, 1, &isnull));
@@ -256,7 +255,7 @@ Merge(const MergeRequest *request, void *argument)
 	appendStringInfoString(&report, "{\"merge_id\": ");
 	appendStringInfo(&report, request->dry_run ? "null" : INT64_FORMAT, merge_id);
 	{
-		Datum		others = IdArrayDatum(merged, nmerged);
+		Datum		others = IdArray(merged, nmerged);
 		int64		kin = AddEdges(merge_id, roots, n, winner, others, request->policy);
 		StringInfoData rest;
 

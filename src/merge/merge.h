@@ -98,7 +98,6 @@ extern void MergeTiers(const Kin *kin, const MergeAct *act, StringInfo report);
 extern Kin *ApplyMerges(int64 kin, bool merging, const MergeAct *act, StringInfo report);
 
 /* Identifiers: as an array; sorted, without repetition. */
-extern Datum IdArrayDatum(const int64 *ids, int n);
 extern int64 *SortIds(int64 *ids, int *n);
 
 #endif

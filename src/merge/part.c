@@ -242,7 +242,7 @@ LoadParts(void)
 char *
 PartTotals(const int64 *members, int n, bool moving)
 {
-	Datum		value = IdArrayDatum(members, n);
+	Datum		value = IdArray(members, n);
 
 	LoadParts();
 	if (SPI_execute_plan(totals[moving], &value, NULL, false, 1) != SPI_OK_SELECT)
@@ -308,8 +308,8 @@ ResolveConflicts(const Kin *kin, bool merging, StringInfo report)
 		members[i] = kin->members[i].member_id;
 		roots[i] = kin->members[i].root;
 	}
-	values[0] = IdArrayDatum(members, kin->n);
-	values[1] = IdArrayDatum(roots, kin->n);
+	values[0] = IdArray(members, kin->n);
+	values[1] = IdArray(roots, kin->n);
 	RunQuery(&forget, values, NULL, false, 0);
 	appendStringInfoString(report, ", \"conflicts\": [");
 	for (int i = 0; i < nparts; i++)

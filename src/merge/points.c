@@ -74,7 +74,7 @@ WatchHolds(const int64 *members, int n)
 		"GROUP BY 1, 2 OFFSET 0) h "
 		"WHERE a.member_id = h.root AND a.points_type = h.points_type AND a.hold_expires_at > h.expires_at",
 		1, {INT8ARRAYOID}};
-	Datum		value = IdArrayDatum(members, n);
+	Datum		value = IdArray(members, n);
 
 	RunQuery(&query, &value, NULL, false, 0);
 }
@@ -102,7 +102,7 @@ MoveMergedPoints(const Kin *kin, bool merging, const MergeAct *act, StringInfo r
 		if (member->touched && !(merging && member->root == member->member_id))
 			members[n++] = member->member_id;
 	}
-	value = IdArrayDatum(members, n);
+	value = IdArray(members, n);
 	found = RunQuery(&query, &value, NULL, false, 0);
 	table = SPI_tuptable;
 	appendStringInfoString(report, "\"points\": [");

@@ -16,7 +16,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
@@ -117,7 +116,7 @@ ReadTiers(Kin *kin, const TierSet *set)
 
 	for (int i = 0; i < kin->n; i++)
 		members[i] = kin->members[i].member_id;
-	value = IdArrayDatum(members, kin->n);
+	value = IdArray(members, kin->n);
 	if (RunQuery(&query, &value, NULL, false, 0) != kin->n)
 		elog(ERROR, "members of a merge were not found");
 	for (int i = 0; i < kin->n; i++)
@@ -176,7 +175,7 @@ TierRuleOf(const Kin *kin, int64 root)
 		if (kin->members[i].root == root)
 			members[n++] = kin->members[i].member_id;
 	}
-	value = IdArrayDatum(members, n);
+	value = IdArray(members, n);
 	return RunQuery(&query, &value, NULL, false, 1) == 0 ? "max" : QueryText(0, 1);
 }
 

@@ -6,11 +6,11 @@
  * with: so it goes back with it, or stays.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "merge/act.h"
 #include "query.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -88,7 +88,7 @@ JudgeNegative(const Kin *kin, const MergeRequest *request, const MergeAct *act)
 		if (member->root == member->member_id && member->old_root != member->root)
 			away[n++] = member->member_id;
 	}
-	value = IdArrayDatum(away, n);
+	value = IdArray(away, n);
 	found = RunQuery(&query, &value, NULL, false, 0);
 	table = SPI_tuptable;
 	initStringInfo(&list);
@@ -210,9 +210,7 @@ crm_unmerge(PG_FUNCTION_ARGS)
 	StringInfoData said;
 
 	RequireSetup();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("merge_id must not be NULL")));
+	RequireArgument(fcinfo, 0, "merge_id");
 	undone.merge_id = PG_GETARG_INT64(0);
 	ReadRequest(fcinfo, 1, 2, 3, &request);
 	request.dry_run = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);

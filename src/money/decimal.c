@@ -151,7 +151,7 @@ TextToUnits(const char *text, int scale, Rounding rounding, const char *what)
 			OutOfRange(what, text);
 	}
 
-	rest_vs_half = *s == '\0' || *s < '5' ? -1 : *s > '5' ? 1 : 0;
+	rest_vs_half = *s < '5' ? -1 : *s > '5' ? 1 : 0;
 	for (const char *digit = s; *digit != '\0'; digit++)
 	{
 		if (*digit == '0')

@@ -83,18 +83,18 @@ NumericUnits(Datum value, int scale, int64 *units)
 	/* amounts of everyday life need no more than 64 bits */
 	if (ndigits <= FEW_DIGITS && power <= 0 && power >= -BASE_DECIMALS)
 	{
-		int64		value = 0;
+		int64		digits = 0;
 
 		for (int i = 0; i < ndigits; i++)
 		{
 			int16		digit;
 
 			memcpy(&digit, data + i * sizeof(digit), sizeof(digit));
-			value = value * BASE + digit;
+			digits = digits * BASE + digit;
 		}
-		if (value % powers[-power] == 0)
+		if (digits % powers[-power] == 0)
 		{
-			*units = value / powers[-power];
+			*units = digits / powers[-power];
 			if (negative)
 				*units = -*units;
 			return UNITS_EXACT;

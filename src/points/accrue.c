@@ -297,7 +297,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		points[n++] = grant->points;
 	}
 	values[0] = PlainArray(codes, n, TEXTOID);
-	values[1] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[1] = ArrayOf(lines, n, INT4OID);
 	values[2] = NumericArray(points, n, award->type);
 
 	n = 0;
@@ -308,7 +308,7 @@ SetParts(const Sale *sale, const Award *award, Datum *values)
 		lines[n] = Int32GetDatum(sale->lines[i].line_no);
 		points[n++] = award->line_points[i];
 	}
-	values[3] = PointerGetDatum(construct_array(lines, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[3] = ArrayOf(lines, n, INT4OID);
 	values[4] = NumericArray(points, n, award->type);
 }
 
@@ -462,7 +462,7 @@ LoadAwards(const Sale *sale)
 		"SELECT points_type, points, rules, rule_lines, rule_points, line_nos, line_points "
 		"FROM crm_member.points_entry WHERE member_id = $1 "
 		"AND sale_id = $2 AND kind = 'earn' "
-		"ORDER BY points_type, entry_no",
+		"ORDER BY points_type COLLATE \"C\", entry_no",
 		2, {INT8OID, INT8OID}};
 	const RuleSet *set = GetRuleSet();
 	MemoryContext caller = CurrentMemoryContext;

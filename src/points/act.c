@@ -159,7 +159,7 @@ TakePoints(Act *act, LotUse *use, bool *done)
 		}
 		/* perhaps because this very act was done while we waited */
 		if (act->ref == NULL || !FindAct(act, -act->points, &account.balance))
-			Insufficient(act, SpendableBalance(act->member_id, act->type, act->at, DT_NOEND, false));
+			Insufficient(act, Max(0, DrawableBalance(act->member_id, act->type, act->at, false)));
 		return account;
 	}
 	chosen = ChooseUnowed(act, &account, use);
@@ -228,7 +228,7 @@ PostDeduction(Act *act)
 	past = FindEntry(act->member_id, act->ref);
 	if (past != NULL)
 	{
-		if (strcmp(past->kind, act->kind) != 0 || past->type != act->type ||
+		if (strcmp(past->kind, act->kind) != 0 || !SameType(past->type, act->type) ||
 			past->shortfall - past->points != act->points)
 			ReferenceReused(act->ref);
 		account.balance = past->balance;

@@ -26,6 +26,15 @@ static CrmQuery summed = {
 	"WHERE a.member_id = $1 AND a.points_type = $2 AND a.hold_expires_at > $3",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 
+/* What an act of that moment, which may be past, finds in them now. */
+static CrmQuery drawable = {
+	"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l "
+	"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open "
+	"AND l.available_at <= $3 AND l.expires_at > greatest($3, a.expired_to)) - a.debt "
+	"FROM crm_member.points_account a "
+	"WHERE a.member_id = $1 AND a.points_type = $2 AND a.hold_expires_at > $3",
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
+
 /*
  * The journal replayed, lot by lot: what was granted and drawn, as far as the
  * lot can be spent at that moment; the debt (lot 0); and back what holds that had
@@ -100,6 +109,23 @@ SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of, Tim
 	}
 	else if (RunQuery(&replayed, values, NULL, read_only, 1) == 1)
 		balance = PointsColumn(0, 1, type);
+	SPI_finish();
+	return balance;
+}
+
+int64
+DrawableBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only)
+{
+	Datum		values[3];
+	int64		balance;
+
+	values[0] = Int64GetDatum(member_id);
+	values[1] = CStringGetTextDatum(type->name);
+	values[2] = TimestampTzGetDatum(at);
+	SPI_connect();
+	/* what has timed out by then comes back first */
+	balance = RunQuery(&drawable, values, NULL, read_only, 1) == 1 ? PointsColumn(0, 1, type)
+		: SpendableBalance(member_id, type, at, DT_NOEND, read_only);
 	SPI_finish();
 	return balance;
 }

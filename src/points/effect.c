@@ -12,7 +12,6 @@
 #include "points/points.h"
 #include "dictionary.h"
 #include "query.h"
-#include "sale/bulk.h"
 #include "setting.h"
 
 #include "catalog/pg_collation.h"
@@ -75,7 +74,7 @@ enum
 	OF_POINTS
 };
 
-static BulkQuery query = {
+static CrmQuery query = {
 	"SELECT e.points_type, coalesce(a.root, e.member_id), e.at, s.amount - s.discount, e.rules, e.rule_points "
 	"FROM crm_member.points_entry AS e "
 	"LEFT JOIN crm_member.sale AS s ON s.member_id = e.member_id AND s.sale_id = e.sale_id "

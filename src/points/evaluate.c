@@ -401,6 +401,20 @@ FactsOf(Evaluation *eval, int line)
 	return &eval->facts;
 }
 
+/* The line that a unit's condition is explained by; -1: it has none that was bought. */
+static int
+LineToExplain(const Evaluation *eval, int line)
+{
+	int			end = line < 0 ? eval->sale->nlines : line + 1;
+
+	for (int i = Max(line, 0); i < end; i++)
+	{
+		if (IsBought(&eval->sale->lines[i]))
+			return i;
+	}
+	return -1;
+}
+
 static bool
 Holds(Evaluation *eval, const Rule *rule, int line)
 {
@@ -410,10 +424,10 @@ Holds(Evaluation *eval, const Rule *rule, int line)
 
 /*
  * What a rule that gives nothing to a line, or with -1 the sale, would have given:
- * had it been valid, or else had the member and the sale been as it wants them.
+ * had it been valid, or else had the member and the sale been as_wanted by it.
  */
 static int64
-WouldGive(Evaluation *eval, const Rule *rule, int line, bool valid)
+WouldGive(Evaluation *eval, const Rule *rule, int line, bool as_wanted)
 {
 	int64		would = 0;
 	bool		any = false;
@@ -422,8 +436,9 @@ WouldGive(Evaluation *eval, const Rule *rule, int line, bool valid)
 	memset(eval->matching, 0, sizeof(bool) * eval->sale->nlines);
 	for (int i = 0; i < eval->sale->nlines; i++)
 	{
-		if ((line >= 0 && i != line) ||
-			!(valid ? HoldsForLine(rule->condition, FactsOf(eval, i)) : Holds(eval, rule, i)))
+		if ((line >= 0 && i != line) || !IsBought(&eval->sale->lines[i]) ||
+			!(as_wanted && rule->condition != NULL ? HoldsForLine(rule->condition, FactsOf(eval, i))
+			  : Holds(eval, rule, i)))
 			continue;
 		any = eval->matching[i] = true;
 		if (rule->line_scope)
@@ -442,6 +457,8 @@ ExplainUnmatched(Evaluation *eval, const Rule *rule, int line, bool valid)
 {
 	Explanation *explanation = Explain(eval, rule, line, valid ? VERDICT_UNMATCHED : VERDICT_NOT_VALID);
 	TimestampTz sold_at = eval->sale->sold_at;
+	bool		guest = eval->sale->member == NULL;
+	int			seen = LineToExplain(eval, line);
 	StringInfoData clause;
 	StringInfoData saw;
 
@@ -449,8 +466,18 @@ ExplainUnmatched(Evaluation *eval, const Rule *rule, int line, bool valid)
 		return;
 	initStringInfo(&clause);
 	initStringInfo(&saw);
-	if (valid)
-		ExplainCondition(rule->condition, FactsOf(eval, Max(line, 0)), &clause, &saw);
+	if (valid && guest)
+	{
+		appendStringInfoString(&clause, "member.id is not null");
+		appendStringInfoString(&saw, "no member");
+	}
+	else if (valid && seen < 0)
+	{
+		appendStringInfo(&clause, "%s.quantity > 0", line < 0 ? "sale" : "line");
+		appendStringInfoString(&saw, "0");
+	}
+	else if (valid)
+		ExplainCondition(rule->condition, FactsOf(eval, seen), &clause, &saw);
 	else
 	{
 		appendStringInfo(&clause, "sale.sold_at %s '%s'", sold_at < rule->valid_from ? ">=" : "<=",
@@ -459,7 +486,7 @@ ExplainUnmatched(Evaluation *eval, const Rule *rule, int line, bool valid)
 	}
 	explanation->clause = clause.data;
 	explanation->saw = saw.data;
-	explanation->would = WouldGive(eval, rule, line, valid);
+	explanation->would = WouldGive(eval, rule, line, valid || guest);
 }
 
 /* To be explained, a rule is judged by its condition alone, whatever the index says. */
@@ -470,7 +497,7 @@ LineMatches(Evaluation *eval, const Rule *rule, int line)
 	const uint64 *matches = eval->matches + (Size) line * eval->nwords;
 
 	if (eval->explain != NULL)
-		return !rule->uses_line || Holds(eval, rule, line);
+		return IsBought(&eval->sale->lines[line]) && (!rule->uses_line || Holds(eval, rule, line));
 	if ((matches[number / 64] >> (number % 64) & 1) == 0)
 		return false;
 	return !rule->undecided || !rule->uses_line || Holds(eval, rule, line);
@@ -481,11 +508,12 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 {
 	const Sale *sale = eval->sale;
 	int64		left;
+	bool		valid = sale->sold_at >= rule->valid_from && sale->sold_at <= rule->valid_to;
 	int			nmatching = 0;
 
-	if (sale->sold_at < rule->valid_from || sale->sold_at > rule->valid_to)
+	if (!valid || sale->member == NULL)
 	{
-		ExplainUnmatched(eval, rule, -1, false);
+		ExplainUnmatched(eval, rule, -1, valid);
 		return;
 	}
 	if (!rule->uses_line && (rule->undecided || eval->explain != NULL) && !Holds(eval, rule, -1))
@@ -511,7 +539,7 @@ EvaluateRule(Evaluation *eval, const Rule *rule)
 		return;
 	}
 	for (int i = 0; i < sale->nlines; i++)
-		nmatching += eval->matching[i] = !rule->uses_line || LineMatches(eval, rule, i);
+		nmatching += eval->matching[i] = LineMatches(eval, rule, i);
 	eval->all_matching = nmatching == sale->nlines;
 	if (nmatching > 0)
 		ApplyRule(eval, rule, -1, &left);
@@ -544,6 +572,12 @@ EvaluateMatching(Evaluation *eval)
 	{
 		uint64	   *matches = eval->matches + (Size) i * nwords;
 
+		/* what earns nothing, as nothing of it can come back */
+		if (!IsBought(&eval->sale->lines[i]))
+		{
+			memset(matches, 0, sizeof(uint64) * nwords);
+			continue;
+		}
 		memcpy(matches, sale_matches, sizeof(uint64) * nwords);
 		MatchLineFacts(eval->set->index, FactsOf(eval, i), matches);
 	}
@@ -585,7 +619,7 @@ Evaluate(const RuleSet *set, const Sale *sale, RuleUse *use, bool spread, List *
 	int			n = sale->nlines;
 
 	/* a guest earns nothing */
-	if (sale->member == NULL)
+	if (sale->member == NULL && explain == NULL)
 		return NIL;
 
 	eval.set = set;

@@ -84,8 +84,8 @@ crm_explain_points(PG_FUNCTION_ARGS)
 {
 	static const char *const verdicts[] = {"matched", "unmatched", "not valid", "displaced", "capped"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Sale	   *sale = JudgedSale(PG_GETARG_JSONB_P(0), GetRuleSet()->uses);
 	const RuleSet *set = GetRuleSet();
+	Sale	   *sale = JudgedSale(PG_GETARG_JSONB_P(0), set->uses);
 	List	   *explanations = NIL;
 	ListCell   *cell;
 

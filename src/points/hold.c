@@ -170,7 +170,10 @@ ReleaseHold(const Act *act, const PastEntry *entry, const Hold *hold, int64 poin
 	return Forwarded(act->member_id, entry->type, &account, &use, act->at);
 }
 
-/* It may have been made by a member that is merged with this one: then the act goes on there. */
+/*
+ * It may have been made by a member that is merged with this one: then the act goes
+ * on there.  What becomes of a hold is not before it.
+ */
 static const PastEntry *
 FindHold(Act *act, const char *ref)
 {
@@ -180,6 +183,7 @@ FindHold(Act *act, const char *ref)
 		ereport(ERROR, (errcode(ERRCODE_CRM_UNKNOWN_ENTRY),
 						errmsg("the member has no hold with reference \"%s\"", ref)));
 	act->member_id = entry->member_id;
+	act->at = Max(act->at, entry->at);
 	return entry;
 }
 
@@ -190,7 +194,7 @@ FindPart(const Act *act, const char *kind, const PastEntry *hold)
 	const PastEntry *part = act->ref == NULL ? NULL : FindEntry(act->member_id, act->ref);
 
 	if (part != NULL &&
-		(strcmp(part->kind, kind) != 0 || part->type != hold->type ||
+		(strcmp(part->kind, kind) != 0 || !SameType(part->type, hold->type) ||
 		 part->of_entry != hold->entry_no || (act->points != 0 && llabs(part->points) != act->points)))
 		ReferenceReused(act->ref);
 	return part;

@@ -41,7 +41,7 @@ PointsColumn(uint64 row, int column, const PointsType *type)
 	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), type->decimals, "points");
 }
 
-/* construct_array() for values of variable length that are neither compressed nor elsewhere. */
+/* ArrayOf() for values of variable length that are neither compressed nor elsewhere. */
 Datum
 PlainArray(const Datum *elements, int n, Oid type)
 {
@@ -286,7 +286,7 @@ SetNumber(Datum *values, bool *nulls, int i, int64 number)
 	values[i] = Int64GetDatum(number);
 }
 
-#define ENTRY_COLUMNS 18
+#define ENTRY_COLUMNS 19
 
 /* false: the reference is there already */
 static bool
@@ -299,16 +299,16 @@ InsertEntryRow(Datum *values, bool *nulls)
 			{"at", TIMESTAMPTZOID}, {"ref", TEXTOID}, {"reason", TEXTOID}, {"actor", TEXTOID},
 			{"lot_nos", INT8ARRAYOID}, {"lot_points", NUMERICARRAYOID}, {"sale_id", INT8OID},
 			{"of_entry", INT8OID}, {"other_member", INT8OID}, {"shortfall", NUMERICOID},
-			{"line_nos", INT4ARRAYOID}, {"line_points", NUMERICARRAYOID}}};
+			{"line_nos", INT4ARRAYOID}, {"line_points", NUMERICARRAYOID}, {"cleared", NUMERICOID}}};
 	static CrmQuery query = {
 		"INSERT INTO crm_member.points_entry "
 		"(member_id, points_type, entry_no, kind, points, balance, at, ref, reason, actor, "
-		"lot_nos, lot_points, sale_id, of_entry, other_member, shortfall, line_nos, line_points) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
+		"lot_nos, lot_points, sale_id, of_entry, other_member, shortfall, line_nos, line_points, cleared) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) "
 		"ON CONFLICT (member_id, ref) WHERE ref IS NOT NULL DO NOTHING",
 		ENTRY_COLUMNS, {INT8OID, TEXTOID, INT8OID, TEXTOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TEXTOID,
 			TEXTOID, TEXTOID, INT8ARRAYOID, NUMERICARRAYOID, INT8OID, INT8OID, INT8OID, NUMERICOID,
-			INT4ARRAYOID, NUMERICARRAYOID}};
+			INT4ARRAYOID, NUMERICARRAYOID, NUMERICOID}};
 	TableRows  *rows = OpenRows(&table, ACL_SELECT | ACL_INSERT);
 	char		flags[ENTRY_COLUMNS];
 	bool		inserted = false;
@@ -347,11 +347,7 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 	nulls[10] = nulls[11] = entry->use == NULL || entry->use->n == 0;
 	if (!nulls[10])
 	{
-		elements = palloc(sizeof(Datum) * entry->use->n);
-		for (int i = 0; i < entry->use->n; i++)
-			elements[i] = Int64GetDatum(entry->use->lot_nos[i]);
-		values[10] = PointerGetDatum(construct_array(elements, entry->use->n, INT8OID, 8,
-													 FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		values[10] = IdArray(entry->use->lot_nos, entry->use->n);
 		values[11] = NumericArray(entry->use->points, entry->use->n, type);
 	}
 	SetNumber(values, nulls, 12, entry->sale_id);
@@ -365,10 +361,11 @@ InsertEntry(int64 member_id, const PointsType *type, const Entry *entry, int64 e
 		elements = palloc(sizeof(Datum) * entry->nlines);
 		for (int i = 0; i < entry->nlines; i++)
 			elements[i] = Int32GetDatum(entry->line_nos[i]);
-		values[16] = PointerGetDatum(construct_array(elements, entry->nlines, INT4OID, 4, true,
-													 TYPALIGN_INT));
+		values[16] = ArrayOf(elements, entry->nlines, INT4OID);
 		values[17] = NumericArray(entry->line_points, entry->nlines, type);
 	}
+	nulls[18] = entry->cleared == 0;
+	values[18] = PointsDatum(entry->cleared, type);
 	return InsertEntryRow(values, nulls);
 }
 

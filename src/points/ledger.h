@@ -52,6 +52,7 @@ typedef struct Entry
 	int64		of_entry;
 	int64		other_member;
 	int64		shortfall;
+	int64		cleared;		/* of shortfall */
 	int			nlines;
 	const int  *line_nos;
 	const int64 *line_points;
@@ -261,7 +262,7 @@ extern bool LockForCredit(int64 member_id, const PointsType *type, TimestampTz a
 extern int64 *TakenBack(const PastEntry *entry);
 /*
  * Take back so much of each line of what an entry granted; without lines, the
- * first.  Adds to *shortfall what was not there and is no debt either.
+ * first.  Adds to *shortfall what was not there, nor cleared, and is no debt either.
  */
 extern int64 TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *shortfall);
 /* What is missing when points are taken back becomes debt or shortfall of the entry, or is refused. */

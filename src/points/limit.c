@@ -293,20 +293,20 @@ AddToUse(const Use *one, int64 points)
 bool
 PostRuleUse(RuleUse *use)
 {
-	HASH_SEQ_STATUS status;
+	HASH_SEQ_STATUS scan;
 	List	   *list = NIL;
-	Use		   *one;
+	Use		   *used;
 	int			done = 0;
 	bool		posted;
 
 	if (use == NULL)
 		return true;
-	hash_seq_init(&status, use->uses);
-	while ((one = hash_seq_search(&status)) != NULL)
+	hash_seq_init(&scan, use->uses);
+	while ((used = hash_seq_search(&scan)) != NULL)
 	{
 		/* what was reckoned from the journal need not be again */
-		if (one->given > 0 || (!one->exists && one->recorded > 0))
-			list = lappend(list, one);
+		if (used->given > 0 || (!used->exists && used->recorded > 0))
+			list = lappend(list, used);
 	}
 	list_sort(list, CompareUses);
 

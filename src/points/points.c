@@ -2,7 +2,7 @@
  * points.c: the functions of the points ledger that SQL calls.
  */
 #include "crm_member.h"
-#include "points/argument.h"
+#include "argument.h"
 #include "points/ledger.h"
 #include "query.h"
 #include "setting.h"
@@ -12,6 +12,38 @@
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+
+/* Points far from any real amount are a mistake of the caller's. */
+#define MAX_POINTS INT64CONST(1000000000000)
+
+int64
+PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type)
+{
+	int64		points = ExactMinor(PG_GETARG_NUMERIC(n), type->decimals, "points");
+	int64		limit = MAX_POINTS;
+
+	for (int i = 0; i < type->decimals; i++)
+		limit *= 10;
+	if (points <= 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("points must be positive")));
+	if (points >= limit)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("points out of range"),
+						errdetail("An act moves less than " INT64_FORMAT " points.", MAX_POINTS)));
+	return points;
+}
+
+TimestampTz
+ActMoment(FunctionCallInfo fcinfo, int n)
+{
+	TimestampTz at = MomentArgument(fcinfo, n, GetCurrentTransactionStartTimestamp());
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"at\" must be a moment in time")));
+	return at;
+}
 
 /* The type an argument names; stored value has functions of its own. */
 static const PointsType *
@@ -43,7 +75,7 @@ ReadPoints(FunctionCallInfo fcinfo, Act *act, int points, int ref, int type)
 {
 	RequireArgument(fcinfo, 0, "member_id");
 	RequireArgument(fcinfo, points, "points");
-	RequireText(fcinfo, ref, "ref");
+	FilledText(fcinfo, ref, "ref");
 	act->type = TypeArgument(fcinfo, type);
 	act->points = PointsArgument(fcinfo, points, act->type);
 }
@@ -54,7 +86,7 @@ Balance(int64 balance, const PointsType *type)
 	return NumericGetDatum(MinorToNumeric(balance, type->decimals));
 }
 
-static void
+void
 CheckExpiry(const Act *act)
 {
 	if (act->expires_at <= act->available_at)
@@ -102,8 +134,8 @@ crm_adjust_points(PG_FUNCTION_ARGS)
 	bool		more;
 
 	RequireArgument(fcinfo, 1, "points");
-	RequireText(fcinfo, 2, "reason");
-	RequireText(fcinfo, 7, "actor");
+	FilledText(fcinfo, 2, "reason");
+	FilledText(fcinfo, 7, "actor");
 	more = !DatumGetBool(DirectFunctionCall2(numeric_lt, PG_GETARG_DATUM(1),
 											 NumericGetDatum(MinorToNumeric(0, 0))));
 	if (!more)

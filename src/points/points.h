@@ -7,6 +7,7 @@
 #define CRM_POINTS_H
 
 #include "postgres.h"
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
@@ -33,7 +34,9 @@ typedef struct Expiry
 	DateADT		date;			/* EXPIRY_DATE */
 } Expiry;
 
-extern bool ParseExpiry(const char *text, Expiry *expiry);
+/* NULL, or what is wrong with it. */
+extern const char *ParseExpiry(const char *text, Expiry *expiry);
+extern void RefuseExpiry(int sqlstate, const char *text, const char *fault);
 extern TimestampTz ExpiresAt(const Expiry *expiry, TimestampTz from);
 
 /* what happens when more is taken back than there is */
@@ -169,6 +172,12 @@ typedef struct RuleSet
 /* Valid until the end of the transaction, whatever happens to the rules meanwhile. */
 extern const RuleSet *GetRuleSet(void);
 extern const PointsType *FindPointsType(const RuleSet *set, const char *name);
+/* Found in two sets, the same points type lies at two places. */
+static inline bool
+SameType(const PointsType *a, const PointsType *b)
+{
+	return a == b || strcmp(a->name, b->name) == 0;
+}
 /* As people write them, for messages. */
 extern char *PointsText(int64 points, const PointsType *type);
 /* A set from an array of objects like rows of points_rule, in a context below the current one. */
@@ -282,15 +291,20 @@ extern bool StoredBalance(int64 member_id, const PointsType *type, TimestampTz a
  */
 extern int64 SpendableBalance(int64 member_id, const PointsType *type, TimestampTz as_of,
 							  TimestampTz known_at, bool read_only);
+/* What an act of that moment can draw on, of what is left now; negative: owed. */
+extern int64 DrawableBalance(int64 member_id, const PointsType *type, TimestampTz at, bool read_only);
 
-/* hold.c; points 0 in a release or capture: all that is held.  hold: reference of the hold */
+/* hold.c; points 0 in a release or capture: all that is held.  ref: of the hold */
 extern int64 PostHold(Act *act);
-extern int64 PostRelease(Act *act, const char *hold);
-extern int64 PostCapture(Act *act, const char *hold, bool release_rest);
+extern int64 PostRelease(Act *act, const char *ref);
+extern int64 PostCapture(Act *act, const char *ref, bool release_rest);
 
 /* transfer.c; balance of the account given from */
 extern int64 PostTransfer(Act *act, int64 to_member);
 extern int64 PostConversion(Act *act, const PointsType *to_type);
+
+/* points.c: error 22023 where what is to be given expires before it is available. */
+extern void CheckExpiry(const Act *act);
 
 /* reverse.c */
 /*
@@ -317,7 +331,13 @@ extern void PostAwards(const RuleSet *set, const EarnedSale *sales, int n);
 /* List of Award whose rules know only their code */
 extern List *LoadAwards(const Sale *sale);
 
-/* points.c: erase_member() takes a person's words out of journals */
+/* points.c: arguments of functions that move points or stored value */
+/* Positive, and not absurd. */
+extern int64 PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type);
+/* When it happened: a moment, now by default. */
+extern TimestampTz ActMoment(FunctionCallInfo fcinfo, int n);
+
+/* points.c: while erase_member() takes a person's words out of journals */
 extern bool redacting_journals;
 
 #endif

@@ -75,25 +75,40 @@ CoverDeficit(const PointsType *type, int64 points, LotUse *use, Entry *entry)
 	}
 }
 
-/* What clear_points() took of the lot of a grant, and no reversal has let go yet. */
+/*
+ * Of so many points of a grant, those that clear_points() took and no reversal has
+ * let go yet, as far as its lots do not have them: its own lot, and where the
+ * account is closed, those that a merge made of it elsewhere.
+ */
 static int64
-ClearedPart(const PastEntry *entry)
+ClearedPart(const PastEntry *entry, bool closed, int64 points)
 {
 	static CrmQuery query = {
-		"SELECT coalesce(pg_catalog.sum(u.points), 0) "
-		"- coalesce((SELECT pg_catalog.sum(r.shortfall) FROM crm_member.points_entry r WHERE r.member_id = $1 "
-		"AND r.points_type = $2 AND r.of_entry = $3 AND r.kind = 'reverse'), 0) "
-		"FROM crm_member.points_entry e, ROWS FROM (unnest(e.lot_nos), unnest(e.lot_points)) u (lot_no, points) "
-		"WHERE e.member_id = $1 AND e.points_type = $2 AND e.entry_no > $3 AND e.kind = 'clear' AND u.lot_no = $3",
-		3, {INT8OID, TEXTOID, INT8OID}};
-	Datum		values[3] = {Int64GetDatum(entry->member_id), CStringGetTextDatum(entry->type->name),
-		Int64GetDatum(entry->entry_no)};
+		"WITH lot AS (SELECT member_id, lot_no, remaining FROM crm_member.points_lot "
+		"WHERE member_id = $1 AND points_type = $2 AND lot_no = $3 "
+		"UNION ALL SELECT l.member_id, l.lot_no, CASE WHEN $4 AND l.expires_at > now() THEN l.remaining ELSE 0 END "
+		"FROM crm_member.member_kin k "
+		"JOIN crm_member.member_kin o ON o.kin = k.kin AND o.member_id <> k.member_id "
+		"JOIN crm_member.points_lot l ON l.member_id = o.member_id AND l.points_type = $2 "
+		"AND l.birth_member = $1 AND l.birth_lot = $3 WHERE k.member_id = $1) "
+		"SELECT (SELECT pg_catalog.sum(remaining) FROM lot), "
+		"(SELECT pg_catalog.sum(u.points) FROM lot JOIN crm_member.points_entry e ON e.member_id = lot.member_id "
+		"AND e.points_type = $2 AND e.entry_no > lot.lot_no AND e.kind = 'clear' "
+		"CROSS JOIN LATERAL ROWS FROM (unnest(e.lot_nos), unnest(e.lot_points)) u (lot_no, points) "
+		"WHERE u.lot_no = lot.lot_no), "
+		"(SELECT pg_catalog.sum(r.cleared) FROM crm_member.points_entry r WHERE r.member_id = $1 "
+		"AND r.points_type = $2 AND r.of_entry = $3 AND r.kind = 'reverse')",
+		4, {INT8OID, TEXTOID, INT8OID, BOOLOID}};
+	Datum		values[4] = {Int64GetDatum(entry->member_id), CStringGetTextDatum(entry->type->name),
+		Int64GetDatum(entry->entry_no), BoolGetDatum(closed)};
+	int64		gone;
 
 	/* stored value is cleared by closing its account only */
 	if (entry->type->stored_value)
 		return 0;
 	RunQuery(&query, values, NULL, false, 1);
-	return Max(PointsColumn(0, 1, entry->type), 0);
+	gone = PointsColumn(0, 2, entry->type) - PointsColumn(0, 3, entry->type);
+	return Max(0, Min(points - PointsColumn(0, 1, entry->type), gone));
 }
 
 int64
@@ -111,7 +126,6 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	Account		account;
 	Lot			lot;
 	int64		missing = total;
-	int64		let_go = 0;
 
 	if (!LockAccount(entry->member_id, entry->type, &account))
 		elog(ERROR, "points account vanished");
@@ -120,21 +134,24 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	if (account.hold_expires_at <= at)
 		ReleaseTimedOut(entry->member_id, entry->type, at);
 
-	if (account.closed)
-		FetchPoints(entry->member_id, entry->type, entry->entry_no, total, at);
 	lot = LoadLot(entry->member_id, entry->type, entry->entry_no);
+	if (lot.remaining < total)
+		reversal.cleared = ClearedPart(entry, account.closed, total);
+	missing -= reversal.cleared;
+	if (account.closed)
+	{
+		FetchPoints(entry->member_id, entry->type, entry->entry_no, missing, at);
+		lot = LoadLot(entry->member_id, entry->type, entry->entry_no);
+	}
 	if (lot.remaining > 0)
 	{
-		int64		left = Min(lot.remaining, total);
+		int64		left = Min(lot.remaining, missing);
 
 		AddUse(&use, entry->entry_no, left);
 		missing -= left;
 		if (lot.expires_at <= account.expired_to)
 			BookExpired(entry->member_id, entry->type, -left, at, &account);
 	}
-	if (missing > 0)
-		let_go = Min(missing, ClearedPart(entry));
-	missing -= let_go;
 	missing -= ChooseLots(entry->member_id, entry->type, &account, missing, at, true, &use);
 	if (missing > 0)
 		CoverDeficit(entry->type, missing, &use, &reversal);
@@ -148,7 +165,7 @@ TakeBack(const Act *act, const PastEntry *entry, const int64 *points, int64 *sho
 	}
 	reversal.nlines = nlines;
 	*shortfall += reversal.shortfall;
-	reversal.shortfall += let_go;
+	reversal.shortfall += reversal.cleared;
 	reversal.points = reversal.shortfall - total;
 	Book(entry->member_id, entry->type, &reversal, &account);
 	return Forwarded(entry->member_id, entry->type, &account, NULL, at);
@@ -172,9 +189,11 @@ GivenBack(const PastEntry *entry)
 
 /* Back into a lot, or where that has expired, anew if the points type says so. */
 static void
-GiveToLot(const Act *act, const PointsType *type, const Account *account, int64 lot_no, int64 points,
-		  LotUse *use, Entry *entry)
+GiveToLot(const PastEntry *spent, const Account *account, int64 lot_no, int64 points, LotUse *use,
+		  Entry *entry)
 {
+	const PointsType *type = spent->type;
+
 	if (lot_no == DEBT_LOT)
 	{
 		/* what was overdrawn may have been paid since */
@@ -190,12 +209,12 @@ GiveToLot(const Act *act, const PointsType *type, const Account *account, int64 
 		return;
 	}
 	if (type->reinstatement != NULL &&
-		LoadLot(act->member_id, type, lot_no).expires_at <= Max(act->at, account->expired_to))
+		LoadLot(spent->member_id, type, lot_no).expires_at <= Max(entry->at, account->expired_to))
 	{
 		Expiry		after = {.kind = EXPIRY_AFTER, .after = *type->reinstatement};
 
 		entry->granted += points;
-		entry->expires_at = ExpiresAt(&after, act->at);
+		entry->expires_at = ExpiresAt(&after, entry->at);
 		return;
 	}
 	AddUse(use, lot_no, -points);
@@ -207,14 +226,16 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	LotUse		drawn = {0};
 	LotUse		use = {0};
 	LotUse		lots = {0};
-	Entry		give = {.kind = "return", .points = points, .at = act->at, .ref = act->ref,
+	TimestampTz at = Max(act->at, entry->at);
+	Entry		give = {.kind = "return", .points = points, .at = at, .ref = act->ref,
 		.reason = act->reason, .actor = act->actor, .use = &use, .refills = true,
-		.earned_at = act->at, .available_at = act->at, .sale_id = entry->sale_id,
+		.earned_at = at, .available_at = at, .sale_id = entry->sale_id,
 		.of_entry = entry->entry_no};
 	Account		account;
 	int64		left;
+	int64		swept;
 
-	if (!LockForCredit(entry->member_id, entry->type, act->at, &account))
+	if (!LockForCredit(entry->member_id, entry->type, at, &account))
 		elog(ERROR, "points account vanished");
 	if (points == 0)
 		return account.balance;
@@ -225,19 +246,21 @@ GiveBack(const Act *act, const PastEntry *entry, int64 points)
 	SliceUse(&entry->use, left - points, left, 1, &drawn);
 	ReviveLots(entry->member_id, entry->type, &drawn);
 	for (int i = drawn.n - 1; i >= 0; i--)
-		GiveToLot(act, entry->type, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
+		GiveToLot(entry, &account, drawn.lot_nos[i], drawn.points[i], &use, &give);
 	for (int i = 0; i < use.n; i++)
 	{
 		if (use.lot_nos[i] != DEBT_LOT)
 			AddUse(&lots, use.lot_nos[i], use.points[i]);
 	}
 	BookExpired(entry->member_id, entry->type,
-				SweptPart(entry->member_id, entry->type, &account, &lots, &give.soonest), act->at,
+				SweptPart(entry->member_id, entry->type, &account, &lots, &give.soonest), at,
 				&account);
 	Book(entry->member_id, entry->type, &give, &account);
-	if (account.debt > 0)
-		SettleCredit(entry->member_id, entry->type, 0, act->at);
-	return Forwarded(entry->member_id, entry->type, &account, &lots, act->at);
+	/* one that comes late may be over, and its expiry booked, for what it gave anew too */
+	swept = give.expires_at <= account.expired_to ? give.granted : 0;
+	if (account.debt > 0 || swept > 0)
+		SettleCredit(entry->member_id, entry->type, swept, at);
+	return Forwarded(entry->member_id, entry->type, &account, &lots, at);
 }
 
 /* What is left to take back of the lines of an entry, or of one of them. */
@@ -275,7 +298,7 @@ EntriesToReverse(const Act *act, const char *ref)
 	{
 		foreach(cell, LoadSaleEntries(act->member_id, act->sale_id))
 		{
-			if (((PastEntry *) lfirst(cell))->type == act->type)
+			if (SameType(((PastEntry *) lfirst(cell))->type, act->type))
 				entries = lappend(entries, lfirst(cell));
 		}
 		if (entries == NIL)
@@ -302,26 +325,63 @@ EntriesToReverse(const Act *act, const char *ref)
 	return entries;
 }
 
-/* The entry that the act's own reference made before; NULL: none did. */
-static const PastEntry *
-FindReversal(const Act *act, List *entries)
+/*
+ * One entry carries the act's reference, the first.  What the same act reversed of
+ * another stands behind it without one, booked at the same time.
+ */
+static void
+AddPart(const PastEntry *first, const PastEntry *entry, int64 *points, int64 *balance)
+{
+	static CrmQuery query = {
+		"SELECT pg_catalog.abs(r.points) + coalesce(r.shortfall, 0), r.balance FROM crm_member.points_entry f "
+		"JOIN crm_member.points_entry r ON r.booked_at = f.booked_at "
+		"AND (r.entry_no > f.entry_no OR r.member_id <> f.member_id) "
+		"WHERE f.member_id = $1 AND f.points_type = $2 AND f.entry_no = $3 AND r.member_id = $4 "
+		"AND r.points_type = $2 AND r.of_entry = $5 AND r.kind = $6 AND r.ref IS NULL ORDER BY r.entry_no",
+		6, {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID}};
+	Datum		values[6];
+
+	values[0] = Int64GetDatum(first->member_id);
+	values[1] = CStringGetTextDatum(first->type->name);
+	values[2] = Int64GetDatum(first->entry_no);
+	values[3] = Int64GetDatum(entry->member_id);
+	values[4] = Int64GetDatum(entry->entry_no);
+	values[5] = CStringGetTextDatum(IsGrant(entry) ? "reverse" : "return");
+	if (RunQuery(&query, values, NULL, false, 1) == 0)
+		return;
+	*points = AddMinor(*points, PointsColumn(0, 1, entry->type));
+	*balance = PointsColumn(0, 2, entry->type);
+}
+
+/* Whether the act's own reference reversed before what is asked, and the balance then. */
+static bool
+FindReversal(const Act *act, List *entries, int line_no, int64 *balance)
 {
 	const PastEntry *past = act->ref == NULL ? NULL : FindEntry(act->member_id, act->ref);
+	bool		found = false;
+	int64		points = 0;
 	ListCell   *cell;
 
 	if (past == NULL)
-		return NULL;
+		return false;
 	foreach(cell, entries)
 	{
 		const PastEntry *entry = lfirst(cell);
 
-		if (entry->entry_no == past->of_entry && entry->type == past->type &&
-			strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
-			(act->points == 0 || act->points == llabs(past->points) + past->shortfall))
-			return past;
+		if (found && points != act->points)
+			AddPart(past, entry, &points, balance);
+		else if (!found && entry->entry_no == past->of_entry && SameType(entry->type, past->type) &&
+				 strcmp(past->kind, IsGrant(entry) ? "reverse" : "return") == 0 &&
+				 (line_no == 0 || (past->nlines == 1 && past->line_nos[0] == line_no)))
+		{
+			found = true;
+			points = llabs(past->points) + past->shortfall;
+			*balance = past->balance;
+		}
 	}
-	ReferenceReused(act->ref);
-	return NULL;
+	if (!found || (act->points != 0 && act->points != points))
+		ReferenceReused(act->ref);
+	return true;
 }
 
 /* For each entry what is to be reversed of each of its lines; the sum. */
@@ -362,11 +422,11 @@ PostReversal(const Act *act, const char *ref, int line_no)
 {
 	Act			step = *act;
 	Account		account;
-	const PastEntry *past;
 	List	   *entries;
 	ListCell   *cell;
 	int64	  **left;
 	int64		balance;
+	bool		done;
 	int64		reversed = 0;
 	int64		shortfall = 0;
 
@@ -377,16 +437,16 @@ PostReversal(const Act *act, const char *ref, int line_no)
 	step.member_id = ((PastEntry *) linitial(entries))->member_id;
 	if (!LockAccount(step.member_id, step.type, &account))
 		elog(ERROR, "points account vanished");
-	past = FindReversal(&step, entries);
-	balance = past != NULL ? past->balance : account.balance;
-	if (past == NULL)
+	balance = account.balance;
+	done = FindReversal(&step, entries, line_no, &balance);
+	if (!done)
 		reversed = WhatToReverse(act, entries, line_no, left);
-	if (past == NULL && reversed < act->points)
+	if (!done && reversed < act->points)
 		ereport(ERROR, (errcode(ERRCODE_CRM_NOT_REVERSIBLE),
 						errmsg("no so many points are left to reverse"),
 						errdetail("%s are left, not %s.", PointsText(reversed, step.type),
 								  PointsText(act->points, step.type))));
-	foreach(cell, past == NULL ? entries : NIL)
+	foreach(cell, done ? NIL : entries)
 	{
 		const PastEntry *entry = lfirst(cell);
 		const int64 *points = left[foreach_current_index(cell)];

@@ -16,9 +16,10 @@ ReadExpiry(const char *text)
 {
 	Expiry	   *expiry = palloc(sizeof(Expiry));
 
-	if (!ParseExpiry(text, expiry))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("expiry \"%s\" is not understood", text)));
+	const char *fault = ParseExpiry(text, expiry);
+
+	if (fault != NULL)
+		RefuseExpiry(ERRCODE_INVALID_PARAMETER_VALUE, text, fault);
 	return expiry;
 }
 

@@ -365,7 +365,9 @@ SimulateSales(Simulation *simulation, TimestampTz from, TimestampTz to)
 			earned.sale = &sales[i].sale;
 			if (replay != NULL)
 				ReplayBuyer(replay, earned.sale);
-			earned.awards = EvaluateTotals(simulation->set, earned.sale, use);
+			earned.awards = replay != NULL && ReplayReturns(replay, earned.sale)
+				? EvaluateSale(simulation->set, earned.sale, use, NULL)
+				: EvaluateTotals(simulation->set, earned.sale, use);
 			if (replay != NULL)
 				ReplayClimb(replay, simulation->set, use, &earned);
 			AddSimulated(simulation, earned.awards);

@@ -75,6 +75,28 @@ Converted(const Act *act, const PointsType *to_type)
 	return points;
 }
 
+/* A retry converts into the same points: what came of the first was booked at its time. */
+static void
+RequireSameTarget(const Act *act, const PointsType *to_type)
+{
+	static CrmQuery query = {
+		"SELECT FROM crm_member.points_entry o "
+		/* a merge on the way may have led the giving up to another member's account */
+		"CROSS JOIN LATERAL (SELECT o.member_id UNION SELECT b.member_id FROM crm_member.member_kin a "
+		"JOIN crm_member.member_kin b ON b.kin = a.kin WHERE a.member_id = o.member_id) m "
+		"JOIN crm_member.points_entry i ON i.member_id = m.member_id "
+		"AND i.points_type = $3 AND i.kind = 'convert_in' AND i.booked_at = o.booked_at "
+		"WHERE o.member_id = $1 AND o.ref = $2",
+		3, {INT8OID, TEXTOID, TEXTOID}};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(FindEntry(act->member_id, act->ref)->member_id);
+	values[1] = CStringGetTextDatum(act->ref);
+	values[2] = CStringGetTextDatum(to_type->name);
+	if (RunQuery(&query, values, NULL, false, 1) == 0)
+		ReferenceReused(act->ref);
+}
+
 int64
 PostConversion(Act *act, const PointsType *to_type)
 {
@@ -82,7 +104,7 @@ PostConversion(Act *act, const PointsType *to_type)
 	Act			in = *act;
 	LotUse		use = {0};
 	int64		balance;
-	bool		done;
+	bool		done = false;
 
 	SPI_connect();
 	if (!FindAct(act, -act->points, &balance))
@@ -93,12 +115,15 @@ PostConversion(Act *act, const PointsType *to_type)
 		in.ref = NULL;
 		in.earned_at = in.available_at = act->at;
 		in.expires_at = ExpiresAt(&to_type->expiry, act->at);
+		CheckExpiry(&in);
 		AddToAccount(act->member_id, first ? act->type : to_type, 0, 0, DT_NOBEGIN, DT_NOEND);
 		AddToAccount(act->member_id, first ? to_type : act->type, 0, 0, DT_NOBEGIN, DT_NOEND);
 		balance = TakePoints(act, &use, &done).balance;
 		if (done)
 			GrantLot(&in);
 	}
+	if (!done)
+		RequireSameTarget(act, to_type);
 	SPI_finish();
 	return balance;
 }

@@ -2,6 +2,7 @@
  * picture.c: what the pictures of a model show, read.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "query.h"
 #include "rfm/picture.h"
 
@@ -101,8 +102,8 @@ ReadBars(const char *model, Language language, Bar **bars)
 text *
 DrawPicture(DrawFunction draw, FunctionCallInfo fcinfo)
 {
-	const char *model = PG_ARGISNULL(0) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Language	parsed = PG_ARGISNULL(1) ? ParseLanguage("en") : ParseLanguage(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	const char *model = PG_ARGISNULL(0) ? "default" : TextArgument(fcinfo, 0);
+	Language	parsed = ParseLanguage(PG_ARGISNULL(1) ? "en" : TextArgument(fcinfo, 1));
 	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData out;
 	text	   *result;

@@ -2,6 +2,7 @@
  * rfm_from.c: score the members of any query.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "rfm/day.h"
 #include "rfm/score.h"
 #include "rfm/source.h"
@@ -29,14 +30,6 @@ enum
 #define RESULT_COLUMNS 5
 #define FIRST_MONEY_SCALE 2
 #define MAX_MONEY_SCALE	  10
-
-static void
-RequireArgument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("%s must not be null", name)));
-}
 
 static void
 PutResult(ReturnSetInfo *result, const Purchases *purchases, const Banding *banding, DateADT as_of)
@@ -86,19 +79,18 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext work =
 		AllocSetContextCreate(CurrentMemoryContext, "rfm", ALLOCSET_DEFAULT_SIZES);
-	PurchaseQuery query = {0};
+	PurchaseQuery query = {.sql = RequiredText(fcinfo, ARG_QUERY, "query")};
 	Purchases	purchases;
 	Banding		banding;
 	DateADT		as_of;
 	const int64 *ranks;
 
-	RequireArgument(fcinfo, ARG_QUERY, "query");
 	as_of = PG_ARGISNULL(ARG_AS_OF) ? Today() : PG_GETARG_DATEADT(ARG_AS_OF);
 	if (DATE_NOT_FINITE(as_of))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("as_of must be a finite date")));
 	StartBanding(&banding, PG_ARGISNULL(ARG_BINS) ? 5 : PG_GETARG_INT32(ARG_BINS),
-				 PG_ARGISNULL(ARG_TIES) ? "split" : text_to_cstring(PG_GETARG_TEXT_PP(ARG_TIES)));
+				 PG_ARGISNULL(ARG_TIES) ? "split" : TextArgument(fcinfo, ARG_TIES));
 	if (!PG_ARGISNULL(ARG_RECENCY_CUTS))
 		FixRecency(&banding, PG_GETARG_ARRAYTYPE_P(ARG_RECENCY_CUTS), as_of);
 	if (!PG_ARGISNULL(ARG_FREQUENCY_CUTS))
@@ -109,7 +101,6 @@ crm_rfm_from(PG_FUNCTION_ARGS)
 				   FIRST_MONEY_SCALE);
 
 	InitMaterializedSRF(fcinfo, 0);
-	query.sql = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
 	query.first_day = DATEVAL_NOBEGIN;
 	query.as_of = as_of;
 	query.money_scale = FIRST_MONEY_SCALE;

@@ -2,6 +2,7 @@
  * run.c: a run of an RFM model.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "catalog.h"
 #include "job/progress.h"
 #include "query.h"
@@ -158,16 +159,6 @@ ChangedMembers(const Model *model, DateADT as_of, const LastRun *last, const Cha
 	return *nmembers <= nstored / FULL_SHARE + 1000;
 }
 
-static ArrayType *
-MembersArray(const int64 *members, size_t n)
-{
-	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
-
-	for (size_t i = 0; i < n; i++)
-		values[i] = Int64GetDatum(members[i]);
-	return construct_array(values, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE);
-}
-
 /*
  * What is stored, without the members measured anew (ascending), together with
  * their tallies (ascending): ascending.
@@ -291,7 +282,7 @@ ScoreModel(Model *model, DateADT as_of, TimestampTz started)
 					   &nmembers))
 	{
 		query.sql = model->source_of;
-		query.members = MembersArray(members, nmembers);
+		query.members = DatumGetArrayTypeP(IdArray(members, nmembers));
 		CollectNet(model, &query, &purchases);
 		ntallies = MergeTallies(stored, nstored, members, nmembers, purchases.tallies,
 								purchases.ntallies, &tallies);
@@ -333,7 +324,7 @@ crm_run_rfm(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(work);
 	/* the snapshot of CALL may be older than what its procedure has done to the model */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	ReadModel(PG_ARGISNULL(1) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(1)), as_of, &model);
+	ReadModel(PG_ARGISNULL(1) ? "default" : TextArgument(fcinfo, 1), as_of, &model);
 	PopActiveSnapshot();
 	LockModel(model.code);
 	LockChanges();

@@ -18,7 +18,7 @@ LinePoints(List *awards, int line, const PointsType *type)
 	{
 		const Award *award = lfirst(cell);
 
-		if (award->type == type)
+		if (SameType(award->type, type))
 			points += award->line_points[line];
 	}
 	return points;
@@ -72,6 +72,25 @@ PushCoupons(JsonbParseState **state, const Sale *sale)
 	pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
+/* As they stand in the journal, so that a retry, which reads them there, answers the same. */
+static List *
+ByPointsType(List *awards)
+{
+	List	   *ordered = NIL;
+	ListCell   *cell;
+
+	foreach(cell, awards)
+	{
+		Award	   *award = lfirst(cell);
+		int			i = list_length(ordered);
+
+		while (i > 0 && strcmp(((Award *) list_nth(ordered, i - 1))->type->name, award->type->name) > 0)
+			i--;
+		ordered = list_insert_nth(ordered, i, award);
+	}
+	return ordered;
+}
+
 static void
 PushRules(JsonbParseState **state, const Sale *sale, List *awards)
 {
@@ -80,7 +99,7 @@ PushRules(JsonbParseState **state, const Sale *sale, List *awards)
 
 	PushKey(state, "rules");
 	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
-	foreach(cell, awards)
+	foreach(cell, ByPointsType(awards))
 	{
 		const Award *award = lfirst(cell);
 

@@ -2,8 +2,7 @@
  * bulk.c: what belongs to many sales, read together.
  *
  * Few sales look their rows up; where they are a good part of a table it is read
- * as a whole, and what belongs to no sale at hand passes by.  The executor hands
- * each row straight to the struct it ends in.
+ * as a whole, and what belongs to no sale at hand passes by.
  */
 #include "crm_member.h"
 #include "catalog.h"
@@ -13,90 +12,9 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "executor/tuptable.h"
-#include "tcop/dest.h"
-#include "utils/array.h"
 
 #define LINES_AT_ONCE 5000
 #define ROWS_FOR_SCAN 20		/* a table of fewer rows for each key is read as a whole */
-
-/* ---- statements whose rows go to a function ---- */
-
-typedef struct VisitReceiver
-{
-	DestReceiver pub;
-	MemoryContext context;
-	RowVisitor	visit;
-	void	   *reader;
-} VisitReceiver;
-
-static void
-StartVisits(DestReceiver *self, int operation, TupleDesc columns)
-{
-}
-
-static bool
-VisitSlot(TupleTableSlot *slot, DestReceiver *self)
-{
-	VisitReceiver *receiver = (VisitReceiver *) self;
-	MemoryContext old = MemoryContextSwitchTo(receiver->context);
-
-	slot_getallattrs(slot);
-	receiver->visit(receiver->reader, slot->tts_values, slot->tts_isnull);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-static void
-EndVisits(DestReceiver *self)
-{
-}
-
-/* Always planned for its keys: their number decides. */
-void
-VisitRows(BulkQuery *query, const Datum *values, RowVisitor visit, void *reader)
-{
-	VisitReceiver receiver = {.context = CurrentMemoryContext, .visit = visit, .reader = reader};
-	SPIExecuteOptions options = {0};
-
-	if (query->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
-											  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), query->sql);
-		SPI_keepplan(plan);
-		query->plan = plan;
-	}
-	receiver.pub.receiveSlot = VisitSlot;
-	receiver.pub.rStartup = StartVisits;
-	receiver.pub.rShutdown = receiver.pub.rDestroy = EndVisits;
-	receiver.pub.mydest = DestNone;
-	options.params = makeParamList(query->nargs);
-	for (int i = 0; i < query->nargs; i++)
-	{
-		options.params->params[i].value = values[i];
-		options.params->params[i].isnull = false;
-		options.params->params[i].ptype = query->argtypes[i];
-		options.params->params[i].pflags = PARAM_FLAG_CONST;
-	}
-	options.read_only = true;
-	options.dest = (DestReceiver *) &receiver;
-	if (SPI_execute_plan_extended(query->plan, &options) < 0)
-		elog(ERROR, "SPI_execute_plan_extended failed: %s", query->sql);
-	/* SPI leaves its own behind */
-	MemoryContextSwitchTo(receiver.context);
-}
-
-Datum
-ArrayOf(Datum *values, int n, Oid type)
-{
-	bool		by_value = type != TEXTOID;
-
-	return PointerGetDatum(construct_array(values, n, type, by_value ? 8 : -1, by_value,
-										   by_value ? TYPALIGN_DOUBLE : TYPALIGN_INT));
-}
 
 /* ---- rows of sales ---- */
 
@@ -154,12 +72,12 @@ ReadAsWhole(const char *relation, int n)
 }
 
 void
-VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key, BulkQuery *whole,
+VisitSaleRows(Sale *const *sales, int n, const char *relation, CrmQuery *by_key, CrmQuery *whole,
 			  SaleRowVisitor visit, void *reader)
 {
 	SaleRows	rows = {slots_create(CurrentMemoryContext, n, NULL), visit, reader};
-	Datum	   *members = palloc(sizeof(Datum) * n);
-	Datum	   *numbers = palloc(sizeof(Datum) * n);
+	int64	   *members = palloc(sizeof(int64) * n);
+	int64	   *numbers = palloc(sizeof(int64) * n);
 	Datum		values[2];
 
 	for (int i = 0; i < n; i++)
@@ -168,15 +86,15 @@ VisitSaleRows(Sale *const *sales, int n, const char *relation, BulkQuery *by_key
 		bool		found;
 
 		slots_insert(rows.slots, key, &found)->sale = sales[i];
-		members[i] = Int64GetDatum(key.member_id);
-		numbers[i] = Int64GetDatum(key.sale_id);
+		members[i] = key.member_id;
+		numbers[i] = key.sale_id;
 	}
 	if (ReadAsWhole(relation, n))
 		VisitRows(whole, NULL, VisitSaleRow, &rows);
 	else
 	{
-		values[0] = ArrayOf(members, n, INT8OID);
-		values[1] = ArrayOf(numbers, n, INT8OID);
+		values[0] = IdArray(members, n);
+		values[1] = IdArray(numbers, n);
 		VisitRows(by_key, values, VisitSaleRow, &rows);
 	}
 	slots_destroy(rows.slots);
@@ -227,12 +145,12 @@ CompareLines(const void *a, const void *b)
 void
 LoadManyLines(Sale *const *sales, int n)
 {
-	static BulkQuery by_key = {
+	static CrmQuery by_key = {
 		"SELECT l.member_id, l.sale_id, " SALE_LINE_COLUMNS
 		" FROM unnest($1, $2) AS k (member_id, sale_id) "
 		"JOIN crm_member.sale_line l ON l.member_id = k.member_id AND l.sale_id = k.sale_id",
 		2, {INT8ARRAYOID, INT8ARRAYOID}};
-	static BulkQuery whole = {
+	static CrmQuery whole = {
 		"SELECT l.member_id, l.sale_id, " SALE_LINE_COLUMNS " FROM crm_member.sale_line l", 0};
 	LinePlace	place = {NULL, 0};
 

@@ -268,6 +268,10 @@ ReadStatus(int64 member_id, int64 *merged_into)
 	return status;
 }
 
+const char *const active_members[] = {"active", NULL};
+const char *const living_members[] = {"active", "inactive", "lost", NULL};
+const char *const all_members[] = {"active", "inactive", "lost", "cancelled", NULL};
+
 int64
 RequireMember(int64 member_id, const char *const *allowed)
 {

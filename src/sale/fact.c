@@ -63,18 +63,30 @@ SetTimestamp(Facts *facts, Attribute attribute, TimestampTz at)
 	facts->facts[attribute].value.timestamp = at;
 }
 
-/* Has one of these members a sale in the books? */
+bool
+IsPurchase(const Sale *sale)
+{
+	for (int i = 0; i < sale->nlines; i++)
+	{
+		if (IsBought(&sale->lines[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Has one of these members a purchase in the books? */
 static bool
 HasBought(int64 member_id, bool with_merged)
 {
 	static CrmQuery own = {
-		"SELECT FROM crm_member.sale WHERE member_id = $1 AND settled_at IS NOT NULL",
+		"SELECT FROM crm_member.sale s WHERE s.member_id = $1 AND s.settled_at IS NOT NULL "
+		"AND " IS_PURCHASE("s"),
 		1, {INT8OID}};
 	static CrmQuery merged = {
 		"WITH RECURSIVE own AS (SELECT $1 AS member_id UNION ALL SELECT m.member_id FROM own, "
 		"LATERAL (SELECT m.member_id FROM crm_member.member m WHERE m.merged_into = own.member_id "
 		"OFFSET 0) m) SELECT FROM own, LATERAL (SELECT FROM crm_member.sale s "
-		"WHERE s.member_id = own.member_id AND s.settled_at IS NOT NULL LIMIT 1) s",
+		"WHERE s.member_id = own.member_id AND s.settled_at IS NOT NULL AND " IS_PURCHASE("s") " LIMIT 1) s",
 		1, {INT8OID}};
 	Datum		values[1] = {Int64GetDatum(member_id)};
 
@@ -82,7 +94,7 @@ HasBought(int64 member_id, bool with_merged)
 }
 
 /*
- * Is no other sale of the person in the books, whatever its time and whichever of
+ * Is no other purchase of the person in the books, whatever its time and whichever of
  * the members it is merged of bought?  A till that is about to book the first one
  * has the member to itself, so that it is the first of one sale only.
  */

@@ -47,7 +47,6 @@ struct History
 {
 	const bool *uses;
 	bool		with_given;
-	bool		as_booked;		/* what was in the books when it was settled counts, not when it happened */
 	Portal		portal;
 	MemoryContext context;		/* of the window */
 	RecordedSale *sales;
@@ -142,11 +141,11 @@ VisitMember(void *reader, const Datum *values, const bool *nulls)
 static void
 ReadBuyers(History *history)
 {
-	static BulkQuery query = {
+	static CrmQuery query = {
 		"SELECT " MEMBER_COLUMNS " FROM crm_member.member m " MEMBER_JOINS
 		"WHERE m.member_id = ANY ($1)",
 		1, {INT8ARRAYOID}};
-	Datum	   *members = palloc(sizeof(Datum) * hash_get_num_entries(history->buyers));
+	int64	   *members = palloc(sizeof(int64) * hash_get_num_entries(history->buyers));
 	HASH_SEQ_STATUS status;
 	Buyer	   *buyer;
 	ListCell   *cell;
@@ -155,8 +154,8 @@ ReadBuyers(History *history)
 
 	hash_seq_init(&status, history->buyers);
 	while ((buyer = hash_seq_search(&status)) != NULL)
-		members[n++] = Int64GetDatum(buyer->member_id);
-	values[0] = ArrayOf(members, n, INT8OID);
+		members[n++] = buyer->member_id;
+	values[0] = IdArray(members, n);
 	history->merged = NIL;
 	VisitRows(&query, values, VisitMember, history);
 	foreach(cell, history->merged)
@@ -193,9 +192,9 @@ VisitTierStep(void *reader, const Datum *values, const bool *nulls)
 	holder->steps = lappend(holder->steps, step);
 }
 
-/* The tier that counted for a sale, by the history of the buyer. */
+/* The tier that counted for a sale when it was booked, by the history of the buyer. */
 static const Tier *
-TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked)
+TierThen(const TierSet *set, const List *steps, const Sale *sale)
 {
 	const char *code = ((TierStep *) linitial(steps))->before;
 	const char *beneath = NULL;
@@ -206,7 +205,8 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked
 	{
 		const TierStep *step = lfirst(cell);
 		const Tier *reached = FindTier(set, step->beneath);
-		bool		later = as_booked && step->booked_at != sale->settled_at
+		/* of what was booked together, the times decide */
+		bool		later = step->booked_at != sale->settled_at
 			? step->booked_at > sale->settled_at : step->at > sale->sold_at;
 
 		/* the very sale that reached it earns by it only where the tier says so */
@@ -220,22 +220,20 @@ TierThen(const TierSet *set, const List *steps, const Sale *sale, bool as_booked
 	return FindTier(set, sale->sold_at >= lapses_at ? beneath : code);
 }
 
-#define TIER_STEPS \
-	"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, " \
-	"e.from_tier, e.to_tier, e.earned_to, " \
-	"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END, " \
-	"e.booked_at FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) " \
-	"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
-
 static void
 ReadTiers(History *history)
 {
-	static BulkQuery happened = {TIER_STEPS "ORDER BY e.member_id, e.at, e.event_id", 1, {INT8ARRAYOID}};
-	static BulkQuery booked = {TIER_STEPS "ORDER BY e.member_id, e.booked_at, e.at, e.event_id", 1, {INT8ARRAYOID}};
+	static CrmQuery query = {
+		"SELECT e.member_id, e.at, CASE WHEN e.cause <> 'return' THEN e.sale_id END, "
+		"e.from_tier, e.to_tier, e.earned_to, "
+		"CASE e.cause WHEN 'manual' THEN coalesce(e.manual_until, 'infinity') WHEN 'lapse' THEN 'infinity' END, "
+		"e.booked_at FROM crm_member.member_tier_event e WHERE e.member_id = ANY ($1) "
+		"AND (e.cause = 'manual' OR (e.from_tier, e.earned_from) IS DISTINCT FROM (e.to_tier, e.earned_to)) "
+		"ORDER BY e.member_id, e.booked_at, e.at, e.event_id", 1, {INT8ARRAYOID}};
 	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Holder),
 						   .hcxt = history->context};
 	const TierSet *set = GetTierSet();
-	Datum	   *members = palloc(sizeof(Datum) * history->n);
+	int64	   *members = palloc(sizeof(int64) * history->n);
 	Datum		values[1];
 	int			n = 0;
 
@@ -255,10 +253,10 @@ ReadTiers(History *history)
 		if (found)
 			continue;
 		holder->steps = NIL;
-		members[n++] = Int64GetDatum(member->member_id);
+		members[n++] = member->member_id;
 	}
-	values[0] = ArrayOf(members, n, INT8OID);
-	VisitRows(history->as_booked ? &booked : &happened, values, VisitTierStep, history);
+	values[0] = IdArray(members, n);
+	VisitRows(&query, values, VisitTierStep, history);
 
 	for (int i = 0; i < history->n; i++)
 	{
@@ -272,7 +270,7 @@ ReadTiers(History *history)
 		holder = hash_search(history->holders, &sale->member->member_id, HASH_FIND, NULL);
 		if (holder->steps == NIL)
 			continue;
-		tier = TierThen(set, holder->steps, sale, history->as_booked);
+		tier = TierThen(set, holder->steps, sale);
 		then = palloc(sizeof(Member));
 		*then = *sale->member;
 		then->tier = tier ? tier->code : NULL;
@@ -295,14 +293,16 @@ VisitLaterPurchase(void *reader, const Datum *values, const bool *nulls)
 static void
 ReadFirstPurchases(History *history)
 {
-	static BulkQuery query = {
+	static CrmQuery query = {
 		"WITH k AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY "
 		"AS k (member_id, settled_at, sold_at, source, ref, no)) "
 		"SELECT k.no FROM k WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = k.member_id "
-		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref)) "
+		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref) "
+		"AND " IS_PURCHASE("s") ") "
 		"UNION ALL SELECT k.no FROM k JOIN crm_member.member_root a ON a.root = k.member_id "
 		"WHERE EXISTS (SELECT FROM crm_member.sale s WHERE s.member_id = a.member_id "
-		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref))",
+		"AND (s.settled_at, s.sold_at, s.source, s.ref) < (k.settled_at, k.sold_at, k.source, k.ref) "
+		"AND " IS_PURCHASE("s") ")",
 		5, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
 	static const Oid types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
 	Datum	   *columns[lengthof(types)];
@@ -360,13 +360,13 @@ VisitGiven(void *reader, Sale *sale, const Datum *values, const bool *nulls)
 static void
 ReadGiven(History *history)
 {
-	static BulkQuery by_key = {
+	static CrmQuery by_key = {
 		"SELECT e.member_id, e.sale_id, e.points_type, e.rules, e.rule_points "
 		"FROM unnest($1, $2) AS k (member_id, sale_id) "
 		"JOIN crm_member.points_entry e ON e.member_id = k.member_id AND e.sale_id = k.sale_id "
 		"WHERE e.kind = 'earn'",
 		2, {INT8ARRAYOID, INT8ARRAYOID}};
-	static BulkQuery whole = {
+	static CrmQuery whole = {
 		"SELECT e.member_id, e.sale_id, e.points_type, e.rules, e.rule_points "
 		"FROM crm_member.points_entry e WHERE e.kind = 'earn' AND e.sale_id IS NOT NULL", 0};
 
@@ -413,7 +413,6 @@ RecallSale(int64 member_id, int64 sale_id, const bool *uses)
 	RecordedSale *sales;
 	Sale	   *sale;
 
-	history->as_booked = true;
 	SPI_connect();
 	history->portal = OpenQuery(&query, values, true);
 	sale = NextSales(history, &sales) > 0 ? &sales[0].sale : NULL;

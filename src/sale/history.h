@@ -16,7 +16,7 @@ typedef struct Given
 
 typedef struct RecordedSale
 {
-	Sale		sale;			/* its member with the tier held then; NULL: a guest */
+	Sale		sale;			/* its member with the tier held when it was booked; NULL: a guest */
 	Given	   *given;
 	int			ngiven;
 } RecordedSale;

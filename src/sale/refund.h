@@ -58,8 +58,8 @@ typedef struct RefundedPoints
 	int64		taken;
 	int64		given;
 	int64		shortfall;
-	int64		shortfall_before;	/* of refunds before this one */
-	int64		charged;		/* money */
+	int64		shortfall_value;	/* money, and below */
+	int64		charged;
 } RefundedPoints;
 
 typedef struct Refund
@@ -85,6 +85,8 @@ typedef struct Refund
 /* refund_goods.c: which units come back, and what they are worth */
 extern void ReckonGoods(Refund *refund);
 extern RefundedLine *FindRefundedLine(Refund *refund, int line_no);
+/* A sum of money in a row of a query; NULL: nothing was summed. */
+extern int64 SumOfMoney(uint64 row, int column);
 /* Without trailing zeros. */
 extern Decimal RefundedQuantity(const RefundedLine *line);
 /* The share of so many of the units sold, or of none sold, the whole. */

@@ -8,8 +8,8 @@
 
 #include "catalog/pg_type.h"
 
-static int64
-MoneyColumn(uint64 row, int column)
+int64
+SumOfMoney(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = QueryColumn(row, column, &isnull);
@@ -76,8 +76,8 @@ LoadRefunded(Refund *refund)
 											   "quantity"));
 	}
 	RunQuery(&totals, values, NULL, false, 1);
-	shipping = MoneyColumn(0, 1);
-	refund->payable_before = MoneyColumn(0, 2);
+	shipping = SumOfMoney(0, 1);
+	refund->payable_before = SumOfMoney(0, 2);
 	SPI_finish();
 	return shipping;
 }

@@ -17,6 +17,7 @@ PushPointsOf(JsonbParseState **state, const Refund *refund, const RefundedPoints
 {
 	PushNumber(state, "taken_back", points->taken - points->shortfall, points->type->decimals);
 	PushNumber(state, "shortfall", points->shortfall, points->type->decimals);
+	PushNumber(state, "shortfall_value", points->shortfall_value, GetSetting()->money_scale);
 	PushNumber(state, "charged", points->charged, GetSetting()->money_scale);
 	PushNumber(state, "given_back", points->given, points->type->decimals);
 	if (refund->sale.member_id != CRM_GUEST)

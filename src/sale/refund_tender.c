@@ -20,7 +20,7 @@ RefundedPointsOf(Refund *refund, const PointsType *type)
 	foreach(cell, refund->points)
 	{
 		points = lfirst(cell);
-		if (points->type == type)
+		if (SameType(points->type, type))
 			return points;
 	}
 	points = palloc0(sizeof(RefundedPoints));
@@ -37,7 +37,6 @@ TakeBackEarned(Refund *refund, const Act *act, const PastEntry *entry)
 	int64	   *taken = TakenBack(entry);
 	int64	   *steps = palloc0(sizeof(int64) * Max(entry->nlines, 1));
 	bool		summed = strcmp(entry->type->name, MAIN_TYPE) == 0;
-	ListCell   *cell;
 
 	for (int i = 0; i < entry->nlines; i++)
 	{
@@ -50,9 +49,6 @@ TakeBackEarned(Refund *refund, const Act *act, const PastEntry *entry)
 		if (summed)
 			line->points = AddMinor(line->points, steps[i]);
 	}
-	foreach(cell, entry->type->deficit == DEFICIT_CHARGE
-			? LoadEntriesOf(entry->member_id, entry->type, entry->entry_no) : NIL)
-		points->shortfall_before = AddMinor(points->shortfall_before, ((PastEntry *) lfirst(cell))->shortfall);
 	TakeBack(act, entry, steps, &points->shortfall);
 }
 
@@ -111,19 +107,43 @@ MoneyOf(const PointsType *type, int64 points)
 						   GetSetting()->money_scale, ROUNDING_HALF_UP);
 }
 
+/* Of the sale's refunds before this one: the shortfall, and how much of its worth was not kept back. */
+static void
+LoadCharged(const Refund *refund, const PointsType *type, int64 *shortfall, int64 *owed)
+{
+	static CrmQuery query = {
+		"SELECT pg_catalog.sum((t ->> 'shortfall')::numeric), "
+		"pg_catalog.sum((t ->> 'shortfall_value')::numeric - (t ->> 'charged')::numeric) "
+		"FROM crm_member.refund r CROSS JOIN LATERAL jsonb_array_elements(r.answer -> 'points' -> 'types') t "
+		"WHERE r.member_id = $1 AND r.sale_id = $2 AND t ->> 'points_type' = $3",
+		3, {INT8OID, INT8OID, TEXTOID}};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(refund->sale.member_id);
+	values[1] = Int64GetDatum(refund->sale.sale_id);
+	values[2] = CStringGetTextDatum(type->name);
+	RunQuery(&query, values, NULL, false, 1);
+	*shortfall = PointsColumn(0, 1, type);
+	*owed = SumOfMoney(0, 2);
+}
+
 /*
  * Points that should have been taken back and are spent are kept back in money,
- * if the type says so: what all of them are worth, less that of those before.
+ * if the type says so: what all of them are worth, less that of those before; and
+ * what of that did not fit into the refunds before this one.
  */
 static void
 ChargeShortfall(Refund *refund, RefundedPoints *points, int64 money)
 {
-	int64		before = points->shortfall_before;
+	int64		before;
+	int64		owed;
 
-	if (points->type->deficit != DEFICIT_CHARGE || points->shortfall == 0)
+	if (points->type->deficit != DEFICIT_CHARGE)
 		return;
-	points->charged = Min(MoneyOf(points->type, AddMinor(before, points->shortfall)) -
-						  MoneyOf(points->type, before), money);
+	LoadCharged(refund, points->type, &before, &owed);
+	points->shortfall_value = MoneyOf(points->type, AddMinor(before, points->shortfall)) -
+		MoneyOf(points->type, before);
+	points->charged = Min(AddMinor(owed, points->shortfall_value), money);
 	refund->charged = AddMinor(refund->charged, points->charged);
 }
 

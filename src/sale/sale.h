@@ -108,6 +108,13 @@ typedef struct Sale
 #define LineEarning(line) (LinePayable(line) - (line)->points_paid)
 /* in units of 10^-QUANTITY_SCALE */
 extern int64 QuantityUnits(const SaleLine *line);
+/* Lines of no units were struck out; a sale of such lines only is no purchase. */
+#define IsBought(line) ((line)->quantity.units > 0)
+extern bool IsPurchase(const Sale *sale);
+/* The same of a settled sale in a statement. */
+#define IS_PURCHASE(s) \
+	"(" s ".amount > 0 OR EXISTS (SELECT FROM crm_member.sale_line l WHERE l.member_id = " s ".member_id " \
+	"AND l.sale_id = " s ".sale_id AND l.quantity > 0))"
 
 #define SalePayable(sale) ((sale)->amount - (sale)->discount + (sale)->shipping)
 
@@ -140,6 +147,10 @@ extern Member *LoadMember(int64 member_id);
 extern const char *BuyerTier(const Member *member, TimestampTz at, int *rank);
 /* Few rules look at the person: read when one does. */
 extern void ReadPerson(Member *member);
+/* Statuses of members that may spend, and be given something; and of all that are not merged. */
+extern const char *const active_members[];
+extern const char *const living_members[];
+extern const char *const all_members[];
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);

@@ -102,6 +102,7 @@ typedef struct Settlement
 	const Member *member;		/* of the last sale, as it left him, in the context too */
 	Standing   *standing;		/* of this member */
 	int64		member_id;		/* with whom it was booked: he, or merged into him */
+	bool		bought;			/* by sales that are about to enter the books */
 } Settlement;
 
 static void
@@ -143,12 +144,13 @@ JudgeSale(Settlement *settlement, int i)
 		{
 			settlement->member = member;
 			settlement->standing = BeginClimb(member, earned->sale->sold_at, true);
+			settlement->bought = false;
 		}
 		settlement->member_id = earned->sale->member_id;
 	}
-	if (i > 0 && !another)
-		/* the one before it is about to enter the books */
+	if (settlement->bought)
 		earned->sale->first_purchase = NO_FIRST_PURCHASE;
+	settlement->bought |= IsPurchase(earned->sale);
 	earned->sale->member = settlement->member;
 	earned->climb = NULL;
 	earned->awards = EvaluateSale(settlement->set, earned->sale, settlement->use, NULL);

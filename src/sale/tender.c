@@ -122,11 +122,10 @@ CheckTender(const Sale *sale)
 	if (sale->points_spent != 0)
 	{
 		Act			act = PointsAct(sale);
-
-		int64		available = SpendableBalance(act.member_id, act.type, act.at, DT_NOEND, true);
+		int64		available = DrawableBalance(act.member_id, act.type, act.at, true);
 
 		if (available < act.points)
-			Insufficient(&act, available);
+			Insufficient(&act, Max(0, available));
 	}
 	if (sale->stored_value != 0)
 		CheckValue(sale->member->member_id, sale->stored_value, sale->sold_at);

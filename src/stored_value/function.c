@@ -2,7 +2,7 @@
  * function.c: the functions of stored value that SQL calls.
  */
 #include "crm_member.h"
-#include "points/argument.h"
+#include "argument.h"
 #include "query.h"
 #include "setting.h"
 #include "stored_value/value_act.h"
@@ -17,7 +17,7 @@ static void
 ReadValueAct(FunctionCallInfo fcinfo, ValueAct *act, int amount, int reason, int ref, int at)
 {
 	RequireArgument(fcinfo, 0, "member_id");
-	RequireText(fcinfo, ref, "ref");
+	FilledText(fcinfo, ref, "ref");
 	if (amount >= 0 && !PG_ARGISNULL(amount))
 		act->amount = PointsArgument(fcinfo, amount, Principal());
 	act->reason = TextArgument(fcinfo, reason);

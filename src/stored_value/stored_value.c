@@ -73,30 +73,13 @@ LockValue(ValueAct *act)
 }
 
 /* What an act of that time can draw on; a debt counts against it. */
-static int64
-AvailableOf(int64 member_id, const PointsType *type, TimestampTz at)
-{
-	static CrmQuery query = {
-		"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l "
-		"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open "
-		"AND l.available_at <= $3 AND l.expires_at > greatest($3, a.expired_to)) - a.debt "
-		"FROM crm_member.points_account a WHERE a.member_id = $1 AND a.points_type = $2",
-		3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
-	Datum		values[3];
-
-	values[0] = Int64GetDatum(member_id);
-	values[1] = CStringGetTextDatum(type->name);
-	values[2] = TimestampTzGetDatum(at);
-	return RunQuery(&query, values, NULL, false, 1) == 1 ? PointsColumn(0, 1, type) : 0;
-}
-
 static ValueSplit
 Available(int64 member_id, TimestampTz at)
 {
 	ValueSplit	available;
 
-	available.principal = AvailableOf(member_id, Principal(), at);
-	available.gift = AvailableOf(member_id, Gift(), at);
+	available.principal = DrawableBalance(member_id, Principal(), at, false);
+	available.gift = DrawableBalance(member_id, Gift(), at, false);
 	return available;
 }
 
@@ -426,7 +409,7 @@ GiftOf(const ValueAct *act, TimestampTz *expires_at)
 		Expiry		expiry;
 
 		gift = AddMinor(gift, PointsColumn(row, 1, Principal()));
-		if (ParseExpiry(QueryText(row, 2), &expiry))
+		if (ParseExpiry(QueryText(row, 2), &expiry) == NULL)
 			*expires_at = Min(*expires_at, ExpiresAt(&expiry, act->at));
 	}
 	return gift;

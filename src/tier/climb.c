@@ -69,7 +69,7 @@ CountSale(Standing *standing, const EarnedSale *earned)
 		if (measure == MEASURE_SPEND)
 			AddActivity(standing, i, sale->sold_at, sale->sold_at,
 						sale->amount - sale->discount - sale->points_value);
-		else if (measure == MEASURE_SALES)
+		else if (measure == MEASURE_SALES && IsPurchase(sale))
 			AddActivity(standing, i, sale->sold_at, sale->sold_at, 1);
 	}
 	CountPoints(standing, earned);

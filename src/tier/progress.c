@@ -2,6 +2,7 @@
  * progress.c: what a member has towards the next tier, and what is lacking.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "query.h"
 #include "tier/tier.h"
 
@@ -43,10 +44,9 @@ PG_FUNCTION_INFO_V1(crm_tier_progress);
 Datum
 crm_tier_progress(PG_FUNCTION_ARGS)
 {
-	static const char *const everybody[] = {"active", "inactive", "lost", "cancelled", NULL};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int64		member_id;
-	TimestampTz as_of = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz as_of = MomentArgument(fcinfo, 1, GetCurrentTransactionStartTimestamp());
 	bool		every_tier = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	MemoryContext context = CurrentMemoryContext;
 	Standing   *standing;
@@ -55,7 +55,7 @@ crm_tier_progress(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
-	member_id = RequireMember(PG_GETARG_INT64(0), everybody);
+	member_id = RequireMember(PG_GETARG_INT64(0), all_members);
 	SPI_connect();
 	standing = LoadStanding(member_id, false, context);
 	if (standing == NULL)

@@ -8,6 +8,7 @@
  * depend on when the review is run, but for sales that came between.
  */
 #include "crm_member.h"
+#include "argument.h"
 #include "member/member.h"
 #include "query.h"
 #include "setting.h"
@@ -238,16 +239,15 @@ PG_FUNCTION_INFO_V1(crm_review_tier);
 Datum
 crm_review_tier(PG_FUNCTION_ARGS)
 {
-	static const char *const living[] = {"active", "inactive", "lost", NULL};
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz as_of = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz as_of = MomentArgument(fcinfo, 1, GetCurrentTransactionStartTimestamp());
 	int64		member_id;
 	Standing   *standing;
 	List	   *changes = NIL;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	member_id = RequireMember(PG_GETARG_INT64(0), living);
+	member_id = RequireMember(PG_GETARG_INT64(0), living_members);
 	SPI_connect();
 	standing = LoadStanding(member_id, true, context);
 	if (standing != NULL)

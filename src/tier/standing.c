@@ -135,10 +135,10 @@ LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 		2, {INT8OID, TIMESTAMPTZOID}};
 	static CrmQuery sales = {
 		"SELECT s.sold_at, s.sold_at, 1::numeric FROM crm_member.sale s "
-		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL "
+		"WHERE s.member_id = $1 AND s.sold_at >= $2 AND s.settled_at IS NOT NULL AND " IS_PURCHASE("s") " "
 		"UNION ALL SELECT s.sold_at, s.sold_at, -1 "
 		"FROM crm_member.refund r JOIN crm_member.sale s ON s.member_id = $1 AND s.sale_id = r.sale_id "
-		"WHERE r.member_id = $1 AND r.complete AND s.sold_at >= $2",
+		"WHERE r.member_id = $1 AND r.complete AND s.sold_at >= $2 AND " IS_PURCHASE("s"),
 		2, {INT8OID, TIMESTAMPTZOID}};
 	static CrmQuery points = {
 		"SELECT e.at, coalesce(l.available_at, e.at), e.points "
@@ -154,7 +154,7 @@ LoadSeries(Standing *standing, int series, int64 member_id, TimestampTz since)
 		"ON l.member_id = $1 AND l.points_type = $3 AND l.lot_no = e.entry_no "
 		"WHERE r.member_id = $1 AND r.points_type = $3 AND r.kind = 'reverse' "
 		"AND r.of_entry IS NOT NULL AND e.at >= $2 AND e.kind IN ('earn', 'award', 'adjust') "
-		"AND (e.kind <> 'earn' OR e.at < $4 OR e.at >= $5)",
+		"AND (e.kind <> 'earn' OR e.at < $4 OR e.at >= $5) AND (r.at < $4 OR $4 = $5)",
 		5, {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	static CrmQuery *const queries[] = {&spend, &sales, &points};	/* by TierMeasure */
 	const TierSeries *what = &standing->set->series[series];

@@ -33,7 +33,7 @@ LoadTiers(TierSet *set)
 		tier->code = QueryText(i, 1);
 		tier->name = QueryText(i, 2);
 		tier->rank = DatumGetInt16(QueryColumn(i, 3, &isnull));
-		if (!ParseExpiry(QueryText(i, 4), &tier->validity))
+		if (ParseExpiry(QueryText(i, 4), &tier->validity) != NULL)
 			elog(ERROR, "validity of tier \"%s\" is not understood", tier->code);
 		tier->grace_days = DatumGetInt32(QueryColumn(i, 5, &isnull));
 		tier->at_once = DatumGetBool(QueryColumn(i, 6, &isnull));

@@ -122,7 +122,8 @@ typedef struct Standing
 	Holding		holding;
 	ActivityList *series;		/* as set->series */
 	TimestampTz latest;			/* activity known */
-	TimestampTz replayed_from;	/* what sales from then to before the other earned does not count */
+	/* where they differ: what sales of the time between them earned does not count, nor what was taken back since */
+	TimestampTz replayed_from;
 	TimestampTz replayed_to;
 } Standing;
 
@@ -181,6 +182,8 @@ typedef struct TierReplay TierReplay;
 extern TierReplay *BeginTierReplay(const RuleSet *set, TimestampTz from, TimestampTz to);
 /* Before a sale is evaluated: give its buyer the tier he would have held. */
 extern void ReplayBuyer(TierReplay *replay, Sale *sale);
+/* Does any of it come back later?  Then what its lines earn is to be known. */
+extern bool ReplayReturns(TierReplay *replay, const Sale *sale);
 /* And after it: count what it earned. */
 extern void ReplayClimb(TierReplay *replay, const RuleSet *set, RuleUse *use, EarnedSale *earned);
 

@@ -123,7 +123,13 @@ WITH relation AS (
   FROM relation r
   WHERE r.relname IN (SELECT name FROM shared_table WHERE reason = 'configuration')
     AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid
-                      AND g.tgfoid = 'crm_member.touch_configuration'::regproc)
+                      AND g.tgfoid = 'crm_member.touch_configuration'::regproc AND g.tgtype & 1 = 0 AND g.tgenabled = 'O')
+  UNION ALL
+  SELECT 'lacks the trigger touch_configuration_replicated', 'pg_class'::regclass, oid, 0
+  FROM relation r
+  WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgfoid = 'crm_member.touch_configuration'::regproc)
+    AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid
+                      AND g.tgfoid = 'crm_member.touch_configuration'::regproc AND g.tgtype & 1 = 1 AND g.tgenabled = 'R')
 )
 SELECT i.type || ' ' || i.identity AS object, p.problem
 FROM problem p, pg_identify_object(p.classid, p.oid, p.subid) i
@@ -198,5 +204,5 @@ ORDER BY p.oid::regprocedure::text COLLATE "C";
 -- what fires on the rows of a member
 SELECT t.tgrelid::regclass AS table, t.tgname AS trigger, t.tgfoid::regproc AS function, t.tgtype & 1 = 1 AS for_each_row
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-WHERE c.relnamespace = 'crm_member'::regnamespace AND NOT t.tgisinternal AND t.tgname <> 'touch_configuration'
+WHERE c.relnamespace = 'crm_member'::regnamespace AND NOT t.tgisinternal AND t.tgfoid <> 'crm_member.touch_configuration'::regproc
 ORDER BY 1, 2;

@@ -7,8 +7,7 @@
 -- uses of coupons that are given back. A case that fails is printed as it was.
 --
 \getenv tests PG_ABS_SRCDIR
-\set random :tests '/sql/include/random.sql'
-\i :random
+\i :tests/sql/include/random.sql
 
 -- points of two types, by line and by sale, of what is paid after discounts and points
 INSERT INTO crm_member.points_type (points_type, name) VALUES ('stars', 'Stars');

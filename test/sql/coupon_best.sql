@@ -7,8 +7,7 @@
 -- which an attribute of the sale calls in.
 --
 \getenv tests PG_ABS_SRCDIR
-\set random :tests '/sql/include/random.sql'
-\i :random
+\i :tests/sql/include/random.sql
 SELECT setseed(0.4);
 
 CREATE FUNCTION pg_temp.a_template(i int) RETURNS void

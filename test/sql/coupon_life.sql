@@ -2,13 +2,8 @@
 -- The life of a coupon: made, issued, imported, held, used, void; its limits;
 -- every refusal.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
-SET search_path = crm_member, public;
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/shanghai.sql
 SET timezone = 'UTC';
 INSERT INTO member (member_id, tags) VALUES (11, '{vip}'), (12, '{}');
 INSERT INTO member (member_id, status, merged_into) VALUES (13, 'merged', 11);
@@ -51,6 +46,7 @@ SELECT generate_coupons('TEN', 5, 'batch 1');
 SELECT generate_coupons('TEN', 6, 'batch 1');
 SELECT generate_coupons('TEN', 0);
 SELECT issue_coupon('TEN', 11);
+SELECT issue_coupon('TEN', 11, '');
 SELECT issue_coupon('TEN', 99, 'i1');
 SELECT issue_coupon('NONE', 11, 'i1');
 SELECT issue_coupon('AUTO', 11, 'i1');
@@ -70,6 +66,16 @@ SELECT import_coupon('WEEK', 'MARKET-1');
 SELECT import_coupon('TEN', 'AAAA-AAAA-AAAA') IS NOT NULL AS imported;
 SELECT import_coupon('TEN', '双十一') IS NOT NULL AS imported;
 \set VERBOSITY default
+-- characters are counted, not bytes; a text that can be no code is refused by a sale and does not stop it
+SELECT import_coupon('TEN', repeat('双', 200)) IS NOT NULL AS imported;
+SELECT import_coupon('TEN', repeat('双', 201));
+SELECT c ->> 'status' AS status, c ->> 'sqlstate' AS sqlstate, left(c ->> 'code', 3) AS code
+FROM jsonb_array_elements(quote(jsonb_build_object('lines', '[{"price": 20}]'::jsonb,
+  'coupons', jsonb_build_array(repeat('双', 200), repeat('双', 201), '  '))) -> 'coupons') c;
+-- a long code is cut between characters, so that every client can read of it
+SELECT void_coupon(repeat('双', 50));
+SELECT repeat('双', 50)::coupon_code;
+SELECT redeem_coupon(repeat('双', 50), '{"lines": [{"price": 20}]}', 'r1');
 
 CREATE FUNCTION pg_temp.judge(code text, sale jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
   SELECT concat_ws(' | ', valid, sqlstate, reason, discount, lines)

@@ -7,8 +7,7 @@
 -- search has no choice and what it gives can be reckoned one after the other.
 --
 \getenv tests PG_ABS_SRCDIR
-\set random :tests '/sql/include/random.sql'
-\i :random
+\i :tests/sql/include/random.sql
 
 -- share an amount, no more on a line than its room; what does not fit goes round again
 CREATE FUNCTION pg_temp.place(amount numeric, weights numeric[], rooms numeric[], allocation text) RETURNS numeric[]

@@ -5,8 +5,7 @@
 -- Each sale has one promotion, so what it gives can be reckoned by itself.
 --
 \getenv tests PG_ABS_SRCDIR
-\set random :tests '/sql/include/random.sql'
-\i :random
+\i :tests/sql/include/random.sql
 
 -- n lines of: amount, what the till left of it, floor, quantity, good for X, good for Y
 CREATE TEMP TABLE line (i int PRIMARY KEY, amount numeric, remains numeric, least numeric, quantity numeric, category text, tax_rate numeric,

@@ -2,12 +2,8 @@
 -- Expiry of many accounts, alone and with background workers: the same entries
 -- and balances, and those that plain SQL finds.
 --
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_type (points_type, name, decimals) VALUES ('cents', 'Cents', 2), ('zeal', 'Zeal', 0);
 INSERT INTO member (member_id) SELECT generate_series(1, 3000);
 

@@ -1,14 +1,8 @@
 --
 -- Expiry and clearing, booked in batches, and balances through it all.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 CREATE TEMP TABLE m AS SELECT i, register_member(source => 'test', external_id => i::text) AS id FROM generate_series(1, 7) i;
 SELECT count(award_points(id, 10 * i, 'a', 'a1', at => '2026-01-01', expires_at => '2026-03-01')),

@@ -1,14 +1,8 @@
 --
 -- Points set aside: what holds bind, capture and release, in parts and in time.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup();
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SELECT register_member(source => 'test', external_id => '1') AS one \gset
 SELECT award_points(:one, 100, 'soon', 'a1', at => '2026-01-01', expires_at => '2026-03-01');
 SELECT award_points(:one, 50, 'late', 'a2', at => '2026-01-01', expires_at => '2026-06-01');
@@ -89,6 +83,10 @@ SELECT kind, points, balance, at FROM points_entry WHERE member_id = :one ORDER 
 UPDATE points_type SET hold_period = '2 days' WHERE points_type = 'points';
 SELECT hold_points(:one, 1, 'cart', 'h7', at => '2026-03-25 10:00+00');
 SELECT expires_at FROM points_hold WHERE ref = 'h7';
+
+-- what is said to be earlier than the hold is booked with it, so that no day had more than was granted
+SELECT hold_points(:one, 2, 'cart', 'h8', at => '2026-03-28'), capture_points(:one, 'h8', 1, release_rest => false, at => '2026-03-26'), release_points(:one, 'h8', at => '2026-03-26');
+SELECT kind, points, at FROM points_entry WHERE of_entry = (SELECT hold_no FROM points_hold WHERE ref = 'h8') ORDER BY entry_no;
 
 -- each lot's held points stand in its entry, and every balance is explained
 SELECT * FROM verify_ledger();

@@ -2,14 +2,8 @@
 -- The job that books what expired and timed out changes nothing: the same acts
 -- with and without it in between leave the same lots, debts and answers.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SET datestyle = 'ISO';
 INSERT INTO points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);
 

@@ -2,14 +2,8 @@
 -- A sale of three lines returned in every way there is: all orders, all splits.
 -- Whatever the way, money, discounts, earned and spent points end at exactly zero.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SET synchronous_commit = off;
 UPDATE points_type SET money_value = 0.01;
 INSERT INTO points_type (points_type, name, decimals) VALUES ('miles', 'Miles', 2);

@@ -15,7 +15,18 @@ SELECT register_member(source => 'test', external_id => '1') AS one \gset
 SELECT register_member(source => 'test', external_id => '2') AS two \gset
 
 SELECT e, is_expiry(e) FROM unnest(ARRAY['never', 'Never', '12 months', '36 hours', 'end of month', 'end of month + 2', 'end of year+1', '2019-12-31', 'inactive 12 months', 'INACTIVE 90 days',
-  '', 'sometimes', '-1 day', '0 days', '12', '1 day 12', 'inactive 12', ' 12.5 ', '12months', '1 day 12:00', 'P1Y', 'end of month -1', 'end of month + x', 'end of year + 1001', 'end of week', '2019-02-30', 'inactive', 'inactive never', 'inactive 2019-12-31', 'inactive end of year', 'inactive -1 day']) e;
+  '', 'sometimes', '-1 day', '0 days', '12', '1 day 12', 'inactive 12', ' 12.5 ', '12months', '1 day 12:00', 'P1Y', 'end of month -1', 'end of month + x', 'end of year + 1001', 'end of week', '2019-02-30', 'inactive', 'inactive never', 'inactive 2019-12-31', 'inactive end of year', 'inactive -1 day',
+  '1000 years', '12 months -1 day', '1 day -23 hours', '-1 day 36 hours', '1 month -28 days',
+  '1001 years', '100000000 years', '400000 days', '99999999 hours', 'inactive 2000 years', '1 month -29 days', '1 month -672 hours', '1 day -24 hours', '1 year -1 year', '-178000000 years', 'infinity', 'end of month + 99999999999999999999']) e;
+-- what is refused says why
+INSERT INTO points_type (points_type, name, expiry) VALUES ('x', 'X', '100000000 years');
+INSERT INTO points_type (points_type, name, expiry) VALUES ('x', 'X', '12');
+INSERT INTO points_rule (rule_code, award, expiry) VALUES ('x', 'fixed', '0 days');
+INSERT INTO points_rule (rule_code, award, expiry) VALUES ('x', 'fixed', 'end of month + 1001');
+INSERT INTO tier (tier_code, name, rank, validity) VALUES ('x', 'X', 1, 'rolling 1 year');
+INSERT INTO points_rule (rule_code, award, pending) VALUES ('x', 'fixed', '100000 years');
+INSERT INTO points_type (points_type, name, reinstatement) VALUES ('x', 'X', '100000 years');
+SELECT count(*) FROM simulate_rules('2026-01-01', '2026-02-01', '[{"award": "fixed", "expiry": "-1 day"}]');
 
 -- one type a policy, one lot a moment
 INSERT INTO points_type (points_type, name, expiry)
@@ -114,3 +125,12 @@ SELECT * FROM verify_ledger();
 INSERT INTO points_rule (rule_code, award, points, expiry) VALUES ('r', 'fixed', 1, 'inactive 1 month');
 INSERT INTO tier (tier_code, name, rank, validity) VALUES ('t', 'T', 1, 'inactive 1 month');
 INSERT INTO points_type (points_type, name, expiry) VALUES ('r', 'R', 'inactive');
+
+-- what is given back so late that its new life is over too, and booked, is booked as expired at once
+\set VERBOSITY default
+SELECT award_points(:two, 6, 'x', 'b4', 'back', at => '2021-01-10', expires_at => '2021-02-01') > 0 AS given, spend_points(:two, 6, 'x', 'b5', 'back', '2021-01-11') AS spent;
+CALL expire_points('2021-06-01');
+SELECT reverse_points('b5', :two, at => '2021-02-05') AS "given back";
+SELECT points_balance(:two, 'back', '2021-02-06') AS then, points_balance(:two, 'back') AS now;
+SELECT kind, points, balance, at FROM points_entry WHERE member_id = :two AND points_type = 'back' ORDER BY entry_no DESC LIMIT 2;
+SELECT * FROM verify_ledger();

@@ -3,14 +3,8 @@
 -- nothing was made, and every book agrees with every other. The seed is fixed;
 -- should a book not agree, the whole story of its member is printed.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SET synchronous_commit = off;
 SELECT setseed(0.5);
 INSERT INTO points_rule (rule_code, award, points, scope) VALUES ('base', 'per_amount', 1.7, 'line');

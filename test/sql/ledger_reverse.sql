@@ -2,14 +2,8 @@
 -- Points taken back and given back: whole, in parts, by line, with every policy
 -- for what is not there any more.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_type (points_type, name, deficit, money_value, reinstatement) VALUES
   ('clamp', 'Clamp', 'clamp', NULL, NULL), ('refuse', 'Refuse', 'refuse', NULL, NULL),
   ('charge', 'Charge', 'charge', 0.01, NULL), ('anew', 'Reinstated', 'allow', NULL, '30 days');
@@ -154,4 +148,24 @@ SELECT hold_points(:two, 60, 'too much', 's5');
 SELECT adjust_points(:two, 0, 'nothing', 'j6', actor => 'ann');
 SELECT adjust_points(:two, 1, 'nobody', 'j6', actor => '');
 SELECT award_points(:two, 1, 'no ref', '');
+-- nothing is given back before it was spent
+SELECT spend_points(:two, 5, 'spent', 's6', at => '2026-03-02'), reverse_points('s6', :two, at => '2026-02-20');
+SELECT kind, points, at FROM points_entry WHERE of_entry = (SELECT entry_no FROM points_entry WHERE ref = 's6');
+SELECT points_balance(:two, as_of => '2026-02-25'), points_balance(:two, as_of => '2026-03-03');
+
+-- an act on several entries is told its first result, and is not taken for another
+INSERT INTO points_rule (rule_code, award, points, pending, scope) VALUES ('now', 'per_amount', 1, NULL, 'line'), ('later', 'per_amount', 0.5, '1 day', 'line');
+SELECT register_member(source => 'test', external_id => '3') AS three \gset
+SELECT checkout(jsonb_build_object('ref', 'parts', 'member_id', :three, 'sold_at', '2026-03-01', 'lines', '[{"price": 100}, {"price": 40}]'::jsonb))->'sale_id' AS parts \gset
+SELECT n, reverse_points(NULL, :three, 120, line_no => 1, sale_id => :parts, reversal_ref => 'p1', at => '2026-03-03') FROM generate_series(1, 3) n;
+SELECT n, reverse_points(NULL, :three, sale_id => :parts, reversal_ref => 'p2', at => '2026-03-04') FROM generate_series(1, 3) n;
+SELECT award_points(:three, 100, 'a', 'a3', at => '2026-03-05') > 0 AS given, hold_points(:three, 60, 'h', 'h3', at => '2026-03-05') AS held,
+       capture_points(:three, 'h3', 20, capture_ref => 'c1', release_rest => false, at => '2026-03-05'), capture_points(:three, 'h3', 25, capture_ref => 'c2', at => '2026-03-05');
+SELECT n, reverse_points('h3', :three, 30, reversal_ref => 'p3', at => '2026-03-06') FROM generate_series(1, 3) n;
+SELECT entry_no, kind, points, balance, of_entry, ref, line_nos, line_points FROM points_entry WHERE member_id = :three AND kind IN ('reverse', 'return') ORDER BY entry_no;
+\set VERBOSITY sqlstate
+SELECT reverse_points(NULL, :three, 120, line_no => 2, sale_id => :parts, reversal_ref => 'p1', at => '2026-03-03');
+SELECT reverse_points(NULL, :three, 110, sale_id => :parts, reversal_ref => 'p1', at => '2026-03-03');
+SELECT reverse_points('h3', :three, 20, reversal_ref => 'p1', at => '2026-03-06');
+\set VERBOSITY default
 SELECT * FROM verify_ledger();

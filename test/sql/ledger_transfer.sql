@@ -1,14 +1,8 @@
 --
 -- Points between members and between points types.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_type (points_type, name, decimals, expiry) VALUES ('miles', 'Miles', 1, 'end of year');
 INSERT INTO points_conversion (from_type, to_type, rate) VALUES ('points', 'miles', 0.25), ('miles', 'points', 3);
 INSERT INTO points_conversion (from_type, to_type, rate) VALUES ('miles', 'miles', 1);
@@ -38,6 +32,12 @@ SELECT reverse_points('a1', :one, at => '2026-02-03');
 SELECT transfer_points(:two, :one, 2, 'back', 't2', at => '2026-02-04');
 SELECT balance, debt FROM points_account WHERE member_id = :one;
 
+-- not into points that would have expired already; once it is done, a retry is told so whatever became of their type
+UPDATE points_type SET expiry = '2026-01-31' WHERE points_type = 'miles';
+SELECT convert_points(:two, 1, 'points', 'miles', 'late', at => '2026-02-04');
+SELECT convert_points(:two, 13, 'points', 'miles', 'c1', at => '2026-02-02');
+UPDATE points_type SET expiry = 'end of year' WHERE points_type = 'miles';
+
 \set VERBOSITY sqlstate
 SELECT transfer_points(:one, :two, 1, 'none left', 't3', at => '2026-02-05');
 SELECT transfer_points(:two, :two, 1, 'self', 't3');
@@ -53,6 +53,10 @@ SELECT convert_points(:two, 1, 'points', 'points', 'c3');
 SELECT convert_points(:two, 0.1, 'miles', 'points', 'c3', at => '2026-02-05');
 SELECT convert_points(:two, 1000, 'points', 'miles', 'c3');
 SELECT convert_points(:two, 12, 'points', 'miles', 'c1');
+INSERT INTO points_type (points_type, name) VALUES ('other', 'Other');
+INSERT INTO points_conversion (from_type, to_type, rate) VALUES ('points', 'other', 1);
+SELECT convert_points(:two, 13, 'points', 'other', 'c1', at => '2026-02-02');
+SELECT convert_points(:two, 13, 'points', 'miles', 'c1', at => '2026-02-02') = 2 AS first;
 SELECT set_member_status(:one, 'lost', 'test');
 SELECT transfer_points(:two, :one, 1, 'lost', 't4', at => '2026-02-05');
 SELECT transfer_points(:one, :two, 1, 'lost', 't4', at => '2026-02-05');

@@ -1,14 +1,8 @@
 --
 -- verify_ledger() finds what somebody with all rights breaks, each by itself.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 INSERT INTO points_rule (rule_code, award, points, scope) VALUES ('lines', 'per_amount', 1, 'line');
 SELECT register_member(source => 'test', external_id => '1') AS one \gset
 SELECT register_member(source => 'test', external_id => '2') AS two \gset

@@ -123,6 +123,17 @@ SELECT pg_temp.sell('late 6b', '{"member_id": 6}', 10, '{"coupons": ["LATE"]}'),
 SELECT member_id, uses FROM crm_member.coupon_tally WHERE template_code = 'late' ORDER BY 1;
 SELECT valid, sqlstate FROM crm_member.validate_coupon('LATE', '{"member_id": 5, "lines": [{"price": 10}]}');
 
+-- points that the survivor paid for a sale of the other go back to the survivor's lots, or anew once those have expired
+UPDATE crm_member.points_type SET money_value = 0.01, reinstatement = '30 days' WHERE points_type = 'points';
+SELECT crm_member.merge_members(5, '{6}', 'm56 again', '{"override_distinct": true}')->'survivor' AS survivor;
+SELECT crm_member.award_points(5, 700, 'gift', 'paying', at => '2026-06-01', expires_at => '2026-06-20') > 0 AS given;
+SELECT r->'points'->'spent' AS spent FROM crm_member.checkout('{"ref": "paid 6", "member_id": 6, "points": 300, "sold_at": "2026-06-10", "lines": [{"price": 20, "quantity": 2}]}') AS r;
+SELECT n, r->'points'->'given_back' AS given_back FROM unnest(ARRAY['2026-06-15', '2026-06-25']) WITH ORDINALITY AS u (day, n),
+  crm_member.refund(jsonb_build_object('ref', 'back 6 ' || n, 'sale_ref', 'paid 6', 'refunded_at', day, 'lines', '[{"line_no": 1, "quantity": 1}]'::jsonb)) AS r;
+SELECT e.member_id, e.kind, e.points, l.points AS anew, (l.expires_at AT TIME ZONE 'Asia/Shanghai')::date AS to_day
+  FROM crm_member.points_entry e LEFT JOIN crm_member.points_lot l ON l.member_id = e.member_id AND l.points_type = e.points_type AND l.lot_no = e.entry_no
+ WHERE e.kind = 'return' AND e.sale_id = (SELECT sale_id FROM crm_member.sale_ref WHERE ref = 'paid 6') ORDER BY e.entry_no;
+SELECT count(*) AS violations FROM crm_member.verify_ledger();
 -- a tier reached while they were one holds for its period, whoever joins and leaves again; apart, each has what its own acts justified then
 INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('busy', 'A busy month', 50);
 INSERT INTO crm_member.tier_rule (tier_code, measure, threshold, calendar) VALUES ('busy', 'spend', 500, 'month');

@@ -3,8 +3,7 @@
 -- beside figures worked out by hand.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 INSERT INTO points_type (points_type, name, decimals) VALUES ('growth', 'Growth', 0), ('acme', 'Points of the brand acme', 2);
 UPDATE points_type SET money_value = 0.01 WHERE points_type = 'points';
 INSERT INTO member (member_id, kind, joined_at) VALUES (1, 'consumer', '2026-01-01'), (2, 'dealer', '2026-01-01'), (3, 'consumer', '2026-01-01');

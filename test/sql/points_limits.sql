@@ -3,8 +3,7 @@
 -- for the person, whoever is merged.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 40) g;
 INSERT INTO points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1), ('other', 'fixed', 1000);
 -- what base gives: foretold and given

@@ -248,3 +248,13 @@ INSERT INTO crm_member.points_rule (rule_code, award, points, points_type) VALUE
 INSERT INTO crm_member.points_rule (rule_code, award, points, expiry) VALUES ('x', 'fixed', 1, 'soon');
 INSERT INTO crm_member.points_rule (rule_code, award, points, valid_from, valid_to) VALUES ('x', 'fixed', 1, '2026-02-01', '2026-01-01');
 DROP TABLE public.failed;
+
+-- a retry is answered as the sale was, rules of several points types in the same order too
+INSERT INTO crm_member.points_type (points_type, name, decimals) VALUES ('成长', 'Growth', 1), ('Brand', 'Brand', 2), ('miles', 'Miles', 0);
+INSERT INTO crm_member.points_rule (rule_code, award, points, points_type, priority, pending, scope)
+SELECT t || n, 'per_amount', 0.5, t, 10 - n, CASE WHEN n % 2 = 0 THEN interval '1 day' END, CASE WHEN n % 3 = 0 THEN 'line' ELSE 'sale' END
+FROM generate_series(1, 6) n, unnest(ARRAY['points', '成长', 'Brand', 'miles']) t;
+WITH sale AS MATERIALIZED (
+  SELECT jsonb_build_object('ref', 'types', 'member_id', crm_member.register_member(source => 'test', external_id => 'types'), 'lines', '[{"price": 3}, {"price": 5}]'::jsonb) AS s
+), first AS MATERIALIZED (SELECT s, crm_member.checkout(s) AS a FROM sale)
+SELECT a = crm_member.checkout(s) AS same, jsonb_array_length(a->'points'->'rules') AS rules FROM first;

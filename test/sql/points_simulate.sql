@@ -3,8 +3,7 @@
 -- again what they gave, whatever is summed, however the rows are found.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01' FROM generate_series(1, 12) g;
 INSERT INTO points_type (points_type, name, decimals) VALUES ('growth', 'Growth', 2);
 INSERT INTO tier (tier_code, name, rank, at_once) VALUES ('silver', 'Silver', 1, false), ('gold', 'Gold', 2, true);

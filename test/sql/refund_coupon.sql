@@ -1,14 +1,8 @@
 --
 -- What becomes of coupons, limits and members when sales come back.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SELECT register_member(source => 'test', external_id => '1') AS one, register_member(source => 'test', external_id => '2') AS two \gset
 UPDATE points_type SET money_value = 0.01 WHERE points_type = 'points';
 INSERT INTO points_rule (rule_code, award, points, scope) VALUES ('base', 'per_amount', 1, 'line');

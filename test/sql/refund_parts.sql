@@ -1,14 +1,8 @@
 --
 -- Refunds: any order and number of parts ends at exactly zero.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SELECT register_member(source => 'test', external_id => '1') AS one \gset
 INSERT INTO points_rule (rule_code, award, points, scope) VALUES ('lines', 'per_amount', 1.5, 'line');
 INSERT INTO points_rule (rule_code, award, points) VALUES ('visit', 'fixed', 10);

@@ -1,14 +1,8 @@
 --
 -- Sales paid with points and stored value, and taken back.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SELECT register_member(source => 'test', external_id => '1') AS one \gset
 INSERT INTO points_rule (rule_code, award, points, scope) VALUES ('base', 'per_amount', 1, 'line');
 UPDATE points_type SET money_value = 0.01, tender_share = 50, tender_multiple = 100 WHERE points_type = 'points';
@@ -72,4 +66,20 @@ UPDATE points_type SET money_value = NULL WHERE points_type = 'points';
 SELECT checkout(sale('S4', :one, 100, 0));
 \set VERBOSITY default
 SELECT count(*) FROM sale_ref WHERE ref = 'S4';
+
+-- quote() foretells checkout() also of a sale that comes late, which finds what later acts have left
+UPDATE points_type SET money_value = 0.01, tender_share = 100, tender_multiple = NULL WHERE points_type = 'points';
+SELECT register_member(source => 'test', external_id => '2') AS two \gset
+SELECT award_points(:two, 1000, 'a', 'a1', at => '2026-01-01');
+SELECT spend_points(:two, 800, 's', 's1', at => '2026-06-01');
+SELECT quote(sale('S5', :two, 300, 0));
+SELECT checkout(sale('S5', :two, 300, 0));
+SELECT reverse_points('s1', at => '2026-06-02', member_id => :two);
+SELECT quote(sale('S5', :two, 900, 0)) #>> '{points,spent}' AS spent;
+SELECT checkout(sale('S5', :two, 900, 0)) #>> '{points,spent}' AS spent;
+-- and one after an authorisation has timed out
+SELECT top_up_stored_value(:two, 20, 'cash', 't1', gift => 5, at => '2026-01-01');
+SELECT authorise_stored_value(:two, 24, 'cart', 'h1', expires_at => '2026-04-30', at => '2026-04-01');
+SELECT quote(sale('S6', :two, 0, 25)) #>> '{stored_value,spent}' AS spent;
+SELECT checkout(sale('S6', :two, 0, 25)) #>> '{stored_value,spent}' AS spent;
 SELECT * FROM verify_ledger();

@@ -2,14 +2,9 @@
 -- Reports against brute force, over random histories: what tills were answered is
 -- kept aside and summed by loops; points lot by lot and entry by entry.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/shanghai.sql
 SET timezone = 'America/New_York';
-SET search_path = crm_member, public;
 UPDATE points_type SET money_value = 0.01, expiry = '6 months', deficit = 'allow';
 INSERT INTO points_type (points_type, name, decimals, expiry, money_value) VALUES ('miles', 'Miles', 2, 'end of month + 2', NULL);
 INSERT INTO points_conversion VALUES ('points', 'miles', 0.5, 'floor');

@@ -2,8 +2,7 @@
 -- Reports of points, against figures worked out by hand and against the books.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 UPDATE points_type SET money_value = 0.01, deficit = 'allow';

@@ -2,8 +2,7 @@
 -- Reports of stores and members, against figures worked out by hand and against the sales.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET datestyle = 'ISO';
 INSERT INTO member (member_id, store, joined_at) VALUES (1, 'S1', '2026-04-01 00:00'), (2, 'S1', '2026-04-30 23:59'), (3, NULL, '2026-04-01'), (4, 'S2', '2026-03-01'), (5, 'S2', '2026-03-01');
 CREATE FUNCTION pg_temp.buy(ref text, member_id bigint, store text, at text, lines text, shipping numeric DEFAULT 0) RETURNS text LANGUAGE sql AS $$

@@ -105,6 +105,17 @@ SELECT crm_member.checkout('{"ref": "r", "member_id": 1, "lines": [{"price": 5}]
 SELECT * FROM pg_temp.try('{"ref": "r", "member_id": 1, "lines": [{"price": 6}]}');
 SELECT * FROM pg_temp.try('{"ref": "r", "lines": [{"price": 5}]}');
 SELECT * FROM pg_temp.try('{"ref": "r", "source": "web", "member_id": 1, "lines": [{"price": 6}]}');
+-- however far apart what changed stands: each line against each of ninety, changed together or with one another
+SELECT crm_member.checkout(jsonb_build_object('ref', 'long', 'lines', jsonb_agg(jsonb_build_object('price', i % 40, 'quantity', 1) ORDER BY i),
+  'attrs', '{"change": -1}'::jsonb)) ->> 'amount' FROM generate_series(1, 90) i;
+SELECT * FROM pg_temp.try((SELECT jsonb_build_object('ref', 'long', 'lines', jsonb_agg(jsonb_build_object('price', i % 40, 'quantity', 1) ORDER BY i),
+  'attrs', '{"change": 1}'::jsonb) FROM generate_series(1, 90) i));
+SELECT DISTINCT kind, refusal FROM generate_series(1, 89) a, generate_series(2, 90) b, (VALUES ('both'), ('swapped')) k (kind),
+LATERAL (SELECT jsonb_agg(jsonb_build_object('price', CASE i WHEN a THEN CASE kind WHEN 'both' THEN 77 ELSE b % 40 END
+                                             WHEN b THEN CASE kind WHEN 'both' THEN 77 ELSE a % 40 END ELSE i % 40 END, 'quantity', 1) ORDER BY i) AS lines
+         FROM generate_series(1, 90) i) l,
+LATERAL (SELECT t.refusal FROM pg_temp.try(jsonb_build_object('ref', 'long', 'lines', lines, 'attrs', '{"change": -1}'::jsonb)) t LIMIT 1) t
+WHERE a < b AND a % 7 = 1 AND (kind = 'both' OR a % 40 <> b % 40) ORDER BY 1, 2;
 \pset tuples_only off
 SELECT source, ref, member_id, payable FROM crm_member.sale WHERE ref = 'r' ORDER BY source;
 

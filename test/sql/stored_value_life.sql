@@ -1,14 +1,8 @@
 --
 -- Stored value: topping up, spending, authorising, giving back, closing.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
-SET search_path = crm_member, public;
-SET timezone = 'UTC';
+\getenv tests PG_ABS_SRCDIR
+\i :tests/sql/include/utc.sql
 SELECT register_member(source => 'test', external_id => '1') AS one \gset
 SELECT register_member(source => 'test', external_id => '2') AS two \gset
 CREATE VIEW act AS SELECT kind, ref, of_ref, amount, principal, gift, balance FROM stored_value_act ORDER BY member_id, booked_at, at, ref;

@@ -2,8 +2,7 @@
 -- Sales that come as rows leave the same tiers, history and points as the same sales rung up.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET datestyle = 'ISO';
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 INSERT INTO tier (tier_code, name, rank, multiplier, at_once) VALUES ('basic', 'Basic', 0, NULL, false), ('silver', 'Silver', 1, 1.2, false),

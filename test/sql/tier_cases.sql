@@ -3,8 +3,7 @@
 -- hand from what the rules of tiers say.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET timezone = 'UTC';
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');
 UPDATE points_type SET money_value = 1 WHERE points_type = 'points';

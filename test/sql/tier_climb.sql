@@ -2,8 +2,7 @@
 -- Sales, points given by hand and returns: which tier they leave a member with.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET datestyle = 'ISO';
 INSERT INTO member (member_id, joined_at) SELECT g, '2025-01-01 00:00' FROM generate_series(1, 20) g;
 INSERT INTO points_type (points_type, name) VALUES ('growth', 'Growth');

@@ -2,8 +2,7 @@
 -- The review at the end of a period, and levels given by hand.
 --
 \getenv tests PG_ABS_SRCDIR
-\set shanghai :tests '/sql/include/shanghai.sql'
-\i :shanghai
+\i :tests/sql/include/shanghai.sql
 SET datestyle = 'ISO';
 INSERT INTO member (member_id, joined_at) SELECT g, '2024-01-01 00:00' FROM generate_series(1, 30) g;
 INSERT INTO tier (tier_code, name, rank, validity, grace_days) VALUES

@@ -98,7 +98,7 @@ for my $write (
 	like(refusal($standby, 'crm', $write), qr/25006:/, "the standby refuses $write");
 }
 
-# A logical replica: the objects from a dump, the rows by a subscription, which fires no trigger.
+# A logical replica: the objects from a dump, the rows by a subscription, which settles and awards nothing.
 my $replica = new_node('replica');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 $primary->command_ok([ 'pg_dump', '--schema-only', '-f', "$dir/objects.sql", 'crm' ], 'dump of the objects');
@@ -117,6 +117,20 @@ $primary->safe_psql('crm', qq{
 $primary->wait_for_catchup('everything');
 is(digests($replica, q{'r'}), digests($primary, q{'r'}), 'the replica has the rows of every table');
 is($replica->safe_psql('crm', 'SELECT count(*) FROM crm_member.verify_ledger()'), '0', 'and proves the books');
+
+# A session that has read the rules before sees a change that arrives.
+my $publisher = $primary->connstr('crm');
+my $earned = "SELECT sum(points) FROM crm_member.evaluate_points('{\"identity\": {\"kind\": \"external:test\", \"value\": \"1\"}, \"lines\": [{\"price\": 10}]}') WHERE rule_code = 'base';";
+is($replica->safe_psql('crm', qq{
+$earned
+\\! psql -X -q -d "$publisher" -c "UPDATE crm_member.points_rule SET points = 3 WHERE rule_code = 'base'"
+DO \$\$ BEGIN
+  FOR i IN 1..1200 LOOP
+    EXIT WHEN (SELECT points = 3 FROM crm_member.points_rule WHERE rule_code = 'base');
+    PERFORM pg_sleep(0.05);
+  END LOOP;
+END \$\$;
+$earned}), "10\n30", 'rules that arrive are judged by at once');
 $replica->safe_psql('crm', 'DROP SUBSCRIPTION everything');
 like(refusal($replica, 'crm', "SELECT crm_member.spend_points($one, 1000000, 'test', 'y')"), qr/RM301:/, 'it can take over');
 $replica->safe_psql('crm', "SELECT crm_member.register_member(name => 'New')");
