@@ -197,10 +197,13 @@ BEGIN
     RAISE EXCEPTION 'arguments "member_id" and "card_no" must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   locked := crm_member.lock_member(issue_card.member_id, true);
+  -- as the member was named: it may have been merged since, or taken out again
+  said := hashtextextended(issue_card.member_id || ':' || coalesce(issue_card.card_type, ''), 0);
+  IF crm_member.card_act_done(btrim(issue_card.card_no), 'issue_card', issue_card.ref, said) THEN
+    RETURN locked;
+  END IF;
   made := crm_member.card_made(issue_card.card_no, issue_card.card_type, locked);
-  said := hashtextextended(locked || ':' || coalesce(issue_card.card_type, ''), 0);
-  IF crm_member.card_act_done(made.card_no, 'issue_card', issue_card.ref, said)
-     OR made.member_id IS NOT NULL AND issue_card.ref IS NULL THEN
+  IF made.member_id IS NOT NULL AND issue_card.ref IS NULL THEN
     RETURN locked;
   END IF;
   UPDATE crm_member.card AS c SET member_id = locked, issued_at = now()

@@ -98,7 +98,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 AS $$
 #variable_conflict use_column
 DECLARE
-  said CONSTANT bigint := hashtextextended(concat_ws(':', refer_member.referrer, extract(epoch FROM coalesce(refer_member.at, now()))), 0);
+  -- without the time, which is another at each call that does not say it
+  said CONSTANT bigint := hashtextextended(refer_member.referrer::text, 0);
   brought bigint;
   by_whom bigint;
   above bigint;

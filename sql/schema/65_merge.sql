@@ -229,15 +229,27 @@ CREATE TABLE crm_member.merged_tier (
   wrote_tier    text,
   wrote_until   timestamptz,
   wrote_at_least boolean NOT NULL,
-  given         boolean NOT NULL DEFAULT false
+  given         boolean NOT NULL DEFAULT false,
+  wrote_earned  text,
+  wrote_from    timestamptz,
+  wrote_to      timestamptz,
+  reached_tier  text,
+  reached_from  timestamptz,
+  reached_to    timestamptz
 );
 
-COMMENT ON TABLE crm_member.merged_tier IS 'Survivors'' own rows of member_tier, whose columns these are; what the rules did since is undone with the merge, what was given by hand stays';
+COMMENT ON TABLE crm_member.merged_tier IS 'Survivors'' own rows of member_tier, whose columns these are, and what they reached while they survived others';
 COMMENT ON COLUMN crm_member.merged_tier.tier_code IS 'The tier it held itself; NULL: none';
 COMMENT ON COLUMN crm_member.merged_tier.wrote_tier IS 'Level by hand that the merge gave it: another one was given since';
 COMMENT ON COLUMN crm_member.merged_tier.wrote_until IS 'Its end';
 COMMENT ON COLUMN crm_member.merged_tier.wrote_at_least IS 'Whether it is a floor';
 COMMENT ON COLUMN crm_member.merged_tier.given IS 'Its level by hand was given, or taken, while it survived others: it is said of all of them and is no mere floor';
+COMMENT ON COLUMN crm_member.merged_tier.wrote_earned IS 'Earned tier that the merge gave it: where it has another, or another period, the rules did that since';
+COMMENT ON COLUMN crm_member.merged_tier.wrote_from IS 'Begin of its period';
+COMMENT ON COLUMN crm_member.merged_tier.wrote_to IS 'End of its period';
+COMMENT ON COLUMN crm_member.merged_tier.reached_tier IS 'Earned tier that it reached together with those it survived; NULL: none';
+COMMENT ON COLUMN crm_member.merged_tier.reached_from IS 'Begin of its period: when it was reached; where some of them leave, each has what its own acts justified then';
+COMMENT ON COLUMN crm_member.merged_tier.reached_to IS 'End of its period';
 
 CREATE TABLE crm_member.merged_sale (
   member_id  bigint NOT NULL,

@@ -59,15 +59,16 @@ COMMENT ON COLUMN crm_member.points_liability.held IS 'Points set aside by holds
 COMMENT ON COLUMN crm_member.points_liability.debt IS 'Points that members owe, for all months in the row without one: points + pending - debt sums to the balances of points_account';
 COMMENT ON COLUMN crm_member.points_liability.money_value IS 'Money''s worth of points, pending and held; NULL where the points type has none';
 
+-- What came with a merged member was granted once, where it was born; it may expire later than there, where activity extends it.
 CREATE VIEW crm_member.points_forecast AS
 WITH ended AS (
-  SELECT l.points_type, sum(l.remaining) / sum(l.points) AS breakage
+  SELECT l.points_type, sum(l.remaining) / nullif(greatest(sum(l.points) FILTER (WHERE l.birth_member IS NULL), sum(l.remaining)), 0) AS breakage
   FROM crm_member.points_lot AS l
   WHERE l.expires_at <= now() AND l.expires_at > now() - interval '12 months'
   GROUP BY 1
 ), month AS (
   SELECT l.points_type, date_trunc('month', (l.expires_at - interval '1 microsecond') AT TIME ZONE (SELECT time_zone FROM crm_member.setting))::date AS month,
-         sum(l.points) AS granted, sum(l.remaining) AS remaining
+         greatest(sum(l.points) FILTER (WHERE l.birth_member IS NULL), sum(l.remaining)) AS granted, sum(l.remaining) AS remaining
   FROM crm_member.points_lot AS l
   WHERE l.expires_at > now() AND l.expires_at < 'infinity'
   GROUP BY 1, 2

@@ -5,6 +5,9 @@
  * with its own end too, and what they did together may reach more: nobody is
  * lowered by a merge.  A survivor's own tier is kept in merged_tier meanwhile,
  * so that it is there again afterwards; what was given by hand since stays.
+ * What a family reached by the rules is kept beside it, and holds for its period
+ * whoever joins the family or leaves it again; where some of those who reached it
+ * leave, each has what its own acts justified at that moment.
  */
 #include "crm_member.h"
 #include "merge/merge.h"
@@ -23,6 +26,7 @@ typedef struct OwnTier
 	Holding		own;
 	bool		kept;			/* own is in merged_tier */
 	bool		given;			/* by hand, or taken, while it survived others: it is said of all of them */
+	Holding		reached;		/* by the rules, while it survived others: earned and its period alone count */
 	TimestampTz joined_at;
 } OwnTier;
 
@@ -78,6 +82,22 @@ SettleHeld(Holding *holding, TimestampTz since)
 	holding->since = since;
 }
 
+/* What the rules did since a merge wrote the row, or what they had done before. */
+static Holding
+ReadReached(uint64 row, int column, const OwnTier *tier, const TierSet *set)
+{
+	const Tier *wrote = FindTier(set, QueryText(row, column));
+	Holding		reached = {.earned = FindTier(set, QueryText(row, column + 3)),
+						   .period_from = TimeOr(row, column + 4, DT_NOBEGIN),
+						   .period_to = TimeOr(row, column + 5, DT_NOEND)};
+
+	if (tier->present.earned != wrote ||
+		(wrote != NULL && (tier->present.period_from != TimeOr(row, column + 1, DT_NOBEGIN) ||
+						   tier->present.period_to != TimeOr(row, column + 2, DT_NOEND))))
+		return tier->present;
+	return reached;
+}
+
 static OwnTier *
 ReadTiers(Kin *kin, const TierSet *set)
 {
@@ -85,7 +105,7 @@ ReadTiers(Kin *kin, const TierSet *set)
 		t ".manual_tier, " t ".manual_until, " t ".at_least"
 	static CrmQuery query = {
 		"SELECT m.joined_at, o.member_id IS NOT NULL, o.wrote_tier, o.wrote_until, coalesce(o.given, false), o.wrote_at_least, " HOLDING("t") ", " HOLDING("o")
-		" FROM unnest($1) AS u (member_id) "
+		", o.wrote_earned, o.wrote_from, o.wrote_to, o.reached_tier, o.reached_from, o.reached_to FROM unnest($1) AS u (member_id) "
 		"CROSS JOIN LATERAL (SELECT * FROM crm_member.member m WHERE m.member_id = u.member_id OFFSET 0) m "
 		"LEFT JOIN LATERAL (SELECT * FROM crm_member.member_tier t WHERE t.member_id = u.member_id OFFSET 0) t ON true "
 		"LEFT JOIN LATERAL (SELECT * FROM crm_member.merged_tier o WHERE o.member_id = u.member_id OFFSET 0) o ON true "
@@ -114,6 +134,8 @@ ReadTiers(Kin *kin, const TierSet *set)
 		wrote_at_least = DatumGetBool(QueryColumn(i, 6, &isnull));
 		tier->present = ReadHolding(i, 7, set);
 		tier->own = tier->kept ? ReadHolding(i, 15, set) : tier->present;
+		if (tier->kept)
+			tier->reached = ReadReached(i, 23, tier, set);
 		/* given or taken by hand since, and not just lapsed */
 		if (tier->kept && (tier->present.manual != wrote ||
 						   (wrote != NULL && (tier->present.manual_until != wrote_until ||
@@ -177,16 +199,37 @@ Better(const OwnTier *a, const OwnTier *b, const char *rule, int64 root)
 	return a->member->member_id == root;
 }
 
+/* Its period is over, and the review of those it was one with has judged that. */
+static bool
+HasEnded(const OwnTier *tiers, const Kin *kin, const OwnTier *tier)
+{
+	const OwnTier *then = &tiers[FindKin(kin, tier->member->old_root) - kin->members];
+
+	return tier->own.earned != NULL && tier->own.period_to <= GetCurrentTransactionStartTimestamp() &&
+		TierRank(tier->own.earned) > TierRank(then->present.earned);
+}
+
 /* What members who are one hold together, and whose it is. */
 static Holding
-Combine(const OwnTier *tiers, int n, const KinMember *root, const char *rule, int64 *source)
+Combine(const OwnTier *all, const Kin *kin, const KinMember *root, const char *rule, int64 *source)
 {
+	int			n = kin->n;
+	OwnTier    *tiers = palloc(sizeof(OwnTier) * n);
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	const OwnTier *best = NULL;
 	const OwnTier *own_root = NULL;
 	Holding		holding;
 
 	*source = 0;
+	memcpy(tiers, all, sizeof(OwnTier) * n);
+	for (int i = 0; i < n; i++)
+	{
+		if (HasEnded(all, kin, &all[i]))
+		{
+			tiers[i].own.earned = NULL;
+			SettleHeld(&tiers[i].own, tiers[i].own.since);
+		}
+	}
 	for (int i = 0; i < n; i++)
 	{
 		if (tiers[i].member == root)
@@ -242,18 +285,23 @@ KeepOwn(const OwnTier *tier, const Holding *wrote)
 {
 	static CrmQuery query = {
 		"INSERT INTO crm_member.merged_tier (member_id, tier_code, since, earned_tier, period_from, period_to, "
-		"manual_tier, manual_until, at_least, wrote_tier, wrote_until, wrote_at_least, given) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+		"manual_tier, manual_until, at_least, wrote_tier, wrote_until, wrote_at_least, given, "
+		"wrote_earned, wrote_from, wrote_to, reached_tier, reached_from, reached_to) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) "
 		"ON CONFLICT (member_id) DO UPDATE SET tier_code = excluded.tier_code, since = excluded.since, "
 		"earned_tier = excluded.earned_tier, period_from = excluded.period_from, period_to = excluded.period_to, "
 		"manual_tier = excluded.manual_tier, manual_until = excluded.manual_until, at_least = excluded.at_least, "
 		"wrote_tier = excluded.wrote_tier, wrote_until = excluded.wrote_until, "
-		"wrote_at_least = excluded.wrote_at_least, given = excluded.given",
-		13, {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
-			TIMESTAMPTZOID, BOOLOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, BOOLOID}};
+		"wrote_at_least = excluded.wrote_at_least, given = excluded.given, "
+		"wrote_earned = excluded.wrote_earned, wrote_from = excluded.wrote_from, wrote_to = excluded.wrote_to, "
+		"reached_tier = excluded.reached_tier, reached_from = excluded.reached_from, reached_to = excluded.reached_to",
+		19, {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+			TIMESTAMPTZOID, BOOLOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, BOOLOID,
+			TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	const Holding *own = &tier->own;
-	Datum		values[13];
-	char		nulls[13];
+	const Holding *reached = &tier->reached;
+	Datum		values[19];
+	char		nulls[19];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(tier->member->member_id);
@@ -272,6 +320,14 @@ KeepOwn(const OwnTier *tier, const Holding *wrote)
 	nulls[10] = wrote->manual == NULL ? 'n' : ' ';
 	values[11] = BoolGetDatum(wrote->at_least);
 	values[12] = BoolGetDatum(tier->given);
+	values[13] = NullableText(wrote->earned ? wrote->earned->code : NULL, &nulls[13]);
+	values[14] = TimestampTzGetDatum(wrote->period_from);
+	values[15] = TimestampTzGetDatum(wrote->period_to);
+	nulls[14] = nulls[15] = nulls[13];
+	values[16] = NullableText(reached->earned ? reached->earned->code : NULL, &nulls[16]);
+	values[17] = TimestampTzGetDatum(reached->period_from);
+	values[18] = TimestampTzGetDatum(reached->period_to);
+	nulls[17] = nulls[18] = nulls[16];
 	RunQuery(&query, values, nulls, false, 0);
 }
 
@@ -313,6 +369,83 @@ AppendTier(StringInfo report, const char *key, const Tier *tier)
 		escape_json(report, tier->code);
 }
 
+static bool
+IsBetter(const Holding *a, const Holding *b)
+{
+	return TierRank(a->earned) > TierRank(b->earned) ||
+		(a->earned != NULL && a->earned == b->earned && a->period_to > b->period_to);
+}
+
+/* Was it merged into another, or that other itself, before? */
+static bool
+WasOneOf(const Kin *kin, const KinMember *member, const KinMember *survivor)
+{
+	while (member != survivor && member->old_parent != 0)
+		member = FindKin(kin, member->old_parent);
+	return member == survivor;
+}
+
+/* Are some of those whom it survived, or itself, one with this root now (*ours), and others not? */
+static bool
+LeftEachOther(const Kin *kin, const KinMember *survivor, int64 root, bool *ours)
+{
+	bool		others = false;
+
+	*ours = false;
+	for (int i = 0; i < kin->n; i++)
+	{
+		if (!WasOneOf(kin, &kin->members[i], survivor))
+			continue;
+		if (kin->members[i].root == root)
+			*ours = true;
+		else
+			others = true;
+	}
+	return *ours && others;
+}
+
+/* The best that those who are one with a root now had reached with one another, or alone where others of them left. */
+static Holding
+ReachedBy(const OwnTier *tiers, const Kin *kin, int64 root, const Holding *own, const TierSet *set)
+{
+	Holding		best = {.period_to = DT_NOEND};
+
+	for (int i = 0; i < kin->n; i++)
+	{
+		Holding		reached = tiers[i].reached;
+		const Tier *justified;
+		bool		ours;
+		bool		split;
+		int			way;
+
+		if (reached.earned == NULL)
+			continue;
+		split = LeftEachOther(kin, tiers[i].member, root, &ours);
+		if (!ours)
+			continue;
+		if (split)
+		{
+			Standing   *standing = LoadStanding(root, false, CurrentMemoryContext);
+
+			LoadActivity(standing, EarliestStart(set, reached.period_from, TierRank(NULL)), TierRank(NULL));
+			justified = JustifiedTier(standing, reached.period_from, reached.period_from, TierRank(NULL), &way);
+			if (TierRank(justified) < TierRank(reached.earned))
+			{
+				/* less than they reached: what one has already has a period of its own */
+				if (TierRank(justified) <= TierRank(own->earned))
+					continue;
+				reached.earned = justified;
+				reached.period_to = ExpiresAt(&justified->validity, reached.period_from);
+			}
+			if (reached.period_to <= GetCurrentTransactionStartTimestamp())
+				continue;
+		}
+		if (IsBetter(&reached, &best))
+			best = reached;
+	}
+	return best;
+}
+
 /* What they did together may justify more than was granted. */
 static const Tier *
 Recompute(int64 root, Holding *holding, const TierSet *set, int *way)
@@ -341,6 +474,7 @@ MergeTiers(const Kin *kin, const MergeAct *act, StringInfo report)
 {
 	const TierSet *set = GetTierSet();
 	OwnTier    *tiers;
+	OwnTier    *before;
 	List	   *changes = NIL;
 	const char *separator = "";
 
@@ -348,27 +482,37 @@ MergeTiers(const Kin *kin, const MergeAct *act, StringInfo report)
 	if (set->ntiers > 0)
 	{
 		tiers = ReadTiers(unconstify(Kin *, kin), set);
+		before = palloc(sizeof(OwnTier) * kin->n);
+		memcpy(before, tiers, sizeof(OwnTier) * kin->n);
 		for (int i = 0; i < kin->n; i++)
 		{
 			KinMember  *member = tiers[i].member;
 			bool		is_root = member->root == member->member_id;
 			Holding		after = tiers[i].own;
 			const Tier *recomputed;
+			bool		ours;
 			int			way;
 
 			/* who comes back may have reached more by what was done with it meanwhile */
 			if (!member->family && !tiers[i].kept && !(is_root && member->old_root != member->root))
 				continue;
 			if (member->family)
+				after = Combine(tiers, kin, member, TierRuleOf(kin, member->member_id), &member->tier_source);
+			if (is_root)
 			{
-				after = Combine(tiers, kin->n, member, TierRuleOf(kin, member->member_id), &member->tier_source);
-				KeepOwn(&tiers[i], &after);
+				tiers[i].reached = ReachedBy(before, kin, member->member_id, &after, set);
+				if (IsBetter(&tiers[i].reached, &after))
+					SetEarned(&after, tiers[i].reached.earned, tiers[i].reached.period_from, tiers[i].reached.period_to);
 			}
-			else if (tiers[i].given && !is_root)
+			else if (LeftEachOther(kin, member, member->root, &ours))
+				tiers[i].reached.earned = NULL;	/* what is left of it is its root's */
+			recomputed = is_root ? Recompute(member->member_id, &after, set, &way) : NULL;
+			if (is_root && way != 0)
+				tiers[i].reached = after;
+			if (member->family || (!is_root && (tiers[i].given || tiers[i].reached.earned != NULL)))
 				KeepOwn(&tiers[i], &after);
 			else
 				ForgetOwn(member->member_id);
-			recomputed = is_root ? Recompute(member->member_id, &after, set, &way) : NULL;
 			NoteChange(&changes, &tiers[i], &after, is_root ? way : 0, act);
 			if (!is_root || (after.held == NULL && recomputed == NULL))
 				continue;

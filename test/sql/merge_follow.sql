@@ -134,5 +134,22 @@ SELECT e.member_id, e.kind, e.points, l.points AS anew, (l.expires_at AT TIME ZO
   FROM crm_member.points_entry e LEFT JOIN crm_member.points_lot l ON l.member_id = e.member_id AND l.points_type = e.points_type AND l.lot_no = e.entry_no
  WHERE e.kind = 'return' AND e.sale_id = (SELECT sale_id FROM crm_member.sale_ref WHERE ref = 'paid 6') ORDER BY e.entry_no;
 SELECT count(*) AS violations FROM crm_member.verify_ledger();
+-- a tier reached while they were one holds for its period, whoever joins and leaves again; apart, each has what its own acts justified then
+INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('busy', 'A busy month', 50);
+INSERT INTO crm_member.tier_rule (tier_code, measure, threshold, calendar) VALUES ('busy', 'spend', 500, 'month');
+INSERT INTO crm_member.member (member_id, joined_at) SELECT i, timestamptz '2024-01-01' + i * interval '1 hour' FROM generate_series(91, 95) AS i;
+CREATE FUNCTION pg_temp.busy() RETURNS bigint[] LANGUAGE sql AS $$
+  SELECT array_agg(member_id ORDER BY member_id) FROM crm_member.member_tier WHERE member_id > 90 AND tier_code = 'busy' $$;
+SELECT crm_member.merge_members(91, '{92}', 'b1')->'survivor' AS survivor, crm_member.merge_members(94, '{95}', 'b2')->'survivor' AS other;
+SELECT crm_member.checkout(jsonb_build_object('ref', 'busy ' || m, 'member_id', m, 'sold_at', '2026-02-10', 'lines', jsonb_build_array(jsonb_build_object('price', p))))->'amount' AS amount
+  FROM (VALUES (91, 300), (92, 300), (94, 600)) v (m, p);
+SELECT pg_temp.busy();
+SELECT crm_member.merge_members(91, '{93}', 'b3')->'survivor' AS survivor, crm_member.merge_members(93, '{94}', 'b4')->'survivor' AS survivor;
+SELECT pg_temp.busy();
+SELECT crm_member.unmerge(pg_temp.merge_of('b4'))->'undone' AS undone, pg_temp.busy();
+SELECT crm_member.unmerge(pg_temp.merge_of('b3'))->'undone' AS undone;
+SELECT pg_temp.busy();
+SELECT crm_member.unmerge(pg_temp.merge_of('b1'))->'undone' AS undone, crm_member.unmerge(pg_temp.merge_of('b2'))->'undone' AS other;
+SELECT pg_temp.busy();
 DROP VIEW standing, tiers;
 DROP TABLE before;

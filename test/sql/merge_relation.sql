@@ -18,6 +18,9 @@ SELECT crm_member.refer_member(2, 1, '2025-01-01', 'r2'), crm_member.refer_membe
 SELECT crm_member.refer_member(2, 1, '2025-01-01', 'r2') AS repeated;
 \set VERBOSITY sqlstate
 SELECT crm_member.refer_member(2, 4, '2025-01-01', 'r2');
+INSERT INTO crm_member.member (member_id) VALUES (901), (902);
+SELECT crm_member.refer_member(901, 902, ref => 'now');
+SELECT crm_member.refer_member(901, 902, ref => 'now') AS repeated;
 SELECT crm_member.refer_member(2, 4);
 SELECT crm_member.refer_member(1, 1);
 SELECT crm_member.refer_member(1, 3);

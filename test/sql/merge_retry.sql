@@ -35,6 +35,7 @@ BEGIN
     WHEN 'checkout' THEN RETURN crm_member.checkout(sale || '{"ref": "sale", "stored_value": 5}') - 'member_id' #- '{points,balance}';
     WHEN 'refund' THEN RETURN crm_member.refund(sale - '{member_id,lines}'::text[] || '{"ref": "back", "sale_ref": "sale", "lines": [{"line_no": 1, "quantity": 1}]}') - 'refund_id' - 'sale_id';
     WHEN 'identity' THEN RETURN crm_member.redeem_coupon('ANY', sale - 'member_id' || '{"identity": {"kind": "mobile", "value": "13911110002"}}', 'identity');
+    WHEN 'card' THEN RETURN crm_member.issue_card(who, 'RC', 'standard', 'card') IS NOT NULL;
     WHEN 'issue' THEN RETURN crm_member.issue_coupon('once', who, 'issue');
     ELSE RETURN crm_member.redeem_coupon(upper(verb), sale, 'redeem ' || verb);
   END CASE;
@@ -43,7 +44,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 CREATE TABLE act (n serial, verb text, first text);
-INSERT INTO act (verb) SELECT unnest('{award,adjust,spend,hold,capture,release,reverse,transfer,top up,pay,checkout,refund,any,two,once,identity,issue}'::text[]);
+INSERT INTO act (verb) SELECT unnest('{award,adjust,spend,hold,capture,release,reverse,transfer,top up,pay,checkout,refund,any,two,once,identity,issue,card}'::text[]);
 DO $$ DECLARE a record; BEGIN
   FOR a IN SELECT * FROM act ORDER BY n LOOP
     UPDATE act SET first = pg_temp.act(a.verb, 2) WHERE n = a.n;
@@ -89,6 +90,12 @@ SELECT discount FROM crm_member.redeem_coupon('ANY', '{"member_id": 1, "store": 
 SELECT code::text = crm_member.issue_coupon('once', 2, 'gift')::text AS same, (SELECT member_id FROM crm_member.coupon c WHERE c.code::text = issued.code::text) AS member_id FROM issued;
 SELECT member_id, template_code, ref FROM crm_member.coupon_use WHERE ref IN ('later', 'third', 'store') ORDER BY ref;
 SELECT member_id, template_code, uses FROM crm_member.coupon_tally ORDER BY 1;
+-- a card handed out while they were merged
+SELECT crm_member.merge_members(1, '{2}', 'm3', '{"override_distinct": true}')->'survivor' AS survivor;
+SELECT crm_member.issue_card(2, 'RD', 'standard', 'merged') AS survivor;
+SELECT crm_member.unmerge(pg_temp.merge_of('m3'))->'undone' AS undone;
+SELECT crm_member.issue_card(2, 'RD', 'standard', 'merged') AS repeated, (SELECT count(*) FROM crm_member.card_event WHERE card_no = 'RD') AS acts;
+SELECT crm_member.issue_card(3, 'RD', 'standard', 'merged');
 -- the same reference for another sale is no retry
 SELECT discount FROM crm_member.redeem_coupon('ANY', '{"member_id": 2, "lines": [{"price": 31}]}', 'later');
 SELECT * FROM crm_member.verify_ledger();

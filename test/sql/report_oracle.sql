@@ -170,12 +170,12 @@ BEGIN
     granted := 0;
     rest := 0;
     FOR l IN SELECT * FROM crm_member.points_lot p WHERE p.points_type = c.points_type AND p.expires_at <= now() AND p.expires_at > now() - interval '12 months' LOOP
-      granted := granted + l.points;
+      granted := granted + CASE WHEN l.birth_member IS NULL THEN l.points ELSE 0 END;
       rest := rest + l.remaining;
     END LOOP;
     FOR o IN SELECT DISTINCT pg_temp.month(p.expires_at - interval '1 microsecond') AS month FROM crm_member.points_lot p WHERE p.points_type = c.points_type AND p.expires_at > now() AND p.expires_at < 'infinity' LOOP
-      INSERT INTO public.oracle SELECT 'forecast', concat_ws(' ', c.points_type, o.month, trim_scale(sum(p.points)), trim_scale(sum(p.remaining)),
-          coalesce(trim_scale(least(sum(p.remaining), round(sum(p.points) * rest / nullif(granted, 0), c.decimals)))::text, '-'))
+      INSERT INTO public.oracle SELECT 'forecast', concat_ws(' ', c.points_type, o.month, trim_scale(sum(p.points) FILTER (WHERE p.birth_member IS NULL)), trim_scale(sum(p.remaining)),
+          coalesce(trim_scale(least(sum(p.remaining), round(sum(p.points) FILTER (WHERE p.birth_member IS NULL) * rest / nullif(granted, 0), c.decimals)))::text, '-'))
         FROM crm_member.points_lot p WHERE p.points_type = c.points_type AND p.expires_at > now() AND p.expires_at < 'infinity' AND pg_temp.month(p.expires_at - interval '1 microsecond') = o.month;
     END LOOP;
   END LOOP;

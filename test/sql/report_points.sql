@@ -54,6 +54,14 @@ SELECT award_points(4, 120, 'x', 'f1', at => now() - interval '2 months', expire
 SELECT spend_points(4, 120, 'x', 'f3', at => now() - interval '6 weeks') > 0 AS c, spend_points(4, 30, 'x', 'f4', at => now() - interval '2 days') > 0 AS d;
 SELECT points_type, month, granted, remaining, breakage, expected_expired, expected_spent, expected_money_value FROM points_forecast ORDER BY 1, 2;
 SELECT problem FROM verify_ledger();
+-- who is merged was granted no more than before
+CREATE TABLE public.forecast AS SELECT * FROM points_forecast;
+INSERT INTO member (member_id) VALUES (90);
+SELECT (merge_members(90, '{2,4}')->>'merge_id')::bigint AS merge_id \gset
+SELECT count(*) > 0 AS moved FROM points_lot WHERE birth_member IS NOT NULL AND expires_at < 'infinity';
+SELECT * FROM points_forecast EXCEPT TABLE public.forecast;
+SELECT jsonb_array_length(unmerge(:merge_id)->'undone') AS undone;
+SELECT * FROM points_forecast EXCEPT TABLE public.forecast;
 
 -- who may look, and who may not
 SET client_min_messages = warning;
