@@ -103,6 +103,7 @@ static const Comparator comparators[] = {
 	},
 	{
 		.name = "phone_over_time",
+		.over_time = "phone_over_time",
 		.nlevels = 6,
 		.levels =
 			{
@@ -213,6 +214,7 @@ static const Comparator comparators[] = {
 	},
 	{
 		.name = "id_over_time",
+		.over_time = "id_over_time",
 		.nlevels = 5,
 		.levels =
 			{

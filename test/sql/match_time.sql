@@ -89,6 +89,16 @@ CALL try('["card", "created_at"]');
 UPDATE crm_member.match_model SET idle_days = 0 WHERE model_code = 'card';
 \echo :LAST_ERROR_SQLSTATE
 
+-- the comparator may be named as it is called in a run
+INSERT INTO crm_member.match_model (model_code, source, key, fields) VALUES
+  ('named', 'customer', 'id', '[{"column": "name"}, {"column": "phone", "comparator": "phone_over_time", "seen": "created_at"}]'),
+  ('implied', 'customer', 'id', '[{"column": "name"}, {"column": "phone", "comparator": "phone", "seen": "created_at"}]');
+CALL crm_member.find_duplicates('named');
+CALL crm_member.find_duplicates('implied');
+SELECT count(*) > 100 AS many, bool_and(n.weight IS NOT DISTINCT FROM i.weight) AS alike
+FROM (SELECT * FROM crm_member.duplicate_pair WHERE model_code = 'named') n
+FULL JOIN (SELECT * FROM crm_member.duplicate_pair WHERE model_code = 'implied') i USING (left_key, right_key);
+
 RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA match_time CASCADE;
