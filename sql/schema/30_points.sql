@@ -12,7 +12,8 @@ CREATE TABLE crm_member.points_type (
   tender_share     numeric NOT NULL DEFAULT 100 CHECK (tender_share > 0 AND tender_share <= 100 AND tender_share = round(tender_share, 4)),
   tender_multiple  numeric CHECK (tender_multiple > 0 AND tender_multiple < 1e9 AND tender_multiple = round(tender_multiple, 4)),
   stored_value     boolean NOT NULL DEFAULT false,
-  CHECK (deficit <> 'charge' OR money_value IS NOT NULL)
+  CHECK (deficit <> 'charge' OR money_value IS NOT NULL),
+  CHECK (tender_multiple = round(tender_multiple, decimals))
 );
 
 COMMENT ON TABLE crm_member.points_type IS 'Kinds of points, each with balances of its own; configuration';
@@ -25,7 +26,7 @@ COMMENT ON COLUMN crm_member.points_type.reinstatement IS 'How long spent points
 COMMENT ON COLUMN crm_member.points_type.hold_period IS 'How long a hold binds where the call does not say; NULL: until it is captured or released';
 COMMENT ON COLUMN crm_member.points_type.money_value IS 'What one point is worth in money when a sale is paid with it; NULL: nothing is paid with such points';
 COMMENT ON COLUMN crm_member.points_type.tender_share IS 'Most that may be paid with such points, in percent of what is payable';
-COMMENT ON COLUMN crm_member.points_type.tender_multiple IS 'Only multiples of so many points pay; NULL: any number';
+COMMENT ON COLUMN crm_member.points_type.tender_multiple IS 'Only multiples of so many points pay, with no more decimals than the points have; NULL: any number';
 COMMENT ON COLUMN crm_member.points_type.stored_value IS 'An account of stored value, in money: only the functions of stored value move it';
 
 INSERT INTO crm_member.points_type (points_type, name) VALUES ('points', 'Points');

@@ -19,18 +19,19 @@
 int64
 PointsArgument(FunctionCallInfo fcinfo, int n, const PointsType *type)
 {
-	int64		points = ExactMinor(PG_GETARG_NUMERIC(n), type->decimals, "points");
+	const char *what = type->stored_value ? "amount" : "points";
+	int64		points = ExactMinor(PG_GETARG_NUMERIC(n), type->decimals, what);
 	int64		limit = MAX_POINTS;
 
 	for (int i = 0; i < type->decimals; i++)
 		limit *= 10;
 	if (points <= 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("points must be positive")));
+						errmsg("%s must be positive", what)));
 	if (points >= limit)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("points out of range"),
-						errdetail("An act moves less than " INT64_FORMAT " points.", MAX_POINTS)));
+						errmsg("%s out of range", what),
+						errdetail("An act moves less than " INT64_FORMAT ".", MAX_POINTS)));
 	return points;
 }
 

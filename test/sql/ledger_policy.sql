@@ -141,3 +141,5 @@ SELECT award_points(:two, 2.5, 'x', 'd1', 'fine') AS given, spend_points(:two, 2
 UPDATE points_type SET decimals = 1 WHERE points_type = 'fine';
 UPDATE points_type SET decimals = 0 WHERE points_type = 'fine';
 SELECT decimals, points_balance(:two, 'fine') FROM points_type WHERE points_type = 'fine';
+-- nor is what is paid with them in other parts than there are
+UPDATE points_type SET tender_multiple = 0.25 WHERE points_type = 'fine';
