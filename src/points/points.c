@@ -81,6 +81,24 @@ ReadPoints(FunctionCallInfo fcinfo, Act *act, int points, int ref, int type)
 	act->points = PointsArgument(fcinfo, points, act->type);
 }
 
+/*
+ * Who acts, or is given to.  An act that was done already is answered as the first
+ * time, whatever became of the members since.
+ */
+static int64
+ActingMember(const Act *act, int64 member_id, const char *const *statuses)
+{
+	int64		member = member_id;
+	bool		done;
+
+	if (MemberIs(&member, statuses))
+		return member;
+	SPI_connect();
+	done = act->ref != NULL && FindEntry(act->member_id != 0 ? act->member_id : member, act->ref) != NULL;
+	SPI_finish();
+	return done ? member : RequireMember(member_id, statuses);
+}
+
 static Datum
 Balance(int64 balance, const PointsType *type)
 {
@@ -122,7 +140,7 @@ crm_award_points(PG_FUNCTION_ARGS)
 	act.available_at = Max(act.at, MomentArgument(fcinfo, 6, act.at));
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.available_at));
 	CheckExpiry(&act);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), living_members);
 	return Balance(GivePoints(&act), act.type);
 }
 
@@ -149,7 +167,7 @@ crm_adjust_points(PG_FUNCTION_ARGS)
 	ReadAct(fcinfo, &act, 2, 3, 6, 7);
 	act.expires_at = MomentArgument(fcinfo, 5, ExpiresAt(&act.type->expiry, act.at));
 	CheckExpiry(&act);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), living_members);
 	return Balance(more ? GivePoints(&act) : PostDeduction(&act), act.type);
 }
 
@@ -162,7 +180,7 @@ crm_spend_points(PG_FUNCTION_ARGS)
 
 	ReadPoints(fcinfo, &act, 1, 3, 4);
 	ReadAct(fcinfo, &act, 2, 3, 5, 6);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
 	return Balance(PostSpend(&act), act.type);
 }
 
@@ -180,7 +198,7 @@ crm_hold_points(PG_FUNCTION_ARGS)
 	if (act.expires_at <= act.at)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("hold would time out before it begins")));
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
 	return Balance(PostHold(&act), act.type);
 }
 
@@ -262,8 +280,8 @@ crm_transfer_points(PG_FUNCTION_ARGS)
 	RequireArgument(fcinfo, 1, "to_member");
 	ReadPoints(fcinfo, &act, 2, 4, 5);
 	ReadAct(fcinfo, &act, 3, 4, 6, 7);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
-	act.other_member = RequireMember(PG_GETARG_INT64(1), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
+	act.other_member = ActingMember(&act, PG_GETARG_INT64(1), active_members);
 	if (act.member_id == act.other_member)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a member cannot transfer points to itself")));
@@ -283,7 +301,7 @@ crm_convert_points(PG_FUNCTION_ARGS)
 	ReadPoints(fcinfo, &act, 1, 4, 2);
 	ReadAct(fcinfo, &act, 5, 4, 6, 7);
 	to_type = TypeArgument(fcinfo, 3);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
 	return Balance(PostConversion(&act, to_type), act.type);
 }
 

@@ -272,26 +272,46 @@ const char *const active_members[] = {"active", NULL};
 const char *const living_members[] = {"active", "inactive", "lost", NULL};
 const char *const all_members[] = {"active", "inactive", "lost", "cancelled", NULL};
 
-int64
-RequireMember(int64 member_id, const char *const *allowed)
+/* The status of a member, or of whom it is merged into; error RM101. */
+static char *
+FollowStatus(int64 *member_id)
 {
-	int64		next = member_id;
+	int64		next = *member_id;
 	char	   *status;
 
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		member_id = next;
-		status = ReadStatus(member_id, &next);
+		*member_id = next;
+		status = ReadStatus(*member_id, &next);
 		if (status == NULL)
-			UnknownMember(member_id);
+			UnknownMember(*member_id);
 	} while (next != CRM_GUEST);
+	return status;
+}
 
+static bool
+IsOneOf(const char *status, const char *const *allowed)
+{
 	while (*allowed != NULL && strcmp(*allowed, status) != 0)
 		allowed++;
-	if (*allowed == NULL)
+	return *allowed != NULL;
+}
+
+int64
+RequireMember(int64 member_id, const char *const *allowed)
+{
+	char	   *status = FollowStatus(&member_id);
+
+	if (!IsOneOf(status, allowed))
 		RefusedStatus(member_id, status);
 	return member_id;
+}
+
+bool
+MemberIs(int64 *member_id, const char *const *allowed)
+{
+	return IsOneOf(FollowStatus(member_id), allowed);
 }
 
 Member *

@@ -153,6 +153,8 @@ extern const char *const living_members[];
 extern const char *const all_members[];
 /* The number a member lives under now, if its status is one of those in allowed (NULL ends them). */
 extern int64 RequireMember(int64 member_id, const char *const *allowed);
+/* Does it, or whom it is merged into (set), have such a status?  Error RM101. */
+extern bool MemberIs(int64 *member_id, const char *const *allowed);
 extern int64 ResolveBuyer(const SaleDocument *document);
 /* With whom checkout() books it, who may be merged into the buyer; and a note that it did. */
 extern void AttributeSale(SaleDocument *document, int64 named);

@@ -143,3 +143,17 @@ UPDATE points_type SET decimals = 0 WHERE points_type = 'fine';
 SELECT decimals, points_balance(:two, 'fine') FROM points_type WHERE points_type = 'fine';
 -- nor is what is paid with them in other parts than there are
 UPDATE points_type SET tender_multiple = 0.25 WHERE points_type = 'fine';
+
+-- what was done is answered as the first time, whatever became of the members since
+CREATE FUNCTION pg_temp.late(a bigint, b bigint, n numeric DEFAULT 0) RETURNS TABLE (act text, balance numeric) LANGUAGE sql AS $$
+  VALUES ('award', award_points(a, 50 + n, 'x', 'late1', 'fine')), ('spend', spend_points(a, 5 + n, 'x', 'late2', 'fine')), ('hold', hold_points(a, 5 + n, 'x', 'late3', 'fine')),
+         ('transfer', transfer_points(a, b, 5 + n, 'x', 'late4', 'fine')), ('more', adjust_points(a, 5 + n, 'x', 'late5', 'fine', actor => 'y')), ('less', adjust_points(a, -5 - n, 'x', 'late6', 'fine', actor => 'y')) $$;
+CREATE TEMP TABLE first AS SELECT * FROM pg_temp.late(:two, :one);
+SELECT * FROM first;
+SELECT set_member_status(:two, 'cancelled', 'gone') IS NOT NULL AS cancelled, set_member_status(:one, 'inactive', 'away') IS NOT NULL AS inactive;
+SELECT act, l.balance = f.balance AS as_before FROM pg_temp.late(:two, :one) AS l JOIN first AS f USING (act);
+\set VERBOSITY sqlstate
+SELECT pg_temp.late(:two, :one, 1);
+SELECT award_points(:two, 50, 'x', 'late7', 'fine');
+SELECT transfer_points(:two, :one, 5, 'x', 'late8', 'fine');
+SELECT * FROM verify_ledger();
