@@ -26,6 +26,22 @@ ReadValueAct(FunctionCallInfo fcinfo, ValueAct *act, int amount, int reason, int
 	act->actor = TextArgument(fcinfo, at + 1);
 }
 
+/* As of points: what was done already is answered, whatever became of the member since. */
+static int64
+ActingMember(const ValueAct *act, int64 member_id, const char *const *statuses)
+{
+	ValueAct	past = *act;
+	bool		done;
+
+	past.member_id = member_id;
+	if (MemberIs(&past.member_id, statuses))
+		return past.member_id;
+	SPI_connect();
+	done = FindValueAct(&past);
+	SPI_finish();
+	return done ? past.member_id : RequireMember(member_id, statuses);
+}
+
 /* top_up_stored_value(member_id, amount, reason, ref, gift, at, actor) */
 PG_FUNCTION_INFO_V1(crm_top_up_stored_value);
 Datum
@@ -42,7 +58,7 @@ crm_top_up_stored_value(PG_FUNCTION_ARGS)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("gift must not be negative")));
 	}
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), living_members);
 	SPI_connect();
 	TopUpValue(&act, !PG_ARGISNULL(4));
 	SPI_finish();
@@ -58,7 +74,7 @@ crm_spend_stored_value(PG_FUNCTION_ARGS)
 
 	RequireArgument(fcinfo, 1, "amount");
 	ReadValueAct(fcinfo, &act, 1, 2, 3, 4);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
 	SPI_connect();
 	SpendValue(&act);
 	SPI_finish();
@@ -96,7 +112,7 @@ crm_authorise_stored_value(PG_FUNCTION_ARGS)
 	if (expires_at <= act.at)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("authorisation would time out before it begins")));
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
 	SPI_connect();
 	AuthoriseValue(&act, expires_at);
 	SPI_finish();
@@ -114,7 +130,7 @@ crm_capture_stored_value(PG_FUNCTION_ARGS)
 	RequireArgument(fcinfo, 4, "capture_ref");
 	ReadValueAct(fcinfo, &act, 2, 3, 4, 6);
 	act.of_ref = TextArgument(fcinfo, 1);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), active_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), active_members);
 	SPI_connect();
 	CaptureValue(&act, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
 	SPI_finish();
@@ -132,7 +148,7 @@ crm_void_stored_value(PG_FUNCTION_ARGS)
 	RequireArgument(fcinfo, 3, "void_ref");
 	ReadValueAct(fcinfo, &act, -1, 2, 3, 4);
 	act.of_ref = TextArgument(fcinfo, 1);
-	act.member_id = RequireMember(PG_GETARG_INT64(0), living_members);
+	act.member_id = ActingMember(&act, PG_GETARG_INT64(0), living_members);
 	SPI_connect();
 	VoidValue(&act);
 	SPI_finish();

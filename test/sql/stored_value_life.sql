@@ -126,6 +126,21 @@ SELECT points, expires_at FROM points_lot WHERE member_id = :three AND points_ty
 SELECT amount, principal, gift, balance FROM stored_value_act WHERE member_id = :three;
 SELECT stored_value_balance(:three, '2026-01-02') AS first, stored_value_balance(:three, '2026-02-01') AS later;
 
+-- what was done is answered as the first time, also when the member has gone since
+CREATE FUNCTION pg_temp.late(m bigint, n numeric DEFAULT 0) RETURNS TABLE (act text, balance numeric) LANGUAGE sql AS $$
+  VALUES ('top up', top_up_stored_value(m, 50 + n, 'cash', 'late1', gift => 0)), ('spend', spend_stored_value(m, 5 + n, 'x', 'late2')),
+         ('authorise', authorise_stored_value(m, 5 + n, 'x', 'late3')), ('capture', capture_stored_value(m, 'late3', 5 + n, 'x', 'late4')),
+         ('return', return_stored_value(m, 'late2', 1 + n, 'x', 'late5')) $$;
+SELECT register_member(source => 'test', external_id => 'leaves') AS four \gset
+CREATE TEMP TABLE first AS SELECT * FROM pg_temp.late(:four);
+SELECT * FROM first;
+SELECT set_member_status(:four, 'cancelled', 'gone') IS NOT NULL AS cancelled;
+SELECT act, l.balance = f.balance AS as_before FROM pg_temp.late(:four) AS l JOIN first AS f USING (act);
+\set VERBOSITY sqlstate
+SELECT pg_temp.late(:four, 1);
+SELECT spend_stored_value(:four, 5, 'x', 'late6');
+\set VERBOSITY default
+
 -- acts, accounts and journal agree
 SELECT count(*) AS different
 FROM (SELECT member_id, sum(CASE kind WHEN 'top_up' THEN principal WHEN 'return' THEN principal WHEN 'authorise' THEN 0 WHEN 'void' THEN 0 ELSE -principal END) AS principal
