@@ -2,12 +2,9 @@
 -- Automatic promotions: an index finds those that a sale can have, which must be
 -- those whose conditions hold, one by one.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'Asia/Shanghai'
+\i :tests/sql/include/business.sql
 SET search_path = crm_member, public;
 SELECT setseed(0.3);
 

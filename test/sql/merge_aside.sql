@@ -2,12 +2,9 @@
 -- Cards and gifts of members that are merged: which are used, which card stands for
 -- the member, and all of it back when the merge is undone.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.member (member_id, joined_at) SELECT i, timestamptz '2024-01-01' + i * interval '1 day' FROM generate_series(1, 5) AS i;
 SELECT count(crm_member.issue_card(i, 'C' || i, 'standard')) FROM generate_series(1, 3) AS i;
 SELECT count(crm_member.issue_card(i, 'D' || i, 'standard')) FROM generate_series(1, 3) AS i;

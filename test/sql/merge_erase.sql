@@ -2,12 +2,9 @@
 -- A person is forgotten: no word of it is left anywhere in the schema, it is not found,
 -- and the books are whole and the merge can be undone.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);
 INSERT INTO crm_member.tier (tier_code, name, rank) VALUES ('gold', 'Gold', 1);
 SELECT crm_member.register_member('Zebediah Quill', '+86 139 7777 0001', 'zeb.quill@example.org', '1980-02-03', source => 'erp', external_id => 'E1', ref => '13977770001',

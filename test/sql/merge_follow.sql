@@ -2,12 +2,9 @@
 -- What is done after a merge follows whom it was done with, and what is derived
 -- (tiers, limits, scores, reports) follows a merge and its undoing at once.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);
 INSERT INTO crm_member.points_rule (rule_code, award, points, member_limit) VALUES ('gift', 'fixed', 10, 25);
 UPDATE crm_member.points_type SET money_value = 0.01 WHERE points_type = 'points';

@@ -2,12 +2,9 @@
 -- What stands between members, and what they allow, across merges: referrals, relations,
 -- consents, open cases; parts of one's own, and which of the values a survivor shows.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.member (member_id, joined_at) SELECT i, timestamptz '2024-01-01' + i * interval '1 day' FROM generate_series(1, 12) AS i;
 CREATE FUNCTION pg_temp.merge_of(ref text) RETURNS bigint LANGUAGE sql AS $$ SELECT merge_id FROM crm_member.member_merge m WHERE m.ref = merge_of.ref $$;
 CREATE FUNCTION pg_temp.standing() RETURNS TABLE (member bigint, referrer bigint, now_member bigint, now_referrer bigint, state text, rewarded numeric, flagged boolean) LANGUAGE sql AS $$

@@ -2,12 +2,9 @@
 -- Acts repeated under an old number after members were merged, and after that was
 -- undone: the first result, booked once.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.points_rule (rule_code, award, points) VALUES ('base', 'per_amount', 1);
 INSERT INTO crm_member.coupon_template (template_code, kind, value, uses, member_limit) VALUES
   ('any', 'amount', 5, NULL, NULL), ('two', 'amount', 4, NULL, 2), ('once', 'amount', 3, 1, NULL);

@@ -2,12 +2,9 @@
 -- The index over rules leaves out only what cannot match: with it, random sales
 -- earn what they earn when every rule is judged.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'Asia/Shanghai'
+\i :tests/sql/include/business.sql
 SELECT setseed(0.5);
 INSERT INTO crm_member.tier VALUES ('t1', 'T1', 1), ('t2', 'T2', 2), ('t3', 'T3', 3);
 INSERT INTO crm_member.member (member_id, store, kind, channel, tags, attrs, joined_at)

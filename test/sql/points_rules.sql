@@ -1,12 +1,9 @@
 --
 -- What rules give, case by case, against figures worked out by hand.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'Asia/Shanghai');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'Asia/Shanghai'
+\i :tests/sql/include/business.sql
 SET timezone = 'UTC';
 INSERT INTO crm_member.tier VALUES ('gold', 'Gold', 2), ('basic', 'Basic', 1);
 INSERT INTO crm_member.member (member_id, joined_at, store, tags, attrs) VALUES

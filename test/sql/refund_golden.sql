@@ -8,12 +8,9 @@
 -- on a line, rounded down; a point pays 0.01. The buyer has 1000 points, and 100
 -- and a gift of 20 as stored value, which is spent pro rata.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.points_rule (rule_code, award, points, scope) VALUES ('base', 'per_amount', 1, 'line');
 UPDATE crm_member.points_type SET money_value = 0.01 WHERE points_type = 'points';
 SELECT crm_member.register_member(source => 'test', external_id => '1') AS one \gset

@@ -1,12 +1,9 @@
 --
 -- Scores and segments in conditions of points rules.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 INSERT INTO crm_member.member (member_id) SELECT generate_series(1, 6);
 INSERT INTO crm_member.sale (member_id, sale_id, ref, sold_at) SELECT m, m * 100 + n, m || '-' || n, timestamptz '2026-01-01 12:00' + m * interval '10 days' + n * interval '1 hour' FROM generate_series(1, 5) m, generate_series(1, m) n;
 INSERT INTO crm_member.sale_line (member_id, sale_id, line_no, price) SELECT member_id, sale_id, 1, member_id * 10 FROM crm_member.sale;

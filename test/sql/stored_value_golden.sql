@@ -7,12 +7,9 @@
 -- last payment (0: the rest), x close. Expected is principal and gift after each
 -- act that can be spent, or the SQLSTATE of its refusal.
 --
-\set ON_ERROR_STOP 0
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 
 CREATE FUNCTION pg_temp.live(a_setting text, policies text, acts text) RETURNS text
 LANGUAGE plpgsql AS $$

@@ -5,13 +5,10 @@
 -- A model keeps the two parts by the same acts and knows nothing of lots. An act
 -- that is refused changes nothing; one that is repeated neither.
 --
-\set ON_ERROR_STOP 0
+\getenv tests PG_ABS_SRCDIR
+\set zone 'UTC'
+\i :tests/sql/include/business.sql
 \set VERBOSITY terse
-SET client_min_messages = warning;
-DROP EXTENSION IF EXISTS crm_member CASCADE;
-CREATE EXTENSION crm_member;
-CALL crm_member.setup(time_zone => 'UTC');
-RESET client_min_messages;
 SET timezone = 'UTC';
 INSERT INTO crm_member.stored_value_policy (policy_code, basis, reach, gift, repeats) VALUES
   ('s50', 'single', 50, 7.77, false), ('c100', 'cumulative', 100, 3.33, true);
