@@ -17,23 +17,19 @@ static CrmQuery stored = {
 	"AND settles_at <= $3 AND expires_at > $3 AND hold_expires_at > $3",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 
-/* The lots as they are, where no hold has timed out. */
-static CrmQuery summed = {
-	"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l "
-	"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open "
-	"AND l.available_at <= $3 AND l.expires_at > $3) - a.debt, a.closed "
-	"FROM crm_member.points_account a "
-	"WHERE a.member_id = $1 AND a.points_type = $2 AND a.hold_expires_at > $3",
-	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
+/* What open lots have that expire after some moment, where no hold has timed out. */
+#define OPEN_LOTS(after) \
+	"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l " \
+	"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open " \
+	"AND l.available_at <= $3 AND l.expires_at > " after ") - a.debt, a.closed " \
+	"FROM crm_member.points_account a " \
+	"WHERE a.member_id = $1 AND a.points_type = $2 AND a.hold_expires_at > $3"
+
+/* The lots as they are. */
+static CrmQuery summed = {OPEN_LOTS("$3"), 3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 
 /* What an act of that moment, which may be past, finds in them now. */
-static CrmQuery drawable = {
-	"SELECT (SELECT coalesce(sum(l.remaining), 0) FROM crm_member.points_lot l "
-	"WHERE l.member_id = $1 AND l.points_type = $2 AND l.open "
-	"AND l.available_at <= $3 AND l.expires_at > greatest($3, a.expired_to)) - a.debt "
-	"FROM crm_member.points_account a "
-	"WHERE a.member_id = $1 AND a.points_type = $2 AND a.hold_expires_at > $3",
-	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
+static CrmQuery drawable = {OPEN_LOTS("greatest($3, a.expired_to)"), 3, {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 
 /*
  * The journal replayed, lot by lot: what was granted and drawn, as far as the
