@@ -47,6 +47,15 @@ MoneyDatum(int64 units)
 	return NumericGetDatum(MinorToNumeric(units, GetSetting()->money_scale));
 }
 
+int64
+MoneyColumn(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = QueryColumn(row, column, &isnull);
+
+	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), GetSetting()->money_scale, "money");
+}
+
 char *
 MoneyText(int64 units)
 {

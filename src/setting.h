@@ -21,6 +21,8 @@ extern const Setting *GetSetting(void);
 /* An amount of money in minor units, as SQL has it and as people read it. */
 extern Datum MoneyDatum(int64 units);
 extern char *MoneyText(int64 units);
+/* The same out of a row of the last query; NULL, as of a sum of nothing, is 0. */
+extern int64 MoneyColumn(uint64 row, int column);
 
 /* Wall clock of the business time zone. */
 extern void BusinessTime(TimestampTz at, struct pg_tm *tm);

@@ -27,8 +27,9 @@
 /* A share should last for so many redemptions; else there are too many of them. */
 #define USES_A_SHARE 8
 
+/* NULL: there is no limit. */
 static int64
-MoneyColumn(uint64 row, int column)
+BudgetColumn(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = QueryColumn(row, column, &isnull);
@@ -192,7 +193,7 @@ LeftInShares(const CouponTemplate *template, int64 *uses, int64 *budget, bool re
 	RunQuery(&query, values, NULL, read_only, 1);
 	value = QueryColumn(0, 1, &isnull);
 	*uses = isnull ? PG_INT64_MAX : DatumGetInt64(value);
-	*budget = MoneyColumn(0, 2);
+	*budget = BudgetColumn(0, 2);
 	SPI_finish();
 }
 
@@ -276,7 +277,7 @@ TakeFromAll(const CouponTemplate *template, int64 n, int64 spend)
 		limited |= !isnull;
 		uses += isnull ? 0 : DatumGetInt64(left);
 		if (template->has_budget)
-			budget += MoneyColumn(i, 3);
+			budget += BudgetColumn(i, 3);
 	}
 	SPI_finish();
 	if (limited && uses < n)

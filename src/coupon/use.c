@@ -15,15 +15,6 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-static int64
-MoneyColumn(uint64 row, int column)
-{
-	bool		isnull;
-
-	return ExactMinor(DatumGetNumeric(QueryColumn(row, column, &isnull)),
-					  GetSetting()->money_scale, "money");
-}
-
 #define USE_COLUMNS 16
 
 /* false: the buyer has one with the same ref */

@@ -85,8 +85,6 @@ typedef struct Refund
 /* refund_goods.c: which units come back, and what they are worth */
 extern void ReckonGoods(Refund *refund);
 extern RefundedLine *FindRefundedLine(Refund *refund, int line_no);
-/* A sum of money in a row of a query; NULL: nothing was summed. */
-extern int64 SumOfMoney(uint64 row, int column);
 /* Without trailing zeros. */
 extern Decimal RefundedQuantity(const RefundedLine *line);
 /* The share of so many of the units sold, or of none sold, the whole. */

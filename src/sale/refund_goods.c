@@ -8,15 +8,6 @@
 
 #include "catalog/pg_type.h"
 
-int64
-SumOfMoney(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = QueryColumn(row, column, &isnull);
-
-	return isnull ? 0 : ExactMinor(DatumGetNumeric(value), GetSetting()->money_scale, "money");
-}
-
 static int64
 DecimalUnits(Decimal quantity)
 {
@@ -76,8 +67,8 @@ LoadRefunded(Refund *refund)
 											   "quantity"));
 	}
 	RunQuery(&totals, values, NULL, false, 1);
-	shipping = SumOfMoney(0, 1);
-	refund->payable_before = SumOfMoney(0, 2);
+	shipping = MoneyColumn(0, 1);
+	refund->payable_before = MoneyColumn(0, 2);
 	SPI_finish();
 	return shipping;
 }

@@ -77,8 +77,7 @@ ShareTender(Refund *refund, int64 *by_points, int64 *by_value, int64 *paid_by_va
 	{
 		char	   *tender = TextDatumGetCString(QueryColumn(row, 1, &isnull));
 
-		*(strcmp(tender, "points") == 0 ? &paid_by_points : paid_by_value) = ExactMinor(DatumGetNumeric(QueryColumn(row, 2, &isnull)),
-														GetSetting()->money_scale, "money");
+		*(strcmp(tender, "points") == 0 ? &paid_by_points : paid_by_value) = MoneyColumn(row, 2);
 	}
 	points_before = ShareOf(paid_by_points, before, total, ROUNDING_FLOOR);
 	points_after = ShareOf(paid_by_points, after, total, ROUNDING_FLOOR);
@@ -124,7 +123,7 @@ LoadCharged(const Refund *refund, const PointsType *type, int64 *shortfall, int6
 	values[2] = CStringGetTextDatum(type->name);
 	RunQuery(&query, values, NULL, false, 1);
 	*shortfall = PointsColumn(0, 1, type);
-	*owed = SumOfMoney(0, 2);
+	*owed = MoneyColumn(0, 2);
 }
 
 /*

@@ -220,8 +220,7 @@ LoadTender(Sale *sale)
 	found = RunQuery(&query, values, NULL, false, 0);
 	for (uint64 row = 0; row < found; row++)
 	{
-		int64		amount = ExactMinor(DatumGetNumeric(QueryColumn(row, 3, &isnull)),
-										GetSetting()->money_scale, "money");
+		int64		amount = MoneyColumn(row, 3);
 
 		if (strcmp(TextDatumGetCString(QueryColumn(row, 1, &isnull)), "points") == 0)
 		{
